@@ -1,0 +1,64 @@
+"""CLIP's text graph: token ids in, L2-normalised embeddings out."""
+
+from __future__ import annotations
+
+import torch
+from open_clip.hf_model import HFTextEncoder
+from torch import nn
+
+from export.clip_model import ClipModel
+from export.graph import GraphExport, Port
+
+
+class NativeText(nn.Module):
+    """open_clip's own text transformer: `max_tokens` ids, pooled where the tower says (the end token)."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """Embeddings float32 [B, D], L2-normalised, of ids int64 [B, max_tokens]."""
+        return normalise(self.model.encode_text(input_ids))  # type: ignore[operator]
+
+
+class HuggingFaceText(nn.Module):
+    """open_clip's HFTextEncoder with an explicit attention mask in place of `ids != pad`."""
+
+    def __init__(self, tower: HFTextEncoder):
+        super().__init__()
+        self.tower = tower
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Embeddings float32 [B, D], L2-normalised, of ids and mask int64 [B, T]."""
+        hidden = self.tower.transformer(input_ids=input_ids, attention_mask=attention_mask)
+        return self.project(hidden, attention_mask)
+
+    def project(self, hidden: object, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Pool and project the transformer's output."""
+        return normalise(self.tower.proj(self.tower.pooler(hidden, attention_mask)))
+
+
+def normalise(features: torch.Tensor) -> torch.Tensor:
+    """Divide rows of float32 [B, D] by their L2 norm."""
+    return features / torch.linalg.vector_norm(features, dim=-1, keepdim=True).clamp_min(1e-12)
+
+
+def clip_text_export(clip: ClipModel) -> GraphExport:
+    """Describe the `clip_text` graph: module, example inputs, names and free dimensions."""
+    output = (Port("text_embedding", "float32", ("batch", clip.embed_dim)),)
+    generator = torch.Generator().manual_seed(0)
+    if clip.fixed_length:
+        ids = torch.randint(1, 1000, (2, clip.max_tokens), generator=generator)
+        ports = (Port("input_ids", "int64", ("batch", clip.max_tokens)),)
+        return GraphExport("clip_text", NativeText(clip.model).eval(), (ids,), ports, output)
+    module = HuggingFaceText(clip.model.text).eval()  # type: ignore[arg-type]
+    ids = torch.randint(1, 1000, (2, 12), generator=generator)
+    mask = torch.ones_like(ids)
+    mask[1, 7:] = 0
+    return GraphExport("clip_text", module, (ids, mask), text_ports(), output)
+
+
+def text_ports() -> tuple[Port, Port]:
+    """Inputs of a text graph with free length."""
+    return Port("input_ids", "int64", ("batch", "tokens")), Port("attention_mask", "int64", ("batch", "tokens"))

@@ -1,0 +1,95 @@
+"""DREAM's graph: an image, window origins, a resize matrix and text embeddings in, cosines out."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from export.clip_model import ClipModel
+from export.graph import GraphExport, Port
+from export.resize import gather_windows, resample
+
+
+class DreamGraph(nn.Module):
+    """Gather, resize, encode and compare, around an open_clip image tower.
+
+    Args:
+        encoder: module that maps float32 [N, 3, S, S] (normalised) to float32 [N, D], not normalised.
+        mean: per-channel mean of the tower's preprocessing, of pixels in 0..1.
+        std: per-channel standard deviation, likewise.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, encoder: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]):
+        super().__init__()
+        self.encoder = encoder
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1), persistent=False)
+
+    def forward(
+        self,
+        image: torch.Tensor,
+        top: torch.Tensor,
+        left: torch.Tensor,
+        resample_matrix: torch.Tensor,
+        text: torch.Tensor,
+    ) -> torch.Tensor:
+        """Cosine of every window with every text.
+
+        Args:
+            image: uint8 [H, W, 3] RGB.
+            top: int64 [N].
+            left: int64 [N].
+            resample_matrix: float32 [S, w]; w is the window's side.
+            text: float32 [K, D], L2-normalised.
+
+        Returns:
+            float32 [N, K].
+        """
+        offsets = torch.arange(resample_matrix.shape[1], device=image.device)
+        windows = gather_windows(image.to(torch.float32), top, left, offsets)  # [N, 3, w, w]
+        resized = resample(windows, resample_matrix, resample_matrix)  # [N, 3, S, S]
+        features = self.encoder((resized / 255.0 - self.mean) / self.std)  # [N, D]
+        features = features / torch.linalg.vector_norm(features, dim=-1, keepdim=True).clamp_min(1e-12)
+        return features @ text.transpose(0, 1)
+
+
+class ImageTower(nn.Module):
+    """open_clip's `encode_image` as a module, so that the exporter sees one named scope."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Embeddings float32 [N, D], not normalised, of normalised pixels float32 [N, 3, S, S]."""
+        features: torch.Tensor = self.model.encode_image(pixels)  # type: ignore[operator]
+        return features
+
+
+def dream_export(clip: ClipModel) -> GraphExport:
+    """Describe the `dream` graph of a CLIP: module, example inputs, names and free dimensions."""
+    size, dim = clip.image_size_px, clip.embed_dim
+    example_window = 48
+    image = torch.randint(0, 256, (70, 90, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    return GraphExport(
+        name="dream",
+        module=DreamGraph(ImageTower(clip.model), clip.mean, clip.std).eval(),
+        example=(
+            image,
+            torch.tensor([0, 3, 11], dtype=torch.int64),
+            torch.tensor([1, 0, 20], dtype=torch.int64),
+            torch.full((size, example_window), 1.0 / example_window),
+            torch.nn.functional.normalize(torch.randn(2, dim, generator=torch.Generator().manual_seed(1)), dim=-1),
+        ),
+        inputs=(
+            Port("image", "uint8", ("height", "width", 3)),
+            Port("top", "int64", ("windows",)),
+            Port("left", "int64", ("windows",)),
+            Port("resample", "float32", (size, "window")),
+            Port("text", "float32", ("texts", dim)),
+        ),
+        outputs=(Port("similarity", "float32", ("windows", "texts")),),
+    )

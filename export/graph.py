@@ -1,0 +1,168 @@
+"""From a torch module to a clean ONNX model: export, finite masks, no traces of the machine that wrote it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import torch
+from torch import nn
+
+OPSET = 20  # LayerNormalization and Gelu are single nodes; no Attention node (opset 23 does not build in TensorRT)
+MASK_FLOOR = -1e4  # exp(-1e4) is exactly 0 in float32, and the number exists in float16
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of a graph: name, dtype as numpy writes it, and shape (a string is a free dimension)."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+    def manifest(self) -> dict[str, Any]:
+        """The entry of a bundle's manifest."""
+        return {"name": self.name, "dtype": self.dtype, "shape": list(self.shape)}
+
+
+@dataclass(frozen=True)
+class GraphExport:
+    """Everything that is needed to write one graph."""
+
+    name: str
+    module: nn.Module
+    example: tuple[torch.Tensor, ...]
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+
+
+def to_onnx(graph: GraphExport) -> ir.Model:
+    """Export a graph with float32 weights, free dimensions as its ports say.
+
+    The dynamo exporter is used, not the TorchScript one: it keeps LayerNormalization and Gelu as single nodes,
+    names nodes by module, folds BatchNorm into convolutions, and shares one weight between two uses of it.
+    """
+    free: dict[str, Any] = {}
+    shapes = tuple(
+        {axis: free.setdefault(dim, torch.export.Dim(dim, min=1)) for axis, dim in enumerate(port.shape) if isinstance(dim, str)}
+        for port in graph.inputs
+    )
+    with torch.no_grad(), _quiet(), _plain_attention():
+        program = torch.onnx.export(
+            graph.module,
+            graph.example,
+            input_names=[port.name for port in graph.inputs],
+            output_names=[port.name for port in graph.outputs],
+            dynamic_shapes=shapes,
+            opset_version=OPSET,
+            dynamo=True,
+            optimize=True,
+            verbose=False,
+        )
+    if program is None:
+        raise RuntimeError(f"the exporter returned nothing for graph {graph.name}")
+    return program.model
+
+
+def tidy(model: ir.Model) -> ir.Model:
+    """Drop what depends on the machine (stack traces, source paths) and make attention masks finite; in place."""
+    finite_masks(model)
+    for container in [model, model.graph, *model.graph.all_nodes(), *model.functions.values()]:
+        container.metadata_props.clear()
+        container.doc_string = None
+    for value in _values(model):
+        value.metadata_props.clear()
+        value.doc_string = None
+    model.producer_name, model.producer_version = "realm", None
+    return model
+
+
+def finite_masks(model: ir.Model) -> int:
+    """Replace -inf and other huge negative constants (attention masks) by -1e4; returns how many tensors changed.
+
+    A row of scores plus -1e4 has the same softmax in float32 as one plus -inf, and stays a number in float16.
+    """
+    changed = 0
+    for value in model.graph.initializers.values():
+        floored = _floored(value.const_value)
+        if floored is not None:
+            value.const_value = floored
+            changed += 1
+    for node in model.graph.all_nodes():
+        if node.op_type not in ("Constant", "ConstantOfShape"):
+            continue
+        for name, attribute in list(node.attributes.items()):
+            if attribute.type == ir.AttributeType.TENSOR:
+                floored = _floored(attribute.as_tensor())
+                if floored is not None:
+                    node.attributes[name] = ir.AttrTensor(name, floored)
+                    changed += 1
+            elif attribute.type == ir.AttributeType.FLOAT and attribute.as_float() < MASK_FLOOR:
+                node.attributes[name] = ir.AttrFloat32(name, MASK_FLOOR)
+                changed += 1
+    return changed
+
+
+def _floored(tensor: Any) -> ir.Tensor | None:
+    if tensor is None or tensor.dtype != ir.DataType.FLOAT:
+        return None
+    array = tensor.numpy()
+    if array.size == 0 or array.min() >= MASK_FLOOR:
+        return None
+    return ir.Tensor(np.maximum(array, np.float32(MASK_FLOOR)), name=tensor.name)
+
+
+def count_nodes(model: ir.Model | onnx.ModelProto, op_type: str) -> int:
+    """How many nodes of one operator a model's main graph has."""
+    nodes = model.graph.node if isinstance(model, onnx.ModelProto) else model.graph
+    return sum(node.op_type == op_type for node in nodes)
+
+
+def serialize(model: ir.Model, metadata: dict[str, str]) -> bytes:
+    """The file's bytes: checked, weights inside, `metadata_props` in sorted order, the same bytes every time."""
+    proto = ir.to_proto(model)
+    del proto.metadata_props[:]
+    for key in sorted(metadata):
+        proto.metadata_props.add(key=key, value=metadata[key])
+    onnx.checker.check_model(proto)
+    return proto.SerializeToString(deterministic=True)
+
+
+def _values(model: ir.Model) -> Iterator[ir.Value]:
+    yield from model.graph.inputs
+    yield from model.graph.initializers.values()
+    for node in model.graph.all_nodes():
+        yield from node.outputs
+
+
+@contextlib.contextmanager
+def _plain_attention() -> Iterator[None]:
+    """Keep nn.MultiheadAttention out of its fused inference path, which has no ONNX form."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the exporter's progress lines; its errors are exceptions."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
