@@ -16,7 +16,18 @@ from typing import IO, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import (
+    BmpImagePlugin,
+    ExifTags,
+    GifImagePlugin,
+    Image,
+    ImageOps,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
 
 from realm_engine.errors import ImageError
 
@@ -30,9 +41,16 @@ EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff
 MAX_PIXELS = 200_000_000
 """Largest image that is decoded; a larger one is more likely an attack or a mistake than a photograph."""
 
-# MPO is the multi-picture JPEG of many phones. A closed list keeps Pillow's rarer readers, some of which
-# start other programs, away from files that merely claim to be pictures.
-_FORMATS = ("BMP", "GIF", "JPEG", "MPO", "PNG", "TIFF", "WEBP")
+# A closed list keeps Pillow's rarer readers, some of which start other programs, away from files that merely
+# claim to be pictures. Importing a plugin registers it; JPEG includes MPO, the multi-picture file of phones.
+_FORMATS = (
+    BmpImagePlugin.BmpImageFile.format,
+    GifImagePlugin.GifImageFile.format,
+    JpegImagePlugin.JpegImageFile.format,
+    PngImagePlugin.PngImageFile.format,
+    TiffImagePlugin.TiffImageFile.format,
+    WebPImagePlugin.WebPImageFile.format,
+)
 _READABLE = "PNG, JPEG, WebP, BMP, TIFF"
 _TIFF_PHOTOMETRIC = 262
 _MAX_MEGAPIXELS = MAX_PIXELS // 1_000_000
@@ -168,7 +186,7 @@ def _checked_array(array: NDArray[Any]) -> ImageArray:
 def _check_size(width: int, height: int, name: str) -> None:
     if width * height > MAX_PIXELS:
         raise ImageError(
-            f"{name}: {width} x {height} pixels is more than {_MAX_MEGAPIXELS} megapixels; scale it down first"
+            f"{name}: {width} x {height} is more than {_MAX_MEGAPIXELS} megapixels; scale it down first"
         )
 
 
