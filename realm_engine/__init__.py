@@ -1,0 +1,44 @@
+"""How real an image looks, and where it does not: REALM's CORE scores and DREAM maps.
+
+Names are loaded on first use, so that `import realm_engine` costs nothing and needs no runtime.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from realm_engine.dream import DreamConfig, RealnessMap
+    from realm_engine.engine import Engine, Score
+    from realm_engine.errors import RealmError
+
+    __version__: str
+
+__all__ = ["DreamConfig", "Engine", "RealmError", "RealnessMap", "Score", "__version__"]
+
+_HOMES = {
+    "DreamConfig": "dream",
+    "Engine": "engine",
+    "RealmError": "errors",
+    "RealnessMap": "dream",
+    "Score": "engine",
+}
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version("realm-engine")
+        except PackageNotFoundError:  # a source tree that was never installed
+            return "0+unknown"
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"realm_engine.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'realm_engine' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

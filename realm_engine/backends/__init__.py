@@ -1,0 +1,67 @@
+"""The only place that knows a runtime. Devices: `cpu`, `cuda` (ONNX Runtime) and `openvino`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from realm_engine.backends.base import Array, Backend, Session, default_threads
+from realm_engine.errors import DeviceError
+
+__all__ = ["DEVICES", "Array", "Backend", "Session", "available", "default_threads", "open_backend"]
+
+
+def _cuda(threads: int) -> Backend:
+    from realm_engine.backends.onnxruntime import open_cuda
+
+    return open_cuda(threads)
+
+
+def _cpu(threads: int) -> Backend:
+    from realm_engine.backends.onnxruntime import open_cpu
+
+    return open_cpu(threads)
+
+
+def _openvino(threads: int) -> Backend:
+    from realm_engine.backends.openvino import open_openvino
+
+    return open_openvino(threads)
+
+
+# In the order `auto` tries them.
+_OPENERS: dict[str, Callable[[int], Backend]] = {"cuda": _cuda, "cpu": _cpu, "openvino": _openvino}
+DEVICES = ("auto", *_OPENERS)
+
+
+def open_backend(device: str = "auto", threads: int | None = None) -> Backend:
+    """Open a device: the named one or an error, or with "auto" the first that works of cuda, cpu, openvino.
+
+    `threads` is the number of CPU threads of the runtime, by default what the process may use.
+    Raises DeviceError with the cure when the device cannot be had.
+    """
+    if threads is not None and threads < 1:
+        raise DeviceError(f"threads is {threads}; give a number of at least 1")
+    count = threads or default_threads()
+    if device in _OPENERS:
+        return _OPENERS[device](count)
+    if device != "auto":
+        raise DeviceError(f"unknown device {device!r}; choose one of {', '.join(DEVICES)}")
+    for opener in _OPENERS.values():
+        try:
+            return opener(count)
+        except DeviceError:
+            continue
+    raise DeviceError(
+        "no runtime is installed; pip install 'realm-engine[cpu]' (or [gpu] for NVIDIA, [openvino] for Intel)"
+    )
+
+
+def available() -> dict[str, str]:
+    """Every device with its runtime and version, or with the reason it cannot be had."""
+    states = {}
+    for device, opener in _OPENERS.items():
+        try:
+            states[device] = opener(default_threads()).runtime
+        except DeviceError as error:
+            states[device] = f"not available: {error}"
+    return states

@@ -1,0 +1,90 @@
+"""OpenVINO on the CPU: bf16 and int8 matrix units of recent processors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from realm_engine.backends.base import Array, contiguous, first_line
+from realm_engine.errors import DeviceError
+
+# OpenVINO computes in bf16 by itself where the processor can, so the arithmetic is always named:
+# an ONNX file's precision is the precision that runs. int8 files dequantise to float32.
+_HINTS = {"fp32": "f32", "int8": "f32", "fp16": "f16", "bf16": "bf16"}
+_CAPABILITIES = {"f16": "FP16", "bf16": "BF16"}
+
+
+class OpenVinoSession:
+    """One graph compiled by OpenVINO."""
+
+    def __init__(self, compiled: Any, module: ModuleType, path: Path) -> None:
+        self._request = compiled.create_infer_request()
+        self._module = module
+        self._path = path
+
+    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+        """See `Session.run`."""
+        if self._request is None:
+            raise DeviceError(f"{self._path.name}: the engine is closed; open it again")
+        try:
+            self._request.infer({name: contiguous(array) for name, array in inputs.items()})
+            # Copied: the request writes the next result into the same memory.
+            return [self._request.get_tensor(name).data.copy() for name in outputs]
+        except Exception as error:  # OpenVINO raises RuntimeError and its own types
+            raise DeviceError(f"{self._path.name}: OpenVINO failed: {first_line(error)}") from error
+
+    def close(self) -> None:
+        """See `Session.close`."""
+        self._request = None
+
+
+class OpenVinoBackend:
+    """OpenVINO's CPU plugin."""
+
+    name = "openvino"
+    device = "openvino"
+    window_batch = 32
+
+    def __init__(self, module: ModuleType, core: Any, threads: int) -> None:
+        self.threads = threads
+        self.runtime = f"OpenVINO {module.__version__.split('-')[0]}"
+        self._module = module
+        self._core = core
+        self._capabilities = tuple(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+        self.fast_fp16 = "FP16" in self._capabilities
+
+    def load(self, path: Path, precision: str) -> OpenVinoSession:
+        """See `Backend.load`. Raises DeviceError for a precision this processor cannot compute in."""
+        hint = _HINTS.get(precision, "f32")
+        if _CAPABILITIES.get(hint, "FP32") not in self._capabilities:
+            raise DeviceError(
+                f"{path.name}: OpenVINO cannot compute in {precision} on this processor; use --precision fp32"
+            )
+        config = {
+            "INFERENCE_PRECISION_HINT": hint,
+            "EXECUTION_MODE_HINT": "ACCURACY",
+            "INFERENCE_NUM_THREADS": str(self.threads),
+            "NUM_STREAMS": "1",
+        }
+        try:
+            return OpenVinoSession(self._core.compile_model(str(path), "CPU", config), self._module, path)
+        except Exception as error:  # OpenVINO raises RuntimeError and its own types
+            raise DeviceError(f"{path.name}: OpenVINO refused it: {first_line(error)}") from error
+
+
+def open_openvino(threads: int) -> OpenVinoBackend:
+    """OpenVINO on the CPU. Raises DeviceError when it is not installed or has no CPU plugin."""
+    try:
+        import openvino
+
+        return OpenVinoBackend(openvino, openvino.Core(), threads)
+    except ImportError as error:
+        raise DeviceError(
+            f"OpenVINO cannot be imported ({first_line(error)}); pip install 'realm-engine[openvino]'"
+        ) from error
+    except RuntimeError as error:
+        raise DeviceError(
+            f"OpenVINO cannot use this processor ({first_line(error)}); use --device cpu"
+        ) from error

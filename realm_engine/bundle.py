@@ -1,0 +1,204 @@
+"""Bundles: where they live, what is inside, and that nothing in them is damaged or unsafe."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from realm_engine.errors import BundleError
+from realm_engine.manifest import (
+    CoreSpec,
+    DreamSpec,
+    GraphSpec,
+    Preset,
+    Section,
+    TensorSpec,
+    TextSpec,
+    check_version,
+    parse_core,
+    parse_dream,
+    parse_graphs,
+    safe_relative,
+)
+from realm_engine.onnx_scan import external_locations
+
+__all__ = [
+    "MANIFEST",
+    "Bundle",
+    "CoreSpec",
+    "DreamSpec",
+    "GraphSpec",
+    "Preset",
+    "TensorSpec",
+    "TextSpec",
+    "cache_dir",
+    "find_bundle",
+    "installed_bundles",
+]
+
+MANIFEST = "bundle.json"
+EMBEDDED = Path(__file__).parent / "bundles"
+# Which graphs a part needs; the last one is the image graph, whose precision is the part's.
+PARTS = {"core": ("core_text", "core"), "dream": ("clip_text", "dream")}
+
+
+def cache_dir() -> Path:
+    """Folder of everything REALM may delete and rebuild: `REALM_CACHE_DIR`, else the platform's cache folder."""
+    configured = os.environ.get("REALM_CACHE_DIR")
+    if configured:
+        return Path(configured).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("realm"))
+
+
+def installed_bundles() -> dict[str, Path]:
+    """Bundles that can be opened by name: those in the package, then those in the cache folder."""
+    found: dict[str, Path] = {}
+    for home in (EMBEDDED, cache_dir() / "bundles"):
+        if home.is_dir():
+            for folder in sorted(home.iterdir()):
+                if (folder / MANIFEST).is_file():
+                    found.setdefault(folder.name, folder)
+    return found
+
+
+def find_bundle(name: str | os.PathLike[str]) -> Path:
+    """Return the folder of a bundle: a directory, or the name of an embedded or cached bundle.
+
+    Raises BundleError when there is none, naming those that exist.
+    """
+    folder = Path(name)
+    if (folder / MANIFEST).is_file():
+        return folder
+    if folder.is_dir():
+        raise BundleError(f"{folder}: no {MANIFEST} in this directory; give the folder that holds it")
+    installed = installed_bundles()
+    if str(name) in installed:
+        return installed[str(name)]
+    raise BundleError(
+        f"bundle '{name}' not found; give a directory or one of: {', '.join(installed) or '(none installed)'}"
+    )
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle; `manifest` is the whole `bundle.json`, the rest its checked parts."""
+
+    root: Path
+    manifest: Mapping[str, Any]
+    graphs: Mapping[str, GraphSpec]
+    core: CoreSpec | None
+    dream: DreamSpec | None
+
+    @classmethod
+    def open(cls, name_or_path: str | os.PathLike[str], verify: bool = True) -> Bundle:
+        """Open and check a bundle.
+
+        `verify` reads every file and compares its sha256; paths, sizes, version and the external
+        data of every graph are checked regardless. Raises BundleError, one line, for the first fault.
+        """
+        root = find_bundle(name_or_path)
+        manifest = _read_manifest(root / MANIFEST)
+        check_version(manifest)
+        manifest.get("name", str)
+        graphs = parse_graphs(manifest.section("graphs"))
+        parts = {part: all(graph in graphs for graph in needed) for part, needed in PARTS.items()}
+        if not any(parts.values()):
+            raise BundleError(f"{root}: neither CORE nor DREAM is complete; export the bundle again")
+        bundle = cls(
+            root=root,
+            manifest=manifest.data,
+            graphs=graphs,
+            core=parse_core(manifest.section("core")) if parts["core"] else None,
+            dream=parse_dream(manifest.section("dream")) if parts["dream"] else None,
+        )
+        bundle._check_files(manifest.section("files"), verify)
+        return bundle
+
+    @property
+    def name(self) -> str:
+        """Name in the manifest."""
+        return str(self.manifest["name"])
+
+    def file(self, relative: str) -> Path:
+        """Path of a file that the manifest lists. Raises BundleError for any other."""
+        if relative not in self.manifest["files"]:
+            raise BundleError(f"{self.root}: {relative!r} is not among the files of the manifest; export it again")
+        return self.root / relative
+
+    def path(self, graph: str, precision: str) -> Path:
+        """ONNX file of a graph in a precision. Raises BundleError naming the precisions there are."""
+        if graph not in self.graphs:
+            raise BundleError(f"{self.name}: this bundle has no {graph}; it has {', '.join(self.graphs)}")
+        variants = self.graphs[graph].variants
+        if precision not in variants:
+            raise BundleError(
+                f"{self.name}: {graph} is not there in {precision}; this bundle has {', '.join(variants)}"
+            )
+        return self.file(variants[precision])
+
+    def precisions(self, part: str) -> tuple[str, ...]:
+        """Precisions of a part ("core" or "dream"): the variants of its image graph; () without the part."""
+        image_graph = PARTS[part][-1]
+        complete = all(graph in self.graphs for graph in PARTS[part])
+        return tuple(self.graphs[image_graph].variants) if complete else ()
+
+    def _check_files(self, files: Section, verify: bool) -> None:
+        for relative in files.data:
+            safe_relative(relative, files.where)
+            _check_file(self.root, relative, files.section(relative), verify)
+        listed = set(files.data)
+        used = {path for graph in self.graphs.values() for path in graph.variants.values()}
+        for path in used:
+            _check_external_data(self.file(path), self.root, listed)
+        for spec in (self.core, self.dream):
+            if spec is not None:
+                self.file(spec.text.tokenizer)
+        if self.dream is not None and self.dream.phrases is not None:
+            self.file(self.dream.phrases)
+
+
+def _read_manifest(path: Path) -> Section:
+    try:
+        return Section(json.loads(path.read_text(encoding="utf-8")), str(path))
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise BundleError(f"{path}: not valid JSON ({error}); export the bundle again") from error
+
+
+def _check_file(root: Path, relative: str, entry: Section, verify: bool) -> None:
+    path = root / relative
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise BundleError(f"{path}: is a link that leaves the bundle; do not use a bundle that asks for it")
+    if not path.is_file():
+        raise BundleError(f"{path}: is missing; get the bundle again")
+    expected = int(entry.get("size_bytes", int))
+    size = path.stat().st_size
+    if size != expected:
+        raise BundleError(f"{path}: has {size} bytes, the manifest says {expected}; get the bundle again")
+    digest = str(entry.get("sha256", str))
+    if verify:
+        with path.open("rb") as stream:
+            actual = hashlib.file_digest(stream, "sha256").hexdigest()
+        if actual != digest.lower():
+            raise BundleError(f"{path}: checksum differs from the manifest (sha256 {actual}); get the bundle again")
+
+
+def _check_external_data(path: Path, root: Path, listed: set[str]) -> None:
+    """Refuse weights outside the file, except in a file that the manifest lists and we have checked."""
+    try:
+        locations = external_locations(path)
+    except ValueError as error:
+        raise BundleError(f"{path}: not a readable ONNX file ({error}); export the bundle again") from error
+    for location in sorted(locations):
+        relative = safe_relative(location, str(path))
+        inside = (path.parent / relative).relative_to(root).as_posix()
+        if inside not in listed:
+            raise BundleError(f"{path}: keeps weights in {location!r}, which the manifest does not list")

@@ -1,0 +1,243 @@
+"""`bundle.json` as frozen dataclasses: every field checked once, with an error that names the field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any
+
+from realm_engine.errors import BundleError
+
+FORMAT = "realm-bundle"
+FORMAT_MAJOR = 1
+GRAPHS = ("core_text", "core", "clip_text", "dream")
+INTERPOLATIONS = ("bilinear", "bicubic")
+AGGREGATES = ("mean", "max")
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output of a graph; a dimension is a number, or a name when it is free."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
+class GraphSpec:
+    """One graph: its files by precision and its interface, the same in every precision."""
+
+    name: str
+    variants: Mapping[str, str]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the inputs, in order."""
+        return tuple(tensor.name for tensor in self.inputs)
+
+    def output(self, name: str) -> TensorSpec | None:
+        """The output called `name`, None where the manifest does not list it."""
+        return next((tensor for tensor in self.outputs if tensor.name == name), None)
+
+
+@dataclass(frozen=True)
+class TextSpec:
+    """How text becomes token ids: tokenizer file, limit and the lengths ids are padded to."""
+
+    tokenizer: str
+    max_tokens: int
+    pad_id: int
+    fixed_length: bool
+    buckets: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class CoreSpec:
+    """CORE's preprocessing, and the line from MOS (z-score) to the 0-100 rating."""
+
+    height_px: int
+    width_px: int
+    interpolation: str
+    text: TextSpec
+    missing_text: str
+    rating_offset: float
+    rating_slope: float
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Window sizes and stride in pixels, and how scales are combined ("mean" or "max")."""
+
+    name: str
+    windows_px: tuple[int, ...]
+    stride_px: int
+    aggregate: str
+
+
+@dataclass(frozen=True)
+class DreamSpec:
+    """DREAM's preprocessing, its presets and the file of the phrase bank, None where there is none."""
+
+    image_size_px: int
+    interpolation: str
+    text: TextSpec
+    presets: Mapping[str, Preset]
+    recommended_preset: str
+    phrases: str | None
+
+
+class Section:
+    """A JSON object of the manifest together with the place it stands, for errors that name both."""
+
+    def __init__(self, data: Any, where: str) -> None:
+        if not isinstance(data, dict):
+            raise BundleError(f"{where} must be a JSON object; export the bundle again")
+        self.data: dict[str, Any] = data
+        self.where = where
+
+    def get(self, key: str, kind: type | tuple[type, ...]) -> Any:
+        """The value at `key`, which must be there and of that kind (a bool is no number)."""
+        value = self.data.get(key)
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            state = "missing" if key not in self.data else f"{value!r}, of the wrong kind"
+            raise BundleError(f"{self.where}: '{key}' is {state}; export the bundle again")
+        return value
+
+    def positive(self, key: str) -> int:
+        """A whole number of at least 1."""
+        value = int(self.get(key, int))
+        if value < 1:
+            raise BundleError(f"{self.where}: '{key}' is {value}, must be at least 1; export the bundle again")
+        return value
+
+    def positives(self, key: str) -> tuple[int, ...]:
+        """A non-empty list of whole numbers of at least 1."""
+        values = self.get(key, list)
+        if not values or any(not isinstance(v, int) or isinstance(v, bool) or v < 1 for v in values):
+            raise BundleError(f"{self.where}: '{key}' must list positive whole numbers; export the bundle again")
+        return tuple(values)
+
+    def choice(self, key: str, choices: tuple[str, ...]) -> str:
+        """One of the given words."""
+        value = str(self.get(key, str))
+        if value not in choices:
+            raise BundleError(f"{self.where}: '{key}' is {value!r}, must be one of {', '.join(choices)}")
+        return value
+
+    def section(self, key: str) -> Section:
+        """The JSON object at `key`."""
+        return Section(self.data.get(key), f"{self.where}, '{key}'")
+
+
+def safe_relative(path: Any, where: str) -> str:
+    """Return `path` when it is a plain relative POSIX path that cannot leave its folder.
+
+    Raises BundleError for an absolute path, a drive, a backslash, or a `..` part.
+    """
+    plain = isinstance(path, str) and path and "\\" not in path and "\0" not in path
+    if plain and not PureWindowsPath(path).drive:
+        parts = PurePosixPath(path)
+        if not parts.is_absolute() and ".." not in parts.parts and parts.parts:
+            return str(path)
+    raise BundleError(f"{where}: the path {path!r} leaves the bundle; do not use a bundle that asks for it")
+
+
+def check_version(manifest: Section) -> None:
+    """Refuse anything but a bundle of the major version this engine reads."""
+    if manifest.data.get("format") != FORMAT:
+        raise BundleError(f"{manifest.where}: 'format' is not {FORMAT!r}; this is no REALM bundle")
+    version = str(manifest.get("format_version", str))
+    major = version.split(".")[0]
+    if not major.isdecimal():
+        raise BundleError(f"{manifest.where}: format version {version!r} is no version; export the bundle again")
+    if int(major) != FORMAT_MAJOR:
+        cure = "update realm-engine" if int(major) > FORMAT_MAJOR else "export the bundle again"
+        raise BundleError(
+            f"{manifest.where}: bundle format {version} cannot be read by this engine, which reads {FORMAT_MAJOR}.x; {cure}"
+        )
+
+
+def parse_graphs(section: Section) -> dict[str, GraphSpec]:
+    """The graphs by name. Names this engine does not know are kept out: a minor version may add some."""
+    graphs = {}
+    for name in GRAPHS:
+        if name not in section.data:
+            continue
+        entry = section.section(name)
+        variants = entry.section("variants").data
+        if not variants:
+            raise BundleError(f"{entry.where}: no variant; export the bundle again")
+        graphs[name] = GraphSpec(
+            name=name,
+            variants={precision: safe_relative(path, entry.where) for precision, path in variants.items()},
+            inputs=_tensors(entry, "inputs"),
+            outputs=_tensors(entry, "outputs"),
+        )
+    return graphs
+
+
+def _tensors(entry: Section, key: str) -> tuple[TensorSpec, ...]:
+    tensors = []
+    for item in entry.get(key, list):
+        tensor = Section(item, f"{entry.where}, '{key}'")
+        tensors.append(
+            TensorSpec(tensor.get("name", str), tensor.get("dtype", str), tuple(tensor.get("shape", list)))
+        )
+    return tuple(tensors)
+
+
+def _text(section: Section) -> TextSpec:
+    max_tokens = section.positive("max_tokens")
+    buckets = tuple(sorted(set(section.positives("buckets"))))
+    if buckets[-1] != max_tokens:
+        raise BundleError(f"{section.where}: the last of 'buckets' must be 'max_tokens'; export the bundle again")
+    return TextSpec(
+        tokenizer=safe_relative(section.get("tokenizer", str), section.where),
+        max_tokens=max_tokens,
+        pad_id=int(section.get("pad_id", int)),
+        fixed_length=bool(section.get("fixed_length", bool)),
+        buckets=buckets,
+    )
+
+
+def parse_core(section: Section) -> CoreSpec:
+    """The "core" section."""
+    image = section.section("image")
+    rating = section.section("rating")
+    return CoreSpec(
+        height_px=image.positive("height_px"),
+        width_px=image.positive("width_px"),
+        interpolation=image.choice("interpolation", INTERPOLATIONS),
+        text=_text(section.section("text")),
+        missing_text=section.choice("missing_text", ("trained", "empty-description")),
+        rating_offset=float(rating.get("offset", (int, float))),
+        rating_slope=float(rating.get("slope", (int, float))),
+    )
+
+
+def parse_dream(section: Section) -> DreamSpec:
+    """The "dream" section."""
+    presets = {}
+    for name in section.section("presets").data:
+        entry = section.section("presets").section(name)
+        presets[name] = Preset(
+            name=name,
+            windows_px=entry.positives("windows_px"),
+            stride_px=entry.positive("stride_px"),
+            aggregate=entry.choice("aggregate", AGGREGATES),
+        )
+    if not presets:
+        raise BundleError(f"{section.where}: no preset; export the bundle again")
+    phrases = section.data.get("phrases")
+    return DreamSpec(
+        image_size_px=section.positive("image_size_px"),
+        interpolation=section.choice("interpolation", INTERPOLATIONS),
+        text=_text(section.section("text")),
+        presets=presets,
+        recommended_preset=section.choice("recommended_preset", tuple(presets)),
+        phrases=None if phrases is None else safe_relative(phrases, section.where),
+    )

@@ -1,0 +1,68 @@
+"""Pillow's resampling as a matrix, so that resizing is two matrix products on any device."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+# Pillow's fixed-point precision for 8-bit images: 32 bits - 8 of the pixel - 2 of headroom (Resample.c).
+PRECISION_BITS = 22
+
+
+def _bilinear(x: float) -> float:
+    return max(0.0, 1.0 - abs(x))
+
+
+def _bicubic(x: float) -> float:
+    a = -0.5
+    x = abs(x)
+    if x < 1.0:
+        return ((a + 2.0) * x - (a + 3.0)) * x * x + 1
+    if x < 2.0:
+        return (((x - 5) * x + 8) * x - 4) * a
+    return 0.0
+
+
+_FILTERS: dict[str, tuple[Callable[[float], float], float]] = {
+    "bilinear": (_bilinear, 1.0),
+    "bicubic": (_bicubic, 2.0),
+}
+
+
+def resample_matrix(in_size: int, out_size: int, filter: str) -> npt.NDArray[np.float64]:
+    """Return R, float64 (out_size, in_size), with which Pillow resizes one axis from in_size to out_size.
+
+    `floor(R @ pixels + 0.5)` clipped to 0..255, per pass, horizontal first, equals
+    `Image.resize(..., Resampling.BILINEAR | BICUBIC)` of an 8-bit image bit for bit in float64.
+    Coefficients are rounded to 2^-22 as in Pillow's Resample.c (`precompute_coeffs`,
+    `normalize_coeffs_8bpc`); the filter widens when shrinking. Equal sizes give the identity.
+    Raises ValueError for a size below 1 or an unknown filter.
+    """
+    if in_size < 1 or out_size < 1:
+        raise ValueError(f"sizes must be at least 1, got {in_size} -> {out_size}")
+    if filter not in _FILTERS:
+        raise ValueError(f"unknown filter {filter!r}; choose one of {', '.join(_FILTERS)}")
+    if in_size == out_size:
+        return np.eye(in_size)
+    kernel, support = _FILTERS[filter]
+    scale = in_size / out_size
+    filter_scale = max(scale, 1.0)
+    reach = support * filter_scale
+    matrix = np.zeros((out_size, in_size))
+    for row in range(out_size):
+        center = (row + 0.5) * scale
+        first = max(int(center - reach + 0.5), 0)
+        last = min(int(center + reach + 0.5), in_size)
+        # A plain loop, in Pillow's order of operations: a vectorised sum may round differently.
+        weights = [kernel((x - center + 0.5) * (1.0 / filter_scale)) for x in range(first, last)]
+        total = 0.0
+        for weight in weights:
+            total += weight
+        for x, weight in zip(range(first, last), weights, strict=True):
+            share = weight / total if total != 0.0 else weight
+            fixed = math.trunc(share * (1 << PRECISION_BITS) + math.copysign(0.5, share))
+            matrix[row, x] = fixed / (1 << PRECISION_BITS)
+    return matrix
