@@ -1,0 +1,1 @@
+"""PyTorch side of REALM: data, models, training and evaluation; leaves run folders that `export` reads."""
