@@ -15,6 +15,7 @@ from torch import nn
 
 from export.errors import ExportError
 from export.tokenizer import clip_tokenizer, folder_tokenizer, pad_id
+from realm_train.towers import load_weights
 
 RANDOM_SEED = 0
 RANDOM = "random"
@@ -54,6 +55,7 @@ def open_clip_model(model: str, weights: str | None = None) -> ClipModel:
 
     Raises:
         ExportError: unknown model, weights that do not fit or cannot be had, a tower that has no graph here.
+        TowerError: the weights file is missing or holds more than tensors.
     """
     path = Path(model)
     config, folder = _configuration(model, path)
@@ -86,32 +88,6 @@ def open_clip_model(model: str, weights: str | None = None) -> ClipModel:
         pad_id=0 if native and text_folder is None else pad_id(tokenizer_json),
         fixed_length=native,
     )
-
-
-def load_weights(path: Path) -> dict[str, torch.Tensor]:
-    """A state_dict from safetensors or a `.pt`/`.pth` file, read with `weights_only=True`.
-
-    Raises:
-        ExportError: no such file, or a file that holds anything but tensors.
-    """
-    if not path.is_file():
-        raise ExportError(f"no such weights file: {path}")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            state: Any = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ExportError(f"{path} is not a file of weights (tensors only are loaded): {reason}") from None
-    for key in ("state_dict", "model"):
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise ExportError(f"{path} holds no state_dict; save model.state_dict() or use safetensors")
-    return {key.removeprefix("module."): value for key, value in state.items()}
 
 
 def _configuration(model: str, path: Path) -> tuple[dict[str, Any], Path | None]:
@@ -179,7 +155,7 @@ def _build(
 
 
 def _load(model: nn.Module, path: Path, name: str) -> None:
-    load_weights(path)  # refuses pickles and says why, before open_clip reads the same file
+    load_weights(path)  # refuses anything but tensors and says why, before open_clip reads the same file
     try:
         open_clip.load_checkpoint(model, str(path))
     except Exception as error:

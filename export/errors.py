@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from realm_engine.errors import RealmError
 
-class ExportError(Exception):
+
+class ExportError(RealmError):
     """One line: what happened, where, what to do."""

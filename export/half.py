@@ -1,0 +1,134 @@
+"""The float16 variant of a graph: float16 inside the towers, float32 where range or rounding matters.
+
+Interfaces keep their dtypes. Float32 stays: everything before the first weight (resize, normalisation), everything
+after the last (L2 norm, cosine), layer norms, softmax with the mask before it, and reductions.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+KEEP_FLOAT32 = frozenset(
+    "LayerNormalization RMSNormalization GroupNormalization InstanceNormalization Softmax LogSoftmax "
+    "ReduceL2 ReduceMean ReduceSum ReduceSumSquare ReduceMax Pow Sqrt Reciprocal Exp Log CumSum Range Resize "
+    "Cast Constant ConstantOfShape".split()
+)
+BEFORE_SOFTMAX = frozenset({"Add", "Where", "Mul", "Div"})  # scaling and masking of attention scores
+ANY_DTYPE = frozenset({"Shape", "Size"})
+HALF_LIMIT = 65504.0
+
+
+def to_half(model: ir.Model) -> tuple[ir.Model, int]:
+    """Convert a float32 model (finite masks, no functions) to mixed float16.
+
+    Returns:
+        A new model and the number of nodes that compute in float16.
+    """
+    model = ir.from_proto(onnx.shape_inference.infer_shapes(ir.to_proto(model), data_prop=True))
+    graph = model.graph
+    chosen = _half_nodes(graph)
+    halves: dict[ir.Value, ir.Value] = {}  # float32 value -> its float16 twin
+    fulls: dict[ir.Value, ir.Value] = {}  # float16 output -> its float32 twin
+    native: set[ir.Value] = set()  # outputs that are float16 now
+    for node in list(graph):
+        if node.op_type in ANY_DTYPE:
+            continue
+        for index, value in enumerate(node.inputs):
+            if value is None:
+                continue
+            if node in chosen:
+                if value not in native and value.dtype == ir.DataType.FLOAT:
+                    node.replace_input_with(index, _half(graph, value, node, halves))
+            elif value in native:
+                node.replace_input_with(index, _full(graph, value, node, fulls))
+        if node in chosen:
+            for output in node.outputs:
+                if output.dtype == ir.DataType.FLOAT:
+                    output.dtype = ir.DataType.FLOAT16
+                    native.add(output)
+    for index, output in enumerate(graph.outputs):
+        if output in native:  # only where the last node itself holds weights
+            name, output.name = output.name, f"{output.name}_fp16"
+            cast = ir.node("Cast", [output], attributes={"to": int(ir.DataType.FLOAT)}, name=f"{name}_float32")
+            graph.append(cast)
+            twin = cast.outputs[0]
+            twin.name, twin.shape, twin.dtype = name, output.shape, ir.DataType.FLOAT
+            graph.outputs[index] = twin
+    for name in [name for name, value in graph.initializers.items() if not value.uses()]:
+        del graph.initializers[name]
+    return model, len(chosen)
+
+
+def _half_nodes(graph: ir.Graph) -> set[ir.Node]:
+    nodes = list(graph)
+    keep = _preprocessing(graph)
+    reaching: set[ir.Node] = set()
+    for node in reversed(nodes):
+        if _holds_weights(node) or any(user in reaching for output in node.outputs for user, _ in output.uses()):
+            reaching.add(node)
+    chosen: set[ir.Node] = set()
+    for node in nodes:
+        floats = any(value is not None and value.dtype == ir.DataType.FLOAT for value in node.inputs)
+        if floats and node in reaching and node not in keep and node.op_type not in KEEP_FLOAT32 | ANY_DTYPE:
+            chosen.add(node)
+    for node in reversed(nodes):
+        if node.op_type in BEFORE_SOFTMAX and node in chosen:
+            users = {user for output in node.outputs for user, _ in output.uses()}
+            if users and all(user.op_type == "Softmax" or _is_masking(user, chosen) for user in users):
+                chosen.remove(node)
+    return chosen
+
+
+def _is_masking(node: ir.Node, chosen: set[ir.Node]) -> bool:
+    """Whether a node already stays float32 because it feeds a softmax."""
+    if node.op_type not in BEFORE_SOFTMAX or node in chosen:
+        return False
+    return any(user.op_type == "Softmax" for output in node.outputs for user, _ in output.uses())
+
+
+def _holds_weights(node: ir.Node) -> bool:
+    if node.op_type not in ("Conv", "Gemm", "MatMul"):
+        return False
+    return any(value is not None and value.is_initializer() and len(value.shape or ()) >= 2 for value in node.inputs)
+
+
+def _preprocessing(graph: ir.Graph) -> set[ir.Node]:
+    """Nodes between the image (the uint8 input) and the first weights: resize and normalisation."""
+    found: set[ir.Node] = set()
+    waiting = [value for value in graph.inputs if value.dtype == ir.DataType.UINT8]
+    while waiting:
+        for node, _ in waiting.pop().uses():
+            if node not in found and node.op_type not in ANY_DTYPE and not _holds_weights(node):
+                found.add(node)
+                waiting += node.outputs
+    return found
+
+
+def _half(graph: ir.Graph, value: ir.Value, before: ir.Node, halves: dict[ir.Value, ir.Value]) -> ir.Value:
+    if value in halves:
+        return halves[value]
+    name = f"{value.name}_fp16"
+    if value.is_initializer():
+        array = np.clip(value.const_value.numpy(), -HALF_LIMIT, HALF_LIMIT).astype(np.float16)  # type: ignore[union-attr]
+        tensor = ir.Tensor(array, name=name)
+        twin = ir.Value(name=name, shape=tensor.shape, type=ir.TensorType(tensor.dtype), const_value=tensor)
+        graph.register_initializer(twin)
+    else:
+        twin = _cast(graph, value, before, ir.DataType.FLOAT16, name)
+    halves[value] = twin
+    return twin
+
+
+def _full(graph: ir.Graph, value: ir.Value, before: ir.Node, fulls: dict[ir.Value, ir.Value]) -> ir.Value:
+    if value not in fulls:
+        fulls[value] = _cast(graph, value, before, ir.DataType.FLOAT, f"{value.name}_float32")
+    return fulls[value]
+
+
+def _cast(graph: ir.Graph, value: ir.Value, before: ir.Node, dtype: ir.DataType, name: str) -> ir.Value:
+    cast = ir.node("Cast", [value], attributes={"to": int(dtype)}, name=name)
+    cast.outputs[0].name, cast.outputs[0].shape, cast.outputs[0].dtype = name, value.shape, dtype
+    graph.insert_before(before, cast)
+    return cast.outputs[0]
