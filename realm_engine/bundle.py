@@ -48,7 +48,7 @@ PARTS = {"core": ("core_text", "core"), "dream": ("clip_text", "dream")}
 
 
 def cache_dir() -> Path:
-    """Folder of everything REALM may delete and rebuild: `REALM_CACHE_DIR`, else the platform's cache folder."""
+    """Folder of what REALM can rebuild: `REALM_CACHE_DIR`, else the platform's cache folder."""
     configured = os.environ.get("REALM_CACHE_DIR")
     if configured:
         return Path(configured).expanduser()
@@ -129,7 +129,9 @@ class Bundle:
     def file(self, relative: str) -> Path:
         """Path of a file that the manifest lists. Raises BundleError for any other."""
         if relative not in self.manifest["files"]:
-            raise BundleError(f"{self.root}: {relative!r} is not among the files of the manifest; export it again")
+            raise BundleError(
+                f"{self.root}: the manifest does not list {relative!r}; export the bundle again"
+            )
         return self.root / relative
 
     def path(self, graph: str, precision: str) -> Path:
@@ -188,7 +190,7 @@ def _check_file(root: Path, relative: str, entry: Section, verify: bool) -> None
         with path.open("rb") as stream:
             actual = hashlib.file_digest(stream, "sha256").hexdigest()
         if actual != digest.lower():
-            raise BundleError(f"{path}: checksum differs from the manifest (sha256 {actual}); get the bundle again")
+            raise BundleError(f"{path}: wrong checksum (sha256 is {actual}); get the bundle again")
 
 
 def _check_external_data(path: Path, root: Path, listed: set[str]) -> None:
@@ -201,4 +203,6 @@ def _check_external_data(path: Path, root: Path, listed: set[str]) -> None:
         relative = safe_relative(location, str(path))
         inside = (path.parent / relative).relative_to(root).as_posix()
         if inside not in listed:
-            raise BundleError(f"{path}: keeps weights in {location!r}, which the manifest does not list")
+            raise BundleError(
+                f"{path}: keeps weights in {location!r}, which the manifest does not list; export it again"
+            )

@@ -111,14 +111,14 @@ class Section:
         """A whole number of at least 1."""
         value = int(self.get(key, int))
         if value < 1:
-            raise BundleError(f"{self.where}: '{key}' is {value}, must be at least 1; export the bundle again")
+            raise BundleError(f"{self.where}: '{key}' is {value}, below 1; export the bundle again")
         return value
 
     def positives(self, key: str) -> tuple[int, ...]:
         """A non-empty list of whole numbers of at least 1."""
         values = self.get(key, list)
         if not values or any(not isinstance(v, int) or isinstance(v, bool) or v < 1 for v in values):
-            raise BundleError(f"{self.where}: '{key}' must list positive whole numbers; export the bundle again")
+            raise BundleError(f"{self.where}: '{key}' must list whole numbers from 1; export it again")
         return tuple(values)
 
     def choice(self, key: str, choices: tuple[str, ...]) -> str:
@@ -153,11 +153,11 @@ def check_version(manifest: Section) -> None:
     version = str(manifest.get("format_version", str))
     major = version.split(".")[0]
     if not major.isdecimal():
-        raise BundleError(f"{manifest.where}: format version {version!r} is no version; export the bundle again")
+        raise BundleError(f"{manifest.where}: format version {version!r} is none; export the bundle again")
     if int(major) != FORMAT_MAJOR:
         cure = "update realm-engine" if int(major) > FORMAT_MAJOR else "export the bundle again"
         raise BundleError(
-            f"{manifest.where}: bundle format {version} cannot be read by this engine, which reads {FORMAT_MAJOR}.x; {cure}"
+            f"{manifest.where}: format version {version}, but this engine reads {FORMAT_MAJOR}.x; {cure}"
         )
 
 
@@ -194,7 +194,7 @@ def _text(section: Section) -> TextSpec:
     max_tokens = section.positive("max_tokens")
     buckets = tuple(sorted(set(section.positives("buckets"))))
     if buckets[-1] != max_tokens:
-        raise BundleError(f"{section.where}: the last of 'buckets' must be 'max_tokens'; export the bundle again")
+        raise BundleError(f"{section.where}: 'buckets' must end with 'max_tokens'; export the bundle again")
     return TextSpec(
         tokenizer=safe_relative(section.get("tokenizer", str), section.where),
         max_tokens=max_tokens,

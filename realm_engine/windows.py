@@ -81,7 +81,7 @@ def coverage(length: int, window: int, stride: int) -> Float:
 
 
 def spread_mean(values: npt.NDArray[np.floating], grid: WindowGrid) -> Float:
-    """Mean over the windows that cover each pixel: (rows, cols) -> float64 (height, width); uncovered are 0."""
+    """Mean over the windows that cover each pixel, (rows, cols) -> float64 (height, width), else 0."""
     if values.shape != (grid.rows, grid.cols):
         raise ValueError(f"values have shape {values.shape}, the grid {(grid.rows, grid.cols)}")
     down = coverage(grid.height, grid.window_px, grid.stride_px)
@@ -94,9 +94,17 @@ def covered(grid: WindowGrid) -> npt.NDArray[np.bool_]:
 
     With a stride larger than the window there are gaps between windows as well.
     """
-    down = coverage(grid.height, grid.window_px, grid.stride_px).any(axis=1)
-    across = coverage(grid.width, grid.window_px, grid.stride_px).any(axis=1)
-    return down[:, None] & across[None, :]
+    down = coverage(grid.height, grid.window_px, grid.stride_px).sum(axis=1) > 0
+    across = coverage(grid.width, grid.window_px, grid.stride_px).sum(axis=1) > 0
+    return np.asarray(np.logical_and.outer(down, across))
+
+
+def covered_by_any(grids: Sequence[WindowGrid]) -> npt.NDArray[np.bool_]:
+    """Pixels that a window of at least one scale covers, bool (height, width)."""
+    mask = covered(grids[0])
+    for grid in grids[1:]:
+        mask |= covered(grid)
+    return mask
 
 
 def spread_scales(
