@@ -161,7 +161,7 @@ class RunFolder:
         return state
 
     def curves(self, panels: Mapping[str, Sequence[str]]) -> None:
-        """Draw curves.png from metrics.csv: one panel per entry, title -> columns (absent ones are skipped)."""
+        """Draw curves.png from metrics.csv: one panel per entry, title -> columns (absent: skipped)."""
         from matplotlib.figure import Figure
 
         rows = self.metrics()

@@ -1,7 +1,7 @@
 """Image and text towers by name, with pretrained weights, weights from a path, or none.
 
-Weights are read by safetensors or `torch.load(weights_only=True)`; nothing here runs code from a checkpoint. A
-hub that cannot be reached is one error line after seconds, not a minute of retries.
+Weights are read by safetensors or `torch.load(weights_only=True)`; nothing here runs code from a checkpoint.
+A hub that cannot be reached is one error line after seconds, not a minute of retries.
 """
 
 import importlib.util
@@ -33,7 +33,7 @@ _CLASSIFIERS = ("fc.", "classifier.", "head.fc.", "head.")
 
 
 class TextTower(NamedTuple):
-    """A transformers encoder, its tokenizer (no padding, no truncation) and the width of its hidden states."""
+    """A transformers encoder, its tokenizer (without padding or truncation), its hidden width."""
 
     model: nn.Module
     tokenizer: Tokenizer
@@ -108,7 +108,8 @@ def text_tower(name_or_path: str, pretrained: bool = True, pooler: bool = True) 
 
     Args:
         name_or_path: "minilm" (all-MiniLM-L6-v2, from the installed package, else the hub),
-            "bert-base-uncased", another hub name, or a local folder with config.json, weights and tokenizer.json or vocab.txt.
+            "bert-base-uncased", another hub name, or a local folder with config.json, weights and
+            tokenizer.json or vocab.txt.
         pretrained: False gives the architecture with random weights (seed torch first).
         pooler: Keep BERT's pooler layer, if the architecture has one.
 
@@ -189,7 +190,8 @@ def _pooler_option(config: Any, pooler: bool) -> dict[str, bool]:
     from transformers import MODEL_MAPPING
 
     try:
-        signature = inspect.signature(MODEL_MAPPING[type(config)])
+        kind: Any = MODEL_MAPPING[type(config)]
+        signature = inspect.signature(kind)
     except KeyError:
         return {}
     return {"add_pooling_layer": pooler} if "add_pooling_layer" in signature.parameters else {}
@@ -299,7 +301,7 @@ class ImageTower(nn.Module):
         return [every[i] for i in indices], torch.flatten(net.avgpool(x), 1)
 
     def parameter_stages(self) -> dict[str, int]:
-        """Stage of every parameter and buffer of the backbone: 0 is the stem, then 1, 2, ... to the output."""
+        """Stage of each parameter and buffer of the backbone: 0 is the stem, then 1, 2, ... to the output."""
         net: Any = self.backbone
         names = [name for name, _ in net.named_parameters()] + [name for name, _ in net.named_buffers()]
         if getattr(net, "feature_info", None) is None:
