@@ -1,4 +1,4 @@
-"""A generator of local, describable flaws in real photographs, with masks: data to train and to judge maps on."""
+"""Local, describable flaws put into real photographs, with masks: to train maps on and to judge them."""
 
 from realm_train.defects.generator import (
     HELD_OUT_KINDS,

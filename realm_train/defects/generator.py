@@ -18,7 +18,8 @@ SMALLEST_SIDE_PX = 64
 AREA_BOUNDS = (0.008, 0.25)
 """Area of a finished mask as a fraction of the image."""
 
-_LEAST_CHANGE = 7.0  # mean over the mask of the largest channel's change: below this a flaw is invisible
+_LEAST_SHARE = 0.2  # of the intended region must have changed
+_LEAST_CHANGE = 8.0  # mean over the mask of the largest channel's change: below this a flaw is invisible
 _ATTEMPTS_PER_KIND = 10
 
 
@@ -32,15 +33,17 @@ class DefectKind:
         phrases: short forms that stand alone.
         apply: paints the flaw into a region; see `realm_train.defects.geometry` for its form.
         form: the form of region, see `regions.draw_region`.
-        place: "any", or "textured" or "flat" for the kinds that show only there.
+        place: where it is preferred: "any", "textured", "flat" or "bright" (neither black nor white).
+        gap_px: unchanged gaps up to this width count as changed, in pixels of a 512 x 384 image.
     """
 
     name: str
     wordings: tuple[str, ...]
     phrases: tuple[str, ...]
     apply: Apply
-    form: str
-    place: str
+    form: str = "blob"
+    place: str = "any"
+    gap_px: float = 12.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,10 +67,12 @@ class Defect:
     box: tuple[int, int, int, int]
 
 
-def _kind(apply: Apply, form: str = "blob", place: str = "any") -> DefectKind:
+def _kind(apply: Apply, form: str = "blob", place: str = "any", gap_px: float = 12.0) -> DefectKind:
     name = apply.__name__
     wording = WORDINGS[name]
-    return DefectKind(name, tuple(wording["sentences"]), tuple(wording["phrases"]), apply, form, place)
+    return DefectKind(
+        name, tuple(wording["sentences"]), tuple(wording["phrases"]), apply, form, place, gap_px
+    )
 
 
 KINDS: dict[str, DefectKind] = {
@@ -85,7 +90,7 @@ KINDS: dict[str, DefectKind] = {
         _kind(texture.smeared_texture, "blob", "textured"),
         _kind(texture.scrambled_texture, "blob", "textured"),
         _kind(texture.dissolved_detail, "blob", "textured"),
-        _kind(texture.broken_repetition),
+        _kind(texture.broken_repetition, "blob", "textured"),
         _kind(texture.wrong_blur, "blob", "textured"),
         _kind(texture.waxy_surface, "blob", "textured"),
         _kind(texture.checkerboard_artifacts),
@@ -94,13 +99,13 @@ KINDS: dict[str, DefectKind] = {
         _kind(texture.posterised_patch, "blob", "textured"),
         _kind(texture.frozen_flow),
         _kind(light.hard_seam, "strip", "textured"),
-        _kind(light.impossible_shadow, "long"),
-        _kind(light.unnatural_glow),
+        _kind(light.impossible_shadow, "long", "bright"),
+        _kind(light.unnatural_glow, "blob", "textured"),
         _kind(light.colour_bleeding),
-        _kind(light.garbled_text, "label", "flat"),
-        _kind(light.extra_limb),
+        _kind(light.garbled_text, "label", "flat", 36.0),
+        _kind(light.extra_limb, "label"),
         _kind(geometry.stretched_proportions, "blob", "textured"),
-        _kind(light.inconsistent_lighting),
+        _kind(light.inconsistent_lighting, "blob", "bright"),
         _kind(texture.oversharpened_halo, "blob", "textured"),
     )
 }
@@ -116,17 +121,25 @@ PHRASES: tuple[dict[str, str], ...] = tuple(
 """Short wordings of the training kinds, for a bundle's phrase bank."""
 
 
+def _detail(window: Image) -> float:
+    """Mean step between pixels four apart: how much there is to distort."""
+    luma = window[::4, ::4].mean(axis=2)
+    return float(np.abs(np.diff(luma, axis=0)).mean() + np.abs(np.diff(luma, axis=1)).mean())
+
+
+_PREFERENCES: dict[str, tuple[int, Callable[[Image], float]]] = {
+    "any": (1, lambda _: 0.0),
+    "textured": (3, _detail),
+    "flat": (3, lambda window: -_detail(window)),
+    "bright": (2, lambda window: -abs(float(window[::4, ::4].mean()) - 140)),
+}
+
+
 def _choose_region(image: Image, kind: DefectKind, rng: np.random.Generator) -> Region:
-    """Draw a region; the better of two for kinds that need texture, the flattest of four for text."""
-    shape = (image.shape[0], image.shape[1])
-    count = {"any": 1, "textured": 2, "flat": 4}[kind.place]
-    regions = [draw_region(shape, kind.form, rng) for _ in range(count)]
-    if count == 1:
-        return regions[0]
-    sign = 1 if kind.place == "textured" else -1
-    return max(
-        regions, key=lambda region: sign * float(image[region.window][::2, ::2].std(axis=(0, 1)).mean())
-    )
+    """Draw as many regions as the kind's preference says and take the best."""
+    count, merit = _PREFERENCES[kind.place]
+    regions = [draw_region((image.shape[0], image.shape[1]), kind.form, rng) for _ in range(count)]
+    return max(regions, key=lambda region: merit(image[region.window]))
 
 
 def _paint(
@@ -139,24 +152,26 @@ def _paint(
     return np.asarray(np.floor(blended + 0.5), np.uint8)
 
 
-def _changed(before: Image, after: Image, region: Region) -> Mask | None:
+def _changed(before: Image, after: Image, region: Region, gap_px: float) -> Mask | None:
     """Where the box was visibly changed, bool (h, w); None if that is too little to be called a flaw.
 
-    A pixel counts from a change of 5 levels, or of an eighth of the strongest ones if that is more, so that the
-    faint tail of a soft edge does not; gaps between changed pixels (strokes of text, dots of noise) are closed.
+    A pixel counts from a change of 5 levels, or of an eighth of the strongest ones if that is more, so that
+    the faint tail of a soft edge does not. Gaps up to about `gap_px` between changed pixels (strokes of text,
+    dots of noise) are closed.
     """
     change = cv2.absdiff(before, after).max(axis=2)
     strong = float(np.percentile(change[region.inside], 90))
     seen = (change >= max(5.0, strong / 8)).astype(np.uint8)
-    reach = max(1, round(6 * region.unit))
+    reach = max(1, round(gap_px / 2 * region.unit))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    padded = cv2.copyMakeBorder(seen, *[2 * reach] * 4, cv2.BORDER_CONSTANT, value=0)
+    padded = np.pad(seen, 2 * reach)
     closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, disc)
     lone = cv2.morphologyEx(closed, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))  # no specks
     inner = slice(2 * reach, -2 * reach)
     mask = lone[inner, inner].astype(bool) & region.inside
     area = int(mask.sum())
     least, most = (bound * region.height * region.width for bound in AREA_BOUNDS)
+    least = max(least, _LEAST_SHARE * int(region.inside.sum()))
     if not least <= area <= most or float(change[mask].mean()) < _LEAST_CHANGE:
         return None
     return mask
@@ -192,9 +207,8 @@ def make_defect(
     pool = (kind,) if kind is not None else tuple(TRAINING_KINDS if kinds is None else kinds)
     unknown = [name for name in pool if name not in KINDS]
     if unknown or not pool:
-        raise ValueError(
-            f"unknown kind of defect {', '.join(map(str, unknown)) or '(none given)'}; known: {', '.join(KINDS)}"
-        )
+        wrong = ", ".join(map(str, unknown)) or "(none given)"
+        raise ValueError(f"unknown kind of defect {wrong}; known: {', '.join(KINDS)}")
     if severity is not None and not 0 <= severity <= 1:
         raise ValueError(f"severity must be in [0, 1], got {severity}")
     for name in (pool[i] for i in rng.permutation(len(pool))):
@@ -202,7 +216,7 @@ def make_defect(
             strength = float(rng.uniform(0.1, 1.0)) if severity is None else float(severity)
             region = _choose_region(image, KINDS[name], rng)
             after = _paint(image, region, KINDS[name], rng, strength)
-            inside = _changed(image[region.window], after, region)
+            inside = _changed(image[region.window], after, region, KINDS[name].gap_px)
             if inside is None:
                 continue
             out = image.copy()

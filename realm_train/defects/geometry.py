@@ -1,7 +1,8 @@
 """Flaws of shape: pixels that are taken from the wrong place.
 
-Every function here has the form `(image, region, rng, severity) -> (patch, alpha)`: image uint8 (H, W, 3) RGB,
-severity in [0, 1]; patch float32 or uint8 (h, w, 3) for the region's box, alpha float32 (h, w) its opacity.
+Every function here has the form `(image, region, rng, severity) -> (patch, alpha)`: image uint8 (H, W, 3)
+RGB, severity in [0, 1]; patch float32 or uint8 (h, w, 3) for the region's box, alpha float32 (h, w) its
+opacity.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ def melted_edges(image: Image, region: Region, rng: np.random.Generator, severit
     """Drips: columns are pulled downwards by unequal amounts, as if the thing were wax."""
     columns, rows = region.grid()
     unit = region.unit
-    soft = region.alpha(0.35 * min(region.h, region.w))
+    soft = region.alpha(0.25 * min(region.h, region.w))
     drip = smooth_noise(1, region.w, rng.uniform(10, 22) * unit, rng)[0]
     drip = np.clip(drip + 0.35, 0.0, None)  # only downwards
-    reach = mix(18, 62, severity) * unit
+    reach = mix(26, 80, severity) * unit
     sway = smooth_noise(region.h, region.w, 26 * unit, rng) * mix(2, 9, severity) * unit
     shape = soft * (0.6 + 0.4 * smooth_noise(region.h, region.w, 40 * unit, rng))
     return take(image, columns + sway * soft, rows - reach * drip[None, :] * shape), region.alpha(2 * unit)
@@ -171,20 +172,26 @@ def pasted_object(image: Image, region: Region, rng: np.random.Generator, severi
 
 def cut_off_part(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
     """A part is missing: the place is filled with what surrounds it, and one side ends abruptly."""
-    window = image[region.window]
-    factor = max(1, round(max(region.h, region.w) / 48))
-    size = (max(8, region.w // factor), max(8, region.h // factor))
-    small = cv2.resize(window, size, interpolation=cv2.INTER_AREA)
-    hole = cv2.resize(region.inside.astype(np.uint8), size, interpolation=cv2.INTER_AREA)
-    hole = cv2.dilate(hole, np.ones((3, 3), np.uint8))
-    if hole.all():
-        hole[0, :] = hole[-1, :] = hole[:, 0] = hole[:, -1] = 0
-    filled = cv2.inpaint(small, hole, 3, cv2.INPAINT_TELEA)
-    filled = cv2.resize(filled, (region.w, region.h), interpolation=cv2.INTER_CUBIC).astype(np.float32)
+    margin = max(4, min(region.h, region.w) // 4)
+    top, left = max(0, region.y - margin), max(0, region.x - margin)
+    wide = image[top : region.y + region.h + margin, left : region.x + region.w + margin]
+    hole = np.zeros(wide.shape[:2], np.uint8)
+    y, x = region.y - top, region.x - left
+    hole[y : y + region.h, x : x + region.w] = region.inside
+    factor = max(1, round(max(wide.shape[:2]) / 56))  # the fill is smooth: a small one is enough, and quick
+    size = (max(8, wide.shape[1] // factor), max(8, wide.shape[0] // factor))
+    small = cv2.resize(wide, size, interpolation=cv2.INTER_AREA)
+    small_hole = cv2.resize(hole, size, interpolation=cv2.INTER_NEAREST)
+    small_hole = cv2.dilate(small_hole, np.ones((3, 3), np.uint8))
+    smooth = cv2.inpaint(small, small_hole, 3, cv2.INPAINT_TELEA)
+    smooth = cv2.resize(smooth, (wide.shape[1], wide.shape[0]), interpolation=cv2.INTER_LINEAR)
+    filled = smooth[y : y + region.h, x : x + region.w].astype(np.float32)
     filled += rng.normal(0, 2.0, (region.h, region.w, 1)).astype(np.float32)
     columns, rows = region.grid()
     turn = rng.uniform(0, 2 * np.pi)
     dx, dy = columns - region.x - region.w / 2, rows - region.y - region.h / 2
     side = dx * np.cos(turn) + dy * np.sin(turn)
     hard = side < rng.uniform(0, 0.2) * min(region.h, region.w)  # the cut: a straight edge through the region
-    return filled, np.asarray(region.alpha(6 * region.unit) * hard * mix(0.75, 1.0, severity), np.float32)
+    return np.asarray(filled, np.float32), np.asarray(
+        region.alpha(6 * region.unit) * hard * mix(0.75, 1.0, severity), np.float32
+    )

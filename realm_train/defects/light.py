@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from realm_train.defects.geometry import Painted, mix, take
-from realm_train.defects.regions import Image, Region, elsewhere, smooth_noise
+from realm_train.defects.regions import Float, Image, Region, elsewhere, smooth_noise
 
 
 def hard_seam(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
@@ -24,7 +24,7 @@ def impossible_shadow(image: Image, region: Region, rng: np.random.Generator, se
     """A dark soft shape that nothing casts."""
     here = image[region.window].astype(np.float32)
     dark = here * np.array([0.92, 0.96, 1.0], np.float32) * np.float32(mix(0.6, 0.18, severity))
-    return dark, region.alpha(rng.uniform(4, 22) * region.unit)
+    return dark, region.alpha(rng.uniform(8, 30) * region.unit)
 
 
 def inconsistent_lighting(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
@@ -32,7 +32,7 @@ def inconsistent_lighting(image: Image, region: Region, rng: np.random.Generator
     here = image[region.window].astype(np.float32)
     columns, rows = region.grid()
     turn = rng.uniform(0, 2 * np.pi)
-    ramp = (columns - region.x) / region.w * np.cos(turn) + (rows - region.y) / region.h * np.sin(turn)
+    ramp: Float = (columns - region.x) / region.w * np.cos(turn) + (rows - region.y) / region.h * np.sin(turn)
     ramp = (ramp - ramp.min()) / max(float(np.ptp(ramp)), 1e-6)
     warm = float(rng.choice((-1, 1))) * mix(0.08, 0.28, severity)
     colour = np.array([1 + warm, 1.0, 1 - warm], np.float32)
@@ -47,10 +47,10 @@ def unnatural_glow(image: Image, region: Region, rng: np.random.Generator, sever
     spread = 9 * max(region.unit, 0.3)
     edges = np.abs(luma - cv2.GaussianBlur(luma, (0, 0), spread / 3))
     bloom = cv2.GaussianBlur(np.asarray(edges * 3 + 0.35 * luma, np.float32), (0, 0), spread / 2)
-    bloom *= 255 / max(float(bloom.max()), 1.0)
-    hue = np.array([[[rng.integers(180), rng.integers(40, 190), 255]]], np.uint8)
+    bloom = np.asarray(bloom, np.float32) * np.float32(255 / max(float(bloom.max()), 1.0))
+    hue = np.array([[[rng.integers(180), rng.integers(90, 220), 255]]], np.uint8)
     colour = cv2.cvtColor(hue, cv2.COLOR_HSV2RGB)[0, 0].astype(np.float32) / 255
-    light = np.clip(bloom[:, :, None] * colour * np.float32(mix(0.4, 1.1, severity)), 0, 255)
+    light = np.clip(bloom[:, :, None] * colour * np.float32(mix(0.65, 1.3, severity)), 0, 255)
     return 255 - (255 - here) * (255 - light) / 255, region.alpha(14 * region.unit)
 
 
@@ -103,11 +103,11 @@ def _glyph(canvas: Image, x: float, y: float, size: float, pen: int, rng: np.ran
 
 
 def garbled_text(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
-    """Lines of letter-like strokes that cannot be read, bent as generators bend them, with or without a panel."""
+    """Lines of letter-like strokes that cannot be read, bent as generators bend them; some on a panel."""
     h, w = region.h, region.w
     ink = np.zeros((h, w), np.uint8)
     lines = int(rng.integers(1, 4))
-    size = float(np.clip(0.78 * h / lines, 7, 64))
+    size = float(np.clip(0.78 * h / lines, 7, 52))
     pen = max(1, round(size * rng.uniform(0.08, 0.17)))
     latin = rng.random() < 0.4
     for line in range(lines):
@@ -151,11 +151,11 @@ def garbled_text(image: Image, region: Region, rng: np.random.Generator, severit
         colour[int(rng.integers(3))] = 255 - colour[int(rng.integers(3))]
     opacity = np.float32(mix(0.6, 1.0, severity)) * cover[:, :, None]
     painted = here * (1 - opacity) + colour.astype(np.float32) * opacity
-    return painted, region.alpha(1.5) if panel else region.alpha(0)
+    return np.asarray(painted, np.float32), region.alpha(1.5) if panel else region.alpha(0)
 
 
 def extra_limb(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
-    """A finger-like, tapering growth in the colours of another place, shaded round, that belongs to nothing."""
+    """Finger-like, tapering growths of the colours nearby, shaded round, that belong to nothing."""
     h, w = region.h, region.w
     shape = np.zeros((h, w), np.uint8)
     for _ in range(int(rng.integers(1, 4))):
@@ -163,7 +163,7 @@ def extra_limb(image: Image, region: Region, rng: np.random.Generator, severity:
         length = 0.95 * min(h, w)
         x = w / 2 - np.cos(turn) * length / 2 + rng.uniform(-0.15, 0.15) * w
         y = h / 2 - np.sin(turn) * length / 2 + rng.uniform(-0.15, 0.15) * h
-        thick = rng.uniform(0.12, 0.2) * min(h, w)
+        thick = rng.uniform(0.1, 0.17) * min(h, w)
         curl = rng.uniform(-1.6, 1.6)
         for step in range(24):
             cv2.circle(shape, (round(x), round(y)), max(2, round(thick * (1 - 0.5 * step / 23))), 1, -1)
@@ -172,13 +172,23 @@ def extra_limb(image: Image, region: Region, rng: np.random.Generator, severity:
             turn += curl / 24
     shape &= region.inside.astype(np.uint8)
     depth = cv2.distanceTransform(cv2.copyMakeBorder(shape, 1, 1, 1, 1, cv2.BORDER_CONSTANT), cv2.DIST_L2, 3)
-    depth = depth[1:-1, 1:-1]
-    round_shade = np.sqrt(np.clip(depth / max(float(depth.max()), 1.0), 0, 1))
-    x0, y0 = elsewhere(region, rng, 0.2)
-    source = cv2.GaussianBlur(image[y0 : y0 + h, x0 : x0 + w], (0, 0), 5 * max(region.unit, 0.3)).astype(
-        np.float32
-    )
-    colour = 0.5 * source + 0.5 * source.reshape(-1, 3).mean(axis=0)
-    limb = colour * (0.55 + 0.65 * round_shade)[:, :, None] + rng.normal(0, 3, (h, w, 1)).astype(np.float32)
-    alpha = np.clip(depth / max(1.0, 2.5 * region.unit), 0, 1) * mix(0.7, 1.0, severity)
+    depth = np.asarray(depth[1:-1, 1:-1], np.float32)
+    height = np.sqrt(np.clip(depth / max(float(depth.max()), 1.0), 0, 1))  # a round cross-section
+    height = np.asarray(cv2.GaussianBlur(height, (0, 0), 1.5 * max(region.unit, 0.4)), np.float32)
+    slope = cv2.Sobel(height, cv2.CV_32F, 1, 0) + cv2.Sobel(height, cv2.CV_32F, 0, 1)
+    slope = np.clip(
+        slope / max(float(np.percentile(np.abs(slope), 98)), 1e-6), -1, 1
+    )  # light from the upper left
+    # The growth is made of one material: the most even of some places nearby that is not black.
+    places = [elsewhere(region, rng, 0.2) for _ in range(4)]
+    patches = [image[y0 : y0 + h, x0 : x0 + w].astype(np.float32) for x0, y0 in places]
+    source = min(patches, key=lambda patch: float(patch.std()) - 0.6 * float(patch.mean()))
+    here = image[region.window].astype(np.float32)
+    colour = 0.45 * source + 0.55 * source.reshape(-1, 3).mean(axis=0)
+    gap = np.float32(colour.mean() - here[shape > 0].mean()) if shape.any() else np.float32(0)
+    if abs(gap) < 30:  # would be lost on its ground
+        colour = colour + np.float32(np.copysign(30, gap) - gap)
+    shade = (0.78 + 0.27 * height + 0.25 * slope)[:, :, None]
+    limb = colour * shade + rng.normal(0, 2.5, (h, w, 1)).astype(np.float32)
+    alpha = np.clip(depth / max(1.0, 2.0 * region.unit), 0, 1) * mix(0.75, 1.0, severity)
     return np.asarray(limb, np.float32), np.asarray(alpha, np.float32)

@@ -137,7 +137,7 @@ def _blob(shape: tuple[int, int], area: float, rng: np.random.Generator, elongat
     a, b = _ellipse_axes(area * height * width, rng, elongation)
     turn = float(rng.uniform(0, np.pi))
     mask = np.zeros(shape, np.uint8)
-    style = rng.choice(3, p=(0.25, 0.4, 0.35))
+    style = rng.choice(3, p=(0.2, 0.45, 0.35))
     if style == 0:
         cv2.ellipse(mask, ((cx, cy), (2 * a, 2 * b), np.degrees(turn)), 1, -1)
         return _crop(mask)

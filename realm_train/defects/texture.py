@@ -64,17 +64,21 @@ def dissolved_detail(image: Image, region: Region, rng: np.random.Generator, sev
     stray_x = rng.normal(0, reach, (region.h, region.w)).astype(np.float32)
     stray_y = rng.normal(0, reach, (region.h, region.w)).astype(np.float32)
     mush = take(image, columns + stray_x, rows + stray_y)
-    mush = cv2.medianBlur(mush, 5) if rng.random() < 0.6 else cv2.GaussianBlur(mush, (0, 0), 1.0)
-    return np.asarray(mush, np.uint8), region.alpha(3 * region.unit)
+    settled = cv2.medianBlur(mush, 5) if rng.random() < 0.6 else cv2.GaussianBlur(mush, (0, 0), 1.0)
+    return np.asarray(settled, np.uint8), region.alpha(3 * region.unit)
 
 
 def broken_repetition(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
     """One small tile repeats over the region, in rows that do not line up."""
     side = max(6, round(rng.uniform(18, 44) * region.unit))
     side = min(side, region.h, region.w)
-    middle_y, middle_x = np.argwhere(region.inside)[int(rng.integers(region.inside.sum()))]
-    left = int(np.clip(region.x + middle_x - side // 2, 0, region.width - side))
-    top = int(np.clip(region.y + middle_y - side // 2, 0, region.height - side))
+    left, top, most = 0, 0, -1.0
+    for _ in range(6):  # the most textured of a few places: a plain tile would repeat nothing
+        x = int(rng.integers(max(0, region.x), max(1, min(region.x + region.w, region.width) - side + 1)))
+        y = int(rng.integers(max(0, region.y), max(1, min(region.y + region.h, region.height) - side + 1)))
+        spread = float(image[y : y + side, x : x + side].std(axis=(0, 1)).mean())
+        if spread > most:
+            left, top, most = x, y, spread
     columns, rows = region.grid()
     row_index = ((rows - region.y) // side).astype(np.int64)
     slip = (rng.uniform(0, 1, int(row_index.max()) + 1) * side * mix(0.2, 1.0, severity)).astype(np.float32)
@@ -140,21 +144,18 @@ def noisy_patch(image: Image, region: Region, rng: np.random.Generator, severity
     size = float(rng.choice((1.0, 2.0, 3.0)))
     small = (max(1, round(h / size)), max(1, round(w / size)), 3 if rng.random() < 0.6 else 1)
     grain = rng.standard_normal(small, np.float32) * np.float32(mix(14, 55, severity))
-    grain = cv2.resize(grain, (w, h), interpolation=cv2.INTER_LINEAR).reshape(h, w, -1)
-    return image[region.window].astype(np.float32) + grain, region.alpha(5 * region.unit)
+    blotches = cv2.resize(grain, (w, h), interpolation=cv2.INTER_LINEAR).reshape(h, w, -1).astype(np.float32)
+    return image[region.window].astype(np.float32) + blotches, region.alpha(5 * region.unit)
 
 
 def blocky_patch(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
     """Compression blocks or coarse mosaic pixels in one place only."""
     here = image[region.window]
     if rng.random() < 0.5:
-        ok, data = cv2.imencode(
-            ".jpg",
-            np.ascontiguousarray(here[:, :, ::-1]),
-            [cv2.IMWRITE_JPEG_QUALITY, round(mix(9, 1, severity))],
-        )
-        if ok:
-            return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[:, :, ::-1], np.uint8), region.alpha(0)
+        quality = round(mix(9, 1, severity))
+        _, data = cv2.imencode(".jpg", np.ascontiguousarray(here), [cv2.IMWRITE_JPEG_QUALITY, quality])
+        # Encoded and decoded as if it were BGR: the roles of red and blue change places twice.
+        return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8), region.alpha(0)
     cell = max(3, round(mix(5, 15, severity) * region.unit))
     small = cv2.resize(
         here, (max(1, region.w // cell), max(1, region.h // cell)), interpolation=cv2.INTER_AREA
@@ -167,9 +168,10 @@ def posterised_patch(image: Image, region: Region, rng: np.random.Generator, sev
     """Flat steps of colour with drawn outlines: a cartoon inside a photograph."""
     wide, box = _around(image, region, 10)
     flat = cv2.medianBlur(np.ascontiguousarray(wide), _odd(9 * max(region.unit, 0.4)))[box].astype(np.float32)
-    step = mix(32, 72, severity)
-    offset = np.float32(rng.uniform(0, step))
-    poster = np.floor((flat + offset) / step) * step + step / 2 - offset
+    step = mix(36, 84, severity)
+    poster = (
+        np.floor(flat / step + 0.5) * step
+    )  # black stays black, so that plain dark places stay as they are
     luma = flat.mean(axis=2).astype(np.float32)
     slope = np.abs(cv2.Sobel(luma, cv2.CV_32F, 1, 0)) + np.abs(cv2.Sobel(luma, cv2.CV_32F, 0, 1))
     ink: Float = np.clip((slope - 70) / 90, 0, 1)[:, :, None] * np.float32(mix(20, 90, severity))
@@ -177,13 +179,13 @@ def posterised_patch(image: Image, region: Region, rng: np.random.Generator, sev
 
 
 def frozen_flow(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
-    """Detail follows invented, hair-like streams: line integral of noise along a smooth flow, over the colours."""
+    """Invented, hair-like streams over blurred colours: the line integral of noise along a smooth flow."""
     wide, box = _around(image, region, 8)
     base = cv2.GaussianBlur(wide, (0, 0), 4 * max(region.unit, 0.3))[box].astype(np.float32)
     columns, rows = region.grid()
     heading = smooth_noise(region.h, region.w, 46 * region.unit, rng) * np.pi
     grain = rng.standard_normal((region.h, region.w), np.float32)
-    grain = cv2.GaussianBlur(grain, (0, 0), 1.1)
+    grain = np.asarray(cv2.GaussianBlur(grain, (0, 0), 1.1), np.float32)
     total = np.zeros_like(grain)
     local_x, local_y = columns - region.x, rows - region.y
     for step in range(-6, 7, 2):

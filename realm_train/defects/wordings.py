@@ -1,4 +1,4 @@
-"""Descriptions of flaws in the manner of RAISE-TD: a verdict, what looks unreal and where, at most 33 words."""
+"""Descriptions of flaws in the manner of RAISE-TD: a verdict, then what looks unreal and where."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WORDINGS: dict[str, KindWording] = json.loads(
 
 _THINGS = (
     "the object", "the subject", "the main shape", "the surface", "the structure", "one part", "a section",
-    "this element", "the material", "a detail", "the figure", "the scene", "an object", "the form", "the body",
+    "this element", "the material", "a detail", "the figure", "an object", "the form", "the body",
 )  # fmt: skip
 _TAILS = (
     "making the image look unrealistic",
