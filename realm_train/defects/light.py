@@ -158,17 +158,20 @@ def extra_limb(image: Image, region: Region, rng: np.random.Generator, severity:
     """Finger-like, tapering growths of the colours nearby, shaded round, that belong to nothing."""
     h, w = region.h, region.w
     shape = np.zeros((h, w), np.uint8)
-    for _ in range(int(rng.integers(1, 4))):
-        turn = rng.uniform(0, 2 * np.pi)
-        length = 0.95 * min(h, w)
-        x = w / 2 - np.cos(turn) * length / 2 + rng.uniform(-0.15, 0.15) * w
-        y = h / 2 - np.sin(turn) * length / 2 + rng.uniform(-0.15, 0.15) * h
-        thick = rng.uniform(0.1, 0.17) * min(h, w)
-        curl = rng.uniform(-1.6, 1.6)
+    heading = (0.0 if w >= h else np.pi / 2) + float(rng.choice((0.0, np.pi)))
+    length = 0.85 * max(h, w)
+    count = int(rng.integers(1, 5))
+    for i in range(count):  # fingers of one hand: the same root, headings that fan out
+        turn = heading + rng.uniform(-0.15, 0.15) + (i - (count - 1) / 2) * 0.3
+        x = w / 2 - np.cos(heading) * length / 2 + rng.uniform(-0.05, 0.05) * w
+        y = h / 2 - np.sin(heading) * length / 2 + rng.uniform(-0.1, 0.1) * h
+        thick = rng.uniform(0.16, 0.26) * min(h, w)
+        reach = length * rng.uniform(0.8, 1.05)
+        curl = rng.uniform(-1.0, 1.0)
         for step in range(24):
             cv2.circle(shape, (round(x), round(y)), max(2, round(thick * (1 - 0.5 * step / 23))), 1, -1)
-            x += np.cos(turn) * length / 24
-            y += np.sin(turn) * length / 24
+            x += np.cos(turn) * reach / 24
+            y += np.sin(turn) * reach / 24
             turn += curl / 24
     shape &= region.inside.astype(np.uint8)
     depth = cv2.distanceTransform(cv2.copyMakeBorder(shape, 1, 1, 1, 1, cv2.BORDER_CONSTANT), cv2.DIST_L2, 3)

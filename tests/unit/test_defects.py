@@ -122,7 +122,7 @@ def test_refuses_what_is_no_photograph() -> None:
             make_defect(wrong, rng)
     with pytest.raises(ValueError, match="64 px"):
         make_defect(np.zeros((63, 200, 3), np.uint8), rng)
-    with pytest.raises(ValueError, match="unknown kind.*melted_edges"):
+    with pytest.raises(ValueError, match=r"unknown kind.*melted_edges"):
         make_defect(photograph(), rng, kind="nonsense")
     with pytest.raises(ValueError, match="none given"):
         make_defect(photograph(), rng, kinds=())
