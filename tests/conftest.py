@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bundles import Reference, build_bundle
+
+
+@pytest.fixture(scope="session")
+def bundle_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small real bundle with CORE, DREAM, phrases and both precisions. Read only: build another to change it."""
+    return build_bundle(tmp_path_factory.mktemp("bundle") / "test-bundle", fp16=True)
+
+
+@pytest.fixture(scope="session")
+def reference() -> Reference:
+    return Reference()
+
+
+@pytest.fixture(scope="session")
+def engine(bundle_path: Path):
+    from realm_engine import Engine
+
+    with Engine.open(bundle_path, device="cpu", threads=1) as opened:
+        yield opened
+
+
+@pytest.fixture
+def photo():
+    """A seeded picture of smooth colours and some noise, uint8 RGB of any size."""
+
+    def make(height: int = 72, width: int = 96, seed: int = 0) -> np.ndarray:
+        rng = np.random.default_rng(seed)
+        y, x = np.mgrid[0:height, 0:width]
+        waves = [
+            np.sin(x / rng.uniform(5, 20) + rng.uniform(6)) * np.cos(y / rng.uniform(5, 20)) for _ in range(3)
+        ]
+        picture = 127 + 80 * np.stack(waves, axis=-1) + rng.normal(0, 15, (height, width, 3))
+        return np.clip(picture, 0, 255).astype(np.uint8)
+
+    return make
