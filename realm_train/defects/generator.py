@@ -152,6 +152,22 @@ def _paint(
     return np.asarray(np.floor(blended + 0.5), np.uint8)
 
 
+def _tidy(mask: Mask, least_px: float) -> Mask:
+    """Fill holes and drop islands smaller than `least_px`: a person who marks a flaw draws neither."""
+    for value in (False, True):
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(
+            (mask == value).astype(np.uint8), connectivity=4
+        )
+        if count > 2:
+            x, y, w, h, area = (stats[:, i] for i in range(5))
+            small = area < least_px
+            if not value:  # what touches the side of the box is outside, no hole
+                small &= (x > 0) & (y > 0) & (x + w < mask.shape[1]) & (y + h < mask.shape[0])
+            small[0] = False
+            mask = np.where(small[labels], not value, mask)
+    return mask
+
+
 def _changed(before: Image, after: Image, region: Region, gap_px: float) -> Mask | None:
     """Where the box was visibly changed, bool (h, w); None if that is too little to be called a flaw.
 
@@ -168,7 +184,7 @@ def _changed(before: Image, after: Image, region: Region, gap_px: float) -> Mask
     closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, disc)
     lone = cv2.morphologyEx(closed, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))  # no specks
     inner = slice(2 * reach, -2 * reach)
-    mask = lone[inner, inner].astype(bool) & region.inside
+    mask = _tidy(lone[inner, inner].astype(bool) & region.inside, 0.03 * float(region.inside.sum()))
     area = int(mask.sum())
     least, most = (bound * region.height * region.width for bound in AREA_BOUNDS)
     least = max(least, _LEAST_SHARE * int(region.inside.sum()))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from realm_train.defects import (
     HELD_OUT_KINDS,
@@ -199,3 +203,20 @@ def test_places_prefer_the_centre() -> None:
         heat[region.window] += region.inside
     assert heat[40:56, 54:74].mean() > 1.8 * heat.mean()
     assert heat[:6, :6].mean() > 0, "corners happen too"
+
+
+def test_samples_are_what_their_script_makes() -> None:
+    root = Path(__file__).resolve().parents[2]
+    spec = importlib.util.spec_from_file_location("make_samples", root / "samples" / "make_samples.py")
+    assert spec is not None and spec.loader is not None
+    make_samples = importlib.util.module_from_spec(spec)
+    sys.modules["make_samples"] = make_samples  # dataclasses look their module up
+    spec.loader.exec_module(make_samples)
+    for flaw in make_samples.FLAWS:
+        defect = make_samples.flawed(flaw)
+        stored = np.asarray(Image.open(root / "samples" / flaw.target).convert("RGB"))
+        mask = np.asarray(Image.open(make_samples.MASKS / f"{Path(flaw.target).stem}.png").convert("L")) > 0
+        # Decoders of JPEG and versions of OpenCV may differ by a level here and there.
+        assert np.abs(stored.astype(int) - defect.image).mean() < 0.5
+        assert (mask & defect.mask).sum() / (mask | defect.mask).sum() > 0.97
+        assert len(flaw.description.split()) <= MAX_WORDS
