@@ -1,10 +1,12 @@
-"""Open a CLIP for export: an open_clip name, a JSON model configuration or a run folder of `realm-train clip`."""
+"""Open a CLIP for export: an open_clip name, a JSON configuration or a run folder of `realm-train clip`."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +53,7 @@ def open_clip_model(model: str, weights: str | None = None) -> ClipModel:
 
     Args:
         model: open_clip name, path of a JSON model configuration, or run folder with `clip_config.json`.
-        weights: state_dict file (`.pt`, `.safetensors`), open_clip tag, or "random"; None for a run folder's own.
+        weights: state_dict file (`.pt`, `.safetensors`), open_clip tag, or "random"; None for the run's own.
 
     Raises:
         ExportError: unknown model, weights that do not fit or cannot be had, a tower that has no graph here.
@@ -71,7 +73,8 @@ def open_clip_model(model: str, weights: str | None = None) -> ClipModel:
         text_config["hf_model_name"] = str(text_folder)
     name = path.stem if path.exists() else model
     network = _build(name, config, weights, preprocess, tag_name=None if path.exists() else model)
-    settings = network.visual.preprocess_cfg  # type: ignore[union-attr]
+    tower: Any = network.visual
+    settings: dict[str, Any] = tower.preprocess_cfg
     tokenizer_json = folder_tokenizer(text_folder) if text_folder is not None else clip_tokenizer()
     native = not text_config.get("hf_model_name")
     return ClipModel(
@@ -102,23 +105,28 @@ def _configuration(model: str, path: Path) -> tuple[dict[str, Any], Path | None]
     config = open_clip.get_model_config(model.replace("/", "-"))
     if config is None:
         raise ExportError(
-            f"open_clip has no model named {model}; `open_clip.list_models()` lists them, or give a JSON or run folder"
+            f"open_clip has no model named {model}; `open_clip.list_models()` lists them, "
+            "or give a JSON configuration or a run folder"
         )
     return dict(config), None
 
 
 def _text_folder(text_config: dict[str, Any], run_folder: Path | None) -> Path | None:
-    """Folder of the text tower's `config.json` and `tokenizer.json`; None where CLIP's own tokenizer applies."""
+    """Folder of the text tower's `config.json` and `tokenizer.json`; None where CLIP's tokenizer applies."""
     named = text_config.get("hf_tokenizer_name") or text_config.get("hf_model_name")
     if not named:
         return None
     if text_config.get("tokenizer_kwargs", {}).get("clean", "whitespace") == "canonicalize":
-        raise ExportError("text towers that remove punctuation (clean: canonicalize) have no tokenizer JSON here")
+        raise ExportError(
+            "text towers that drop punctuation (clean: canonicalize) have no tokenizer JSON here"
+        )
     candidates = [run_folder / named, run_folder / "text", run_folder] if run_folder is not None else []
     for candidate in [*candidates, Path(named)]:
         if (candidate / "tokenizer.json").is_file():
-            return candidate
-    raise ExportError(f"no local folder with a tokenizer.json for text tower {named}; download it and give its path")
+            return Path(candidate)
+    raise ExportError(
+        f"no local folder with a tokenizer.json for text tower {named}; download it and give its path"
+    )
 
 
 def _build(
@@ -145,13 +153,28 @@ def _build(
             open_clip.add_model_config(file)
             # The registry keeps what it read; the file's own entry would fail on the next rescan.
             open_clip.factory._MODEL_CONFIG_PATHS.remove(file)
-        model = open_clip.create_model(file.stem, pretrained_text=False, force_preprocess_cfg=preprocess)
+        with _quiet_root_logger():  # open_clip warns that weights are random; the manifest says so
+            model = open_clip.create_model(file.stem, pretrained_text=False, force_preprocess_cfg=preprocess)
     except Exception as error:
         logging.getLogger(__name__).debug("open_clip refused the configuration", exc_info=True)
         raise ExportError(f"open_clip cannot build {name}: {str(error).splitlines()[0]}") from None
     if weights != RANDOM:
         _load(model, Path(weights), name)
     return model.eval()
+
+
+@contextlib.contextmanager
+def _quiet_root_logger() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        for handler in root.handlers[:]:
+            if handler not in handlers:  # `logging.warning` installs one on first use
+                root.removeHandler(handler)
 
 
 def _load(model: nn.Module, path: Path, name: str) -> None:
@@ -165,5 +188,5 @@ def _load(model: nn.Module, path: Path, name: str) -> None:
 def _square(size: Any, name: str) -> int:
     sides = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
     if sides[0] != sides[-1]:
-        raise ExportError(f"CLIP {name} takes images of {sides[0]} x {sides[-1]}; windows need a square input")
+        raise ExportError(f"CLIP {name} takes {sides[0]} x {sides[-1]} images; windows need a square input")
     return int(sides[0])

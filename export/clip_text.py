@@ -36,7 +36,8 @@ class HuggingFaceText(nn.Module):
 
     def project(self, hidden: object, attention_mask: torch.Tensor) -> torch.Tensor:
         """Pool and project the transformer's output."""
-        return normalise(self.tower.proj(self.tower.pooler(hidden, attention_mask)))
+        features: torch.Tensor = self.tower.proj(self.tower.pooler(hidden, attention_mask))
+        return normalise(features)
 
 
 def normalise(features: torch.Tensor) -> torch.Tensor:
@@ -61,4 +62,5 @@ def clip_text_export(clip: ClipModel) -> GraphExport:
 
 def text_ports() -> tuple[Port, Port]:
     """Inputs of a text graph with free length."""
-    return Port("input_ids", "int64", ("batch", "tokens")), Port("attention_mask", "int64", ("batch", "tokens"))
+    shape = ("batch", "tokens")
+    return Port("input_ids", "int64", shape), Port("attention_mask", "int64", shape)

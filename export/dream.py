@@ -25,8 +25,8 @@ class DreamGraph(nn.Module):
     def __init__(self, encoder: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]):
         super().__init__()
         self.encoder = encoder
-        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     def forward(
         self,
@@ -51,9 +51,9 @@ class DreamGraph(nn.Module):
         offsets = torch.arange(resample_matrix.shape[1], device=image.device)
         windows = gather_windows(image.to(torch.float32), top, left, offsets)  # [N, 3, w, w]
         resized = resample(windows, resample_matrix, resample_matrix)  # [N, 3, S, S]
-        features = self.encoder((resized / 255.0 - self.mean) / self.std)  # [N, D]
+        features: torch.Tensor = self.encoder((resized / 255.0 - self.mean) / self.std)  # [N, D]
         features = features / torch.linalg.vector_norm(features, dim=-1, keepdim=True).clamp_min(1e-12)
-        return features @ text.transpose(0, 1)
+        return torch.matmul(features, text.transpose(0, 1))
 
 
 class ImageTower(nn.Module):
@@ -73,16 +73,16 @@ def dream_export(clip: ClipModel) -> GraphExport:
     """Describe the `dream` graph of a CLIP: module, example inputs, names and free dimensions."""
     size, dim = clip.image_size_px, clip.embed_dim
     example_window = 48
-    image = torch.randint(0, 256, (70, 90, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
     return GraphExport(
         name="dream",
         module=DreamGraph(ImageTower(clip.model), clip.mean, clip.std).eval(),
         example=(
-            image,
+            torch.randint(0, 256, (70, 90, 3), dtype=torch.uint8, generator=generator),
             torch.tensor([0, 3, 11], dtype=torch.int64),
             torch.tensor([1, 0, 20], dtype=torch.int64),
             torch.full((size, example_window), 1.0 / example_window),
-            torch.nn.functional.normalize(torch.randn(2, dim, generator=torch.Generator().manual_seed(1)), dim=-1),
+            torch.nn.functional.normalize(torch.randn(2, dim, generator=generator), dim=-1),
         ),
         inputs=(
             Port("image", "uint8", ("height", "width", 3)),

@@ -16,13 +16,13 @@ import onnx_ir as ir
 import torch
 from torch import nn
 
-OPSET = 20  # LayerNormalization and Gelu are single nodes; no Attention node (opset 23 does not build in TensorRT)
+OPSET = 20  # single-node LayerNormalization and Gelu; opset 23's Attention does not build in TensorRT
 MASK_FLOOR = -1e4  # exp(-1e4) is exactly 0 in float32, and the number exists in float16
 
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output of a graph: name, dtype as numpy writes it, and shape (a string is a free dimension)."""
+    """An input or output of a graph: name, dtype as numpy writes it, shape (a string is a free dimension)."""
 
     name: str
     dtype: str
@@ -47,12 +47,16 @@ class GraphExport:
 def to_onnx(graph: GraphExport) -> ir.Model:
     """Export a graph with float32 weights, free dimensions as its ports say.
 
-    The dynamo exporter is used, not the TorchScript one: it keeps LayerNormalization and Gelu as single nodes,
-    names nodes by module, folds BatchNorm into convolutions, and shares one weight between two uses of it.
+    The dynamo exporter is used, not the TorchScript one: it keeps LayerNormalization and Gelu as single
+    nodes, folds BatchNorm into convolutions, and proves that the free dimensions are free.
     """
     free: dict[str, Any] = {}
     shapes = tuple(
-        {axis: free.setdefault(dim, torch.export.Dim(dim, min=1)) for axis, dim in enumerate(port.shape) if isinstance(dim, str)}
+        {
+            axis: free.setdefault(dim, torch.export.Dim(dim, min=1))
+            for axis, dim in enumerate(port.shape)
+            if isinstance(dim, str)
+        }
         for port in graph.inputs
     )
     with torch.no_grad(), _quiet(), _plain_attention():
@@ -73,9 +77,10 @@ def to_onnx(graph: GraphExport) -> ir.Model:
 
 
 def tidy(model: ir.Model) -> ir.Model:
-    """Drop what depends on the machine (stack traces, source paths) and make attention masks finite; in place."""
+    """Drop what names the machine (stack traces, source paths) and make attention masks finite; in place."""
     finite_masks(model)
-    for container in [model, model.graph, *model.graph.all_nodes(), *model.functions.values()]:
+    containers: list[Any] = [model, model.graph, *model.graph.all_nodes(), *model.functions.values()]
+    for container in containers:
         container.metadata_props.clear()
         container.doc_string = None
     for value in _values(model):
@@ -86,9 +91,9 @@ def tidy(model: ir.Model) -> ir.Model:
 
 
 def finite_masks(model: ir.Model) -> int:
-    """Replace -inf and other huge negative constants (attention masks) by -1e4; returns how many tensors changed.
+    """Replace -inf and other huge negative constants (attention masks) by -1e4.
 
-    A row of scores plus -1e4 has the same softmax in float32 as one plus -inf, and stays a number in float16.
+    Returns how many tensors changed. A row of scores plus -1e4 has the same softmax in float32 as one plus -inf, and stays a number in float16.
     """
     changed = 0
     for value in model.graph.initializers.values():
@@ -111,7 +116,7 @@ def finite_masks(model: ir.Model) -> int:
     return changed
 
 
-def _floored(tensor: Any) -> ir.Tensor | None:
+def _floored(tensor: Any) -> ir.Tensor[Any] | None:
     if tensor is None or tensor.dtype != ir.DataType.FLOAT:
         return None
     array = tensor.numpy()
@@ -127,13 +132,13 @@ def count_nodes(model: ir.Model | onnx.ModelProto, op_type: str) -> int:
 
 
 def serialize(model: ir.Model, metadata: dict[str, str]) -> bytes:
-    """The file's bytes: checked, weights inside, `metadata_props` in sorted order, the same bytes every time."""
+    """The file's bytes: checked, weights inside, the same for the same graph and metadata."""
     proto = ir.to_proto(model)
     del proto.metadata_props[:]
     for key in sorted(metadata):
         proto.metadata_props.add(key=key, value=metadata[key])
     onnx.checker.check_model(proto)
-    return proto.SerializeToString(deterministic=True)
+    return bytes(proto.SerializeToString(deterministic=True))
 
 
 def _values(model: ir.Model) -> Iterator[ir.Value]:

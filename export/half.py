@@ -1,7 +1,7 @@
 """The float16 variant of a graph: float16 inside the towers, float32 where range or rounding matters.
 
-Interfaces keep their dtypes. Float32 stays: everything before the first weight (resize, normalisation), everything
-after the last (L2 norm, cosine), layer norms, softmax with the mask before it, and reductions.
+Interfaces keep their dtypes. Float32 stays: everything before the first weight (resize, normalisation),
+everything after the last (L2 norm, cosine), layer norms, softmax with the mask before it, and reductions.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-KEEP_FLOAT32 = frozenset(
-    "LayerNormalization RMSNormalization GroupNormalization InstanceNormalization Softmax LogSoftmax "
-    "ReduceL2 ReduceMean ReduceSum ReduceSumSquare ReduceMax Pow Sqrt Reciprocal Exp Log CumSum Range Resize "
-    "Cast Constant ConstantOfShape".split()
-)
+NORMS = {"LayerNormalization", "RMSNormalization", "GroupNormalization", "InstanceNormalization"}
+REDUCTIONS = {"ReduceL2", "ReduceMean", "ReduceSum", "ReduceSumSquare", "ReduceMax", "CumSum"}
+WIDE_RANGE = {"Softmax", "LogSoftmax", "Pow", "Sqrt", "Reciprocal", "Exp", "Log", "Range", "Resize"}
+NO_ARITHMETIC = {"Cast", "Constant", "ConstantOfShape"}  # their dtype is an attribute
+KEEP_FLOAT32 = frozenset(NORMS | REDUCTIONS | WIDE_RANGE | NO_ARITHMETIC)
 BEFORE_SOFTMAX = frozenset({"Add", "Where", "Mul", "Div"})  # scaling and masking of attention scores
 ANY_DTYPE = frozenset({"Shape", "Size"})
 HALF_LIMIT = 65504.0
@@ -51,7 +51,8 @@ def to_half(model: ir.Model) -> tuple[ir.Model, int]:
     for index, output in enumerate(graph.outputs):
         if output in native:  # only where the last node itself holds weights
             name, output.name = output.name, f"{output.name}_fp16"
-            cast = ir.node("Cast", [output], attributes={"to": int(ir.DataType.FLOAT)}, name=f"{name}_float32")
+            attributes = {"to": int(ir.DataType.FLOAT)}
+            cast = ir.node("Cast", [output], attributes=attributes, name=f"{name}_float32")
             graph.append(cast)
             twin = cast.outputs[0]
             twin.name, twin.shape, twin.dtype = name, output.shape, ir.DataType.FLOAT
@@ -66,7 +67,7 @@ def _half_nodes(graph: ir.Graph) -> set[ir.Node]:
     keep = _preprocessing(graph)
     reaching: set[ir.Node] = set()
     for node in reversed(nodes):
-        if _holds_weights(node) or any(user in reaching for output in node.outputs for user, _ in output.uses()):
+        if _holds_weights(node) or any(user in reaching for user in _users(node)):
             reaching.add(node)
     chosen: set[ir.Node] = set()
     for node in nodes:
@@ -75,7 +76,7 @@ def _half_nodes(graph: ir.Graph) -> set[ir.Node]:
             chosen.add(node)
     for node in reversed(nodes):
         if node.op_type in BEFORE_SOFTMAX and node in chosen:
-            users = {user for output in node.outputs for user, _ in output.uses()}
+            users = _users(node)
             if users and all(user.op_type == "Softmax" or _is_masking(user, chosen) for user in users):
                 chosen.remove(node)
     return chosen
@@ -85,13 +86,18 @@ def _is_masking(node: ir.Node, chosen: set[ir.Node]) -> bool:
     """Whether a node already stays float32 because it feeds a softmax."""
     if node.op_type not in BEFORE_SOFTMAX or node in chosen:
         return False
-    return any(user.op_type == "Softmax" for output in node.outputs for user, _ in output.uses())
+    return any(user.op_type == "Softmax" for user in _users(node))
+
+
+def _users(node: ir.Node) -> set[ir.Node]:
+    return {user for output in node.outputs for user, _ in output.uses()}
 
 
 def _holds_weights(node: ir.Node) -> bool:
     if node.op_type not in ("Conv", "Gemm", "MatMul"):
         return False
-    return any(value is not None and value.is_initializer() and len(value.shape or ()) >= 2 for value in node.inputs)
+    constants = [value for value in node.inputs if value is not None and value.is_initializer()]
+    return any(len(value.shape or ()) >= 2 for value in constants)
 
 
 def _preprocessing(graph: ir.Graph) -> set[ir.Node]:

@@ -115,11 +115,13 @@ def file_entries(folder: Path) -> dict[str, dict[str, Any]]:
         if path.is_file() and path.name != MANIFEST:
             with path.open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            entries[path.relative_to(folder).as_posix()] = {"sha256": digest, "size_bytes": path.stat().st_size}
+            name = path.relative_to(folder).as_posix()
+            entries[name] = {"sha256": digest, "size_bytes": path.stat().st_size}
     return entries
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write `bundle.json`: UTF-8, two spaces, no timestamps, so that equal bundles are equal bytes."""
-    text = json.dumps({**manifest, "files": file_entries(folder)}, indent=2, ensure_ascii=False, allow_nan=False)
+    complete = {**manifest, "files": file_entries(folder)}
+    text = json.dumps(complete, indent=2, ensure_ascii=False, allow_nan=False)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")

@@ -11,7 +11,7 @@ def round_to_byte(x: torch.Tensor) -> torch.Tensor:
 
 
 def resample(x: torch.Tensor, rows: torch.Tensor, cols: torch.Tensor) -> torch.Tensor:
-    """Resize as Pillow does: the horizontal pass first, rounded to bytes, then the vertical pass, rounded again.
+    """Resize as Pillow does: the horizontal pass, rounded to bytes, then the vertical pass, rounded again.
 
     Args:
         x: float32 [..., h, w], values 0..255.
@@ -25,20 +25,22 @@ def resample(x: torch.Tensor, rows: torch.Tensor, cols: torch.Tensor) -> torch.T
     return round_to_byte(torch.matmul(rows, horizontal))
 
 
-def gather_windows(image: torch.Tensor, top: torch.Tensor, left: torch.Tensor, size: torch.Tensor) -> torch.Tensor:
+def gather_windows(
+    image: torch.Tensor, top: torch.Tensor, left: torch.Tensor, offsets: torch.Tensor
+) -> torch.Tensor:
     """Cut square windows out of one image by index arithmetic.
 
     Args:
         image: float32 [H, W, 3].
         top: int64 [N], first row of every window.
         left: int64 [N], first column of every window.
-        size: int64 [w], the offsets 0..w-1.
+        offsets: int64 [w], 0..w-1.
 
     Returns:
         float32 [N, 3, w, w].
     """
-    rows = top.unsqueeze(1) + size  # [N, w]
-    cols = left.unsqueeze(1) + size  # [N, w]
+    rows = top.unsqueeze(1) + offsets  # [N, w]
+    cols = left.unsqueeze(1) + offsets  # [N, w]
     index = rows.unsqueeze(2) * image.shape[1] + cols.unsqueeze(1)  # [N, w, w]
     # One axis of H*W pixels keeps this a plain Gather: GatherND would need twice the index memory.
     windows = torch.nn.functional.embedding(index, image.reshape(-1, 3))  # [N, w, w, 3]

@@ -1,9 +1,9 @@
-"""Tokenizers as Hugging Face `tokenizers` JSON: CLIP's byte-level BPE built from its vocabulary, or a tower's own.
+"""Tokenizers as Hugging Face `tokenizers` JSON: CLIP's BPE built from its vocabulary, or a tower's own.
 
 CLIP's published tokenizer cleans text with ftfy and `html.unescape` before the BPE. The JSON reproduces what
-normalisers can express: NFC, curly quotes made straight, Latin ligatures and full-width forms expanded, the
-common HTML entities, white space collapsed, lower case. It does not repair mojibake ("â€™"), does not know the
-rare HTML entities, and lowers a final capital sigma to "σ", not "ς".
+normalisers can express: NFC, curly quotes made straight, Latin ligatures and full-width forms expanded,
+the common HTML entities, white space collapsed, lower case. It does not repair mojibake ("â€™"), does not
+know the rare HTML entities, and lowers a final capital sigma to "σ", not "ς".
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from export.errors import ExportError
 CLIP_START, CLIP_END = "<start_of_text>", "<end_of_text>"
 CLIP_VOCABULARY = 49152  # merges listed in the file beyond this belong to no CLIP vocabulary
 # `&` last, so that one round unescapes "&amp;lt;" to "&lt;" and no further.
-HTML_ENTITIES = ("lt", "gt", "quot", "apos", "#39", "#x27", "#34", "nbsp", "hellip", "ndash", "mdash", "deg", "amp")
+HTML_ENTITIES = ("lt", "gt", "quot", "apos", "#39", "#x27", "#34", "nbsp", "hellip", "ndash", "mdash", "amp")
 CONTROLS = "\\x1B\\[[0-9;]*[A-Za-z]|[\\x00-\\x08\\x0B\\x0E-\\x1F\\x7F\\uFEFF]"  # terminal escapes first
 
 
@@ -53,13 +53,11 @@ def clip_tokenizer(bpe_file: str | Path | None = None) -> str:
                 "pretokenizers": [
                     {
                         "type": "Split",
-                        "pattern": {
-                            "Regex": r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
-                        },
+                        "pattern": {"Regex": r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"},
                         "behavior": "Removed",
                         "invert": True,
                     },
-                    {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False},
+                    _byte_level(prefix_space=False, use_regex=False),
                 ],
             },
             "post_processor": {
@@ -72,10 +70,11 @@ def clip_tokenizer(bpe_file: str | Path | None = None) -> str:
                     _part(CLIP_END),
                 ],
                 "special_tokens": {
-                    token: {"id": token, "ids": [ids[token]], "tokens": [token]} for token in (CLIP_START, CLIP_END)
+                    token: {"id": token, "ids": [ids[token]], "tokens": [token]}
+                    for token in (CLIP_START, CLIP_END)
                 },
             },
-            "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
+            "decoder": _byte_level(prefix_space=True, use_regex=True),
             "model": {
                 "type": "BPE",
                 "dropout": None,
@@ -150,6 +149,11 @@ def _special(token: str, token_id: int) -> dict[str, Any]:
 
 def _part(token: str) -> dict[str, Any]:
     return {"SpecialToken": {"id": token, "type_id": 0}}
+
+
+def _byte_level(prefix_space: bool, use_regex: bool) -> dict[str, Any]:
+    settings = {"add_prefix_space": prefix_space, "trim_offsets": True, "use_regex": use_regex}
+    return {"type": "ByteLevel", **settings}
 
 
 def _dump(settings: dict[str, Any]) -> str:

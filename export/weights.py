@@ -1,15 +1,20 @@
 """Smaller files for float32 graphs: weights stored as float16 or int8, turned back to float32 at load.
 
-Arithmetic stays float32. `Cast` and `Mul` of stored weights are constants, so a runtime folds them once when it
-loads the file. (`DequantizeLinear` would say the same, but ONNX Runtime leaves it in the graph and runs it on
-every call.) Embedding tables are gathered first and turned to float32 after, row by row: the whole table never
-exists in float32.
+Arithmetic stays float32. `Cast` and `Mul` of stored weights are constants, so a runtime folds them once
+when it loads the file. (`DequantizeLinear` would say the same, but ONNX Runtime leaves it in the graph and
+runs it on every call.) Embedding tables are gathered first and turned to float32 after, row by row: the
+whole table never exists in float32.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
+
+Array = npt.NDArray[Any]
 
 STORAGES = ("fp32", "fp16", "int8-embeddings", "int8-text")
 TEXT_GRAPHS = frozenset({"core_text", "clip_text", "text"})
@@ -22,8 +27,8 @@ def store(model: ir.Model, storage: str, graph: str) -> dict[str, int]:
 
     Args:
         model: graph with float32 initialisers.
-        storage: "fp32" (nothing changes), "fp16", "int8-embeddings" (embedding tables int8 per row, the rest fp16)
-            or "int8-text" (also the text graphs' linear layers, int8 per output channel).
+        storage: "fp32" (nothing changes), "fp16", "int8-embeddings" (embedding tables int8 per row, the
+            rest fp16) or "int8-text" (also the text graphs' linear layers, int8 per output channel).
         graph: name of the graph, for "int8-text".
 
     Returns:
@@ -51,7 +56,7 @@ def store(model: ir.Model, storage: str, graph: str) -> dict[str, int]:
     return counts
 
 
-def quantise(weights: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+def quantise(weights: Array, axis: int) -> tuple[Array, Array]:
     """Symmetric int8 along one axis: `weights ~ codes * scale`, at most half a step off.
 
     Args:
@@ -66,40 +71,43 @@ def quantise(weights: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
     return np.clip(np.rint(weights / scale), -127, 127).astype(np.int8), scale
 
 
-def _weights(value: ir.Value) -> np.ndarray | None:
+def _weights(value: ir.Value) -> Array | None:
     tensor = value.const_value
-    if tensor is None or tensor.dtype != ir.DataType.FLOAT or tensor.size < SMALLEST_SIZE or len(tensor.shape) < 2:
+    if tensor is None or tensor.dtype != ir.DataType.FLOAT:
+        return None
+    if tensor.size < SMALLEST_SIZE or len(tensor.shape) < 2:
         return None
     if value.is_graph_output() or not value.uses():
         return None
-    return tensor.numpy()
+    return np.asarray(tensor.numpy())
 
 
 def _is_embedding(value: ir.Value) -> bool:
-    return all(
-        node.op_type == "Gather" and index == 0 and _axis(node) == 0 for node, index in value.uses()
-    ) and len(value.const_value.shape) == 2
+    gathered = all(
+        node.op_type == "Gather" and index == 0 and _integer(node, "axis") == 0
+        for node, index in value.uses()
+    )
+    return gathered and len(value.shape or ()) == 2
 
 
-def _axis(node: ir.Node) -> int:
-    attribute = node.attributes.get("axis")
+def _integer(node: ir.Node, name: str) -> int:
+    attribute = node.attributes.get(name)
     return 0 if attribute is None else attribute.as_int()
 
 
 def _channel_axis(value: ir.Value) -> int | None:
     """The output axis of a 2-D linear weight; None for anything else."""
-    if len(value.const_value.shape) != 2:
+    if len(value.shape or ()) != 2:
         return None
     axes = set()
     for node, index in value.uses():
         if index != 1 or node.op_type not in ("MatMul", "Gemm"):
             return None
-        transposed = node.op_type == "Gemm" and "transB" in node.attributes and node.attributes["transB"].as_int()
-        axes.add(0 if transposed else 1)
+        axes.add(0 if _integer(node, "transB") else 1)
     return axes.pop() if len(axes) == 1 else None
 
 
-def _half(graph: ir.Graph, value: ir.Value, weights: np.ndarray) -> None:
+def _half(graph: ir.Graph, value: ir.Value, weights: Array) -> None:
     stored = _initializer(graph, f"{value.name}_fp16", weights.astype(np.float16))
     if _is_embedding(value):
         for node, _ in list(value.uses()):
@@ -108,10 +116,10 @@ def _half(graph: ir.Graph, value: ir.Value, weights: np.ndarray) -> None:
     else:
         first = _first_user(graph, value)
         _replace_uses(value, _cast(graph, stored, first))
-    del graph.initializers[value.name]
+    _forget(graph, value)
 
 
-def _gather_int8(graph: ir.Graph, value: ir.Value, weights: np.ndarray) -> None:
+def _gather_int8(graph: ir.Graph, value: ir.Value, weights: Array) -> None:
     codes, scale = quantise(weights, axis=0)
     stored = _initializer(graph, f"{value.name}_int8", codes)
     scales = _initializer(graph, f"{value.name}_scale", scale)  # (rows, 1), gathered with the same ids
@@ -119,27 +127,43 @@ def _gather_int8(graph: ir.Graph, value: ir.Value, weights: np.ndarray) -> None:
         rows = _cast(graph, _after_gather(graph, node, stored, "codes"), node)
         steps = _after_gather(graph, node, scales, "scales")
         _replace_output(graph, node, _node(graph, "Mul", [rows, steps], node, "dequantised"))
-    del graph.initializers[value.name]
+    _forget(graph, value)
 
 
-def _linear_int8(graph: ir.Graph, value: ir.Value, weights: np.ndarray, axis: int) -> None:
+def _linear_int8(graph: ir.Graph, value: ir.Value, weights: Array, axis: int) -> None:
     codes, scale = quantise(weights, axis)
     stored = _initializer(graph, f"{value.name}_int8", codes)
     scales = _initializer(graph, f"{value.name}_scale", scale)
     first = _first_user(graph, value)
     cast = _cast(graph, stored, first)
     _replace_uses(value, _node(graph, "Mul", [cast, scales], first, f"{value.name}_dequantised"))
-    del graph.initializers[value.name]
+    _forget(graph, value)
 
 
-def _initializer(graph: ir.Graph, name: str, array: np.ndarray) -> ir.Value:
+def _forget(graph: ir.Graph, value: ir.Value) -> None:
+    del graph.initializers[_name(value)]
+
+
+def _name(value: ir.Value) -> str:
+    assert value.name is not None  # initialisers always have one
+    return value.name
+
+
+def _initializer(graph: ir.Graph, name: str, array: Array) -> ir.Value:
     tensor = ir.Tensor(np.ascontiguousarray(array), name=name)
     value = ir.Value(name=name, shape=tensor.shape, type=ir.TensorType(tensor.dtype), const_value=tensor)
     graph.register_initializer(value)
     return value
 
 
-def _node(graph: ir.Graph, op: str, inputs: list[ir.Value | None], before: ir.Node, name: str, **attributes: int) -> ir.Value:
+def _node(
+    graph: ir.Graph,
+    op: str,
+    inputs: list[ir.Value | None],
+    before: ir.Node,
+    name: str,
+    **attributes: int,
+) -> ir.Value:
     node = ir.node(op, inputs, attributes=attributes, name=f"{before.name}_{name}")
     node.outputs[0].name = f"{before.name}_{name}"
     graph.insert_before(before, node)

@@ -104,6 +104,6 @@ def paper_map(
 
 
 def core_pixels(image: Pixels, height: int, width: int) -> torch.Tensor:
-    """CORE's preprocessing: Pillow bilinear to width x height, values 0..255; float32 [1, 3, height, width]."""
+    """CORE's preprocessing: Pillow bilinear to width x height, 0..255; float32 [1, 3, height, width]."""
     resized = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
     return torch.from_numpy(np.array(resized)).permute(2, 0, 1).float().unsqueeze(0)
