@@ -1,7 +1,7 @@
 """Make the flawed samples, their masks and `image_descriptions.csv` from the clean photographs here.
 
-Run from the repository's root: `python samples/make_samples.py`. The same generator state gives the same flaw,
-so the files that are in the repository come out again.
+From the root: `python samples/make_samples.py`. The same generator state gives the same flaw,
+so that the files in the repository come out again.
 """
 
 from __future__ import annotations
