@@ -1,4 +1,4 @@
-"""Random changes of a training image that leave its realness as it is. Validation never comes through here."""
+"""Random changes of a training image that leave its realness alone. Validation never comes through here."""
 
 import math
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from realm_train.errors import ConfigError
+from realm_train.raise_td import resize
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -88,8 +89,9 @@ def augment(
     Returns:
         uint8 RGB (height_px, width_px, 3).
     """
-    matrix = geometry(pixels.shape[:2], (height_px, width_px), config, generator)
-    if not np.array_equal(matrix, np.eye(2, 3)) or pixels.shape[:2] != (height_px, width_px):
+    matrix = geometry((pixels.shape[0], pixels.shape[1]), (height_px, width_px), config, generator)
+    pixels, matrix = _shrink(pixels, matrix)
+    if pixels.shape[:2] != (height_px, width_px) or not np.allclose(matrix, np.eye(2, 3), rtol=0, atol=1e-9):
         pixels = _warp(pixels, matrix, height_px, width_px, config)
     return recolour(pixels, config, generator)
 
@@ -99,7 +101,7 @@ def geometry(
 ) -> NDArray[np.float64]:
     """Draw the affine map from the target's pixel coordinates to the source's, (2, 3), (x, y) order.
 
-    Pixel centres lie at integers. The corners of the target map to the corners of a crop, rotated about its centre.
+    Pixel centres lie at integers. The target's corners map to those of a crop, rotated about its centre.
     """
     height, width = size
     area = generator.uniform(config.crop_scale, 1.0)
@@ -137,7 +139,7 @@ def recolour(pixels: Pixels, config: AugmentConfig, generator: np.random.Generat
 
 def adjust_brightness(values: Floats, factor: float) -> Floats:
     """RGB in [0, 1] times a factor, clipped."""
-    return np.clip(values * np.float32(factor), 0, 1)
+    return np.asarray(np.clip(values * np.float32(factor), 0, 1), np.float32)
 
 
 def adjust_contrast(values: Floats, factor: float) -> Floats:
@@ -161,7 +163,23 @@ _ADJUST = (adjust_brightness, adjust_contrast, adjust_saturation)
 
 
 def _blend(values: Floats, other: "Floats | np.float32", factor: float) -> Floats:
-    return np.clip(values * np.float32(factor) + other * np.float32(1 - factor), 0, 1)
+    mixed = values * np.float32(factor) + other * np.float32(1 - factor)
+    return np.asarray(np.clip(mixed, 0, 1), np.float32)
+
+
+def _shrink(pixels: Pixels, matrix: NDArray[np.float64]) -> tuple[Pixels, NDArray[np.float64]]:
+    """Take away resolution the target has no room for, with the filter that validation images pass through.
+
+    `warpAffine` does not antialias; without this, training images would be sharper than those of validation,
+    and sharpness is one of the things that realness is read from.
+    """
+    height, width = pixels.shape[:2]
+    factor_x, factor_y = np.maximum(np.hypot(matrix[0, :2], matrix[1, :2]), 1.0)
+    new_w, new_h = max(1, round(width / factor_x)), max(1, round(height / factor_y))
+    scale = np.array([new_w / width, new_h / height])
+    matrix = matrix * scale[:, None]
+    matrix[:, 2] += 0.5 * scale - 0.5
+    return resize(pixels, new_h, new_w), matrix
 
 
 def _warp(

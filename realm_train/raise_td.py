@@ -179,7 +179,7 @@ def load_pixels(
     margin: float = 1.0,
     threads: int = 4,
     done: Callable[[], None] | None = None,
-) -> list[Pixels]:
+) -> tuple[list[Pixels], list[Pixels]]:
     """Decode every image once, resized for a model, to keep in memory.
 
     Args:
@@ -187,33 +187,33 @@ def load_pixels(
         height_px: Height the model takes.
         width_px: Width the model takes.
         interpolation: "bilinear" or "bicubic": PIL's, antialiased; the aspect ratio is not kept.
-        margin: 1 gives exactly (height_px, width_px, 3), what the engine computes. More keeps up to that much
-            more resolution for crops, never more than the file has.
+        margin: Keep a second version with up to this much more resolution for crops, never more than the file has.
         threads: Decoders at once.
         done: Called after each image.
 
     Returns:
-        uint8 RGB arrays (H, W, 3), in the order of `rows`.
+        uint8 RGB arrays in the order of `rows`: exactly (height_px, width_px, 3), what the engine computes; and the
+        larger version, which is the same array where the file or `margin` gives no more.
 
     Raises:
         ImageError: An image cannot be decoded; names the file.
     """
 
-    def load(row: Row) -> Pixels:
-        pixels = load_image(row.path)
-        height, width = height_px, width_px
-        if margin > 1:
-            height = max(height_px, min(pixels.shape[0], round(height_px * margin)))
-            width = max(width_px, min(pixels.shape[1], round(width_px * margin)))
-        return resize(pixels, height, width, interpolation)
+    def load(row: Row) -> tuple[Pixels, Pixels]:
+        decoded = load_image(row.path)
+        exact = resize(decoded, height_px, width_px, interpolation)
+        height = max(height_px, min(decoded.shape[0], round(height_px * margin)))
+        width = max(width_px, min(decoded.shape[1], round(width_px * margin)))
+        larger = (height, width) != (height_px, width_px)
+        return exact, resize(decoded, height, width, interpolation) if larger else exact
 
     with ThreadPoolExecutor(max(1, threads)) as pool:
-        pixels = []
-        for array in pool.map(load, rows):
-            pixels.append(array)
+        pairs = []
+        for pair in pool.map(load, rows):
+            pairs.append(pair)
             if done is not None:
                 done()
-    return pixels
+    return [exact for exact, _ in pairs], [larger for _, larger in pairs]
 
 
 def resize(pixels: Pixels, height_px: int, width_px: int, interpolation: str = "bilinear") -> Pixels:

@@ -1,0 +1,1 @@
+"""CORE: an image and a description in, one mean opinion score of realness out."""

@@ -1,0 +1,170 @@
+"""The CORE network. Its three methods are what the export turns into graphs, so none branches on a tensor."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from realm_train.core.config import CoreModelConfig
+from realm_train.errors import ConfigError
+from realm_train.towers import ImageTower, TextTower, image_tower, text_tower
+
+_PIXELS = {
+    "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+}
+
+
+class FeatureNorm(nn.Module):
+    """(x - mean) / std with stored statistics, float32 [B, F] -> [B, F]."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("std", torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Standardise."""
+        return (x - self.mean) / self.std
+
+    def fit(self, features: Tensor) -> None:
+        """Take the statistics of float32 [N, F]; a feature that hardly varies keeps its scale."""
+        std, mean = torch.std_mean(features.double(), dim=0, correction=0)
+        self.mean.copy_(mean)
+        self.std.copy_(torch.where(std > 1e-6, std, torch.ones_like(std)))
+
+
+class CoreModel(nn.Module):
+    """Image and description -> MOS.
+
+    Attributes:
+        config: The architecture.
+        image_width: Fi, size of an image's feature vector.
+        text_width: Ft, size of a description's.
+    """
+
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
+    def __init__(self, config: CoreModelConfig, image: ImageTower, text: TextTower) -> None:
+        super().__init__()
+        self.config = config
+        self.image = image
+        self.text = text.model
+        if config.text_pooling == "pooler" and getattr(text.model, "pooler", None) is None:
+            raise ConfigError(f"text tower {config.text_tower} has no pooler; set text_pooling=mean")
+        bad = [stage for stage in config.stages if not 0 <= stage < len(image.stage_widths)]
+        if bad:
+            raise ConfigError(
+                f"stages: {image.name} has stages 0 to {len(image.stage_widths) - 1}, not {bad[0]}"
+            )
+        self.image_width = image.width + 2 * sum(image.stage_widths[stage] for stage in config.stages)
+        self.text_width = text.width
+        mean, std = _PIXELS[config.normalisation]
+        self.register_buffer("pixel_mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("pixel_std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        self.image_norm = _feature_norm(config.feature_normalisation, self.image_width)
+        self.text_norm = _feature_norm(config.feature_normalisation, self.text_width)
+        # Zero is the average description once features are standardised, and a neutral start otherwise.
+        self.missing_text = (
+            nn.Parameter(torch.zeros(self.text_width)) if config.missing_text == "learned" else None
+        )
+        self.head = _head(self.image_width + self.text_width, config.hidden, config.dropout)
+
+    def encode_image(self, pixels: Tensor) -> Tensor:
+        """Float32 RGB [B, 3, H, W] in [0, 255], of the configured size -> image features float32 [B, Fi]."""
+        x = (pixels / 255.0 - self.pixel_mean) / self.pixel_std
+        if not self.config.stages:
+            return self.image(x).float()  # type: ignore[no-any-return]
+        maps, pooled = self.image.stages(x, self.config.stages)
+        return torch.cat([*(moment for stage in maps for moment in _moments(stage)), pooled.float()], dim=1)
+
+    def encode_text(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Token ids and mask int64 [B, T] -> text features float32 [B, Ft]."""
+        output: Any = self.text(input_ids=input_ids, attention_mask=attention_mask)
+        if self.config.text_pooling == "pooler":
+            return output.pooler_output.float()  # type: ignore[no-any-return]
+        mask = attention_mask.unsqueeze(-1).float()  # [B, T, 1]
+        hidden = output.last_hidden_state.float()  # [B, T, Ft]
+        return (hidden * mask).sum(dim=1) / mask.sum(dim=1)  # type: ignore[no-any-return]
+
+    def fuse(self, image_features: Tensor, text_features: Tensor, has_text: Tensor) -> Tensor:
+        """Features [B, Fi] and [B, Ft], has_text float32 [B] of 0 and 1 -> MOS float32 [B].
+
+        Where has_text is 0 the learned vector for missing text replaces text_features; a model without one
+        (`missing_text` "none") ignores has_text, and its caller gives the features of the empty description.
+        """
+        image_features = self.image_norm(image_features)
+        text_features = self.text_norm(text_features)
+        if self.missing_text is not None:
+            text_features = torch.where(has_text.unsqueeze(1) > 0.5, text_features, self.missing_text)
+        mos: Tensor = self.head(torch.cat([image_features, text_features], dim=1))  # [B, 1]
+        return mos.squeeze(1).float()
+
+    def forward(
+        self,
+        pixels: Tensor,
+        input_ids: Tensor | None,
+        attention_mask: Tensor | None,
+        has_text: Tensor,
+        text_features: Tensor | None = None,
+    ) -> Tensor:
+        """Pixels, tokens and has_text as in the methods above -> MOS float32 [B].
+
+        `text_features` [B, Ft] stands for ids and mask where the features are known, as those of a frozen tower are.
+        """
+        if text_features is None:
+            assert input_ids is not None and attention_mask is not None
+            text_features = self.encode_text(input_ids, attention_mask)
+        return self.fuse(self.encode_image(pixels), text_features, has_text)
+
+
+def build_core(
+    config: CoreModelConfig,
+    image_weights: str = "none",
+    text_weights: str = "none",
+    text_folder: str | None = None,
+) -> tuple[CoreModel, TextTower]:
+    """Make a CORE model and the text tower it holds (for its tokenizer), in eval mode, on the CPU.
+
+    Args:
+        config: The architecture.
+        image_weights: "none" (random: seed torch first), "pretrained", or the path of a state_dict.
+        text_weights: "none" or "pretrained".
+        text_folder: Folder with config.json and tokenizer.json instead of the configured text tower's name.
+
+    Raises:
+        TowerError, ConfigError: See `towers`.
+    """
+    text = text_tower(
+        text_folder or config.text_tower,
+        pretrained=text_weights == "pretrained",
+        pooler=config.text_pooling == "pooler",
+    )
+    model = CoreModel(config, image_tower(config.image_tower, image_weights), text)
+    return model.eval(), text
+
+
+def _feature_norm(kind: str, width: int) -> nn.Module:
+    if kind == "layernorm":
+        return nn.LayerNorm(width)
+    return FeatureNorm(width) if kind == "standardise" else nn.Identity()
+
+
+def _head(width: int, hidden: int, dropout: float) -> nn.Module:
+    drop = [nn.Dropout(dropout)] if dropout else []
+    if not hidden:
+        return nn.Sequential(*drop, nn.Linear(width, 1))
+    return nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), *drop, nn.Linear(hidden, 1))
+
+
+def _moments(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation over space of [B, C, H, W], each float32 [B, C]."""
+    maps = maps.float()  # squares of bf16 maps would lose the variance
+    mean = maps.mean(dim=(2, 3), keepdim=True)
+    variance = ((maps - mean) ** 2).mean(dim=(2, 3))
+    return mean.flatten(1), torch.sqrt(variance + 1e-6)
