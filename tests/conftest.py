@@ -9,7 +9,7 @@ from bundles import Reference, build_bundle
 
 @pytest.fixture(scope="session")
 def bundle_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small real bundle with CORE, DREAM, phrases and both precisions. Read only: build another to change it."""
+    """A small real bundle: CORE, DREAM, phrases, fp32 and fp16. Read only: build another to change it."""
     return build_bundle(tmp_path_factory.mktemp("bundle") / "test-bundle", fp16=True)
 
 
@@ -34,7 +34,8 @@ def photo():
         rng = np.random.default_rng(seed)
         y, x = np.mgrid[0:height, 0:width]
         waves = [
-            np.sin(x / rng.uniform(5, 20) + rng.uniform(6)) * np.cos(y / rng.uniform(5, 20)) for _ in range(3)
+            np.sin(x / rng.uniform(5, 20) + rng.uniform(0, 6)) * np.cos(y / rng.uniform(5, 20))
+            for _ in range(3)
         ]
         picture = 127 + 80 * np.stack(waves, axis=-1) + rng.normal(0, 15, (height, width, 3))
         return np.clip(picture, 0, 255).astype(np.uint8)

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from realm_engine import DreamConfig, RealnessMap
+from realm_engine.errors import UsageError, WindowError
+from realm_engine.phrases import pick_phrases, read_bank
+
+TEXT = "the face is melted"
+
+
+@pytest.fixture
+def dream(engine):
+    return engine._open_dream()
+
+
+def published(reference, image, texts, config) -> np.ndarray:
+    """The published loop: crop, encode, compare, add to the pixels; scales combined as the preset says."""
+    maps, masks = [], []
+    height, width = image.shape[:2]
+    for window in config.windows_px:
+        total, count = np.zeros((height, width)), np.zeros((height, width))
+        for top in range(0, height - window + 1, config.stride_px):
+            for left in range(0, width - window + 1, config.stride_px):
+                area = np.s_[top : top + window, left : left + window]
+                cosine = np.mean([reference.similarity(image[area], text) for text in texts])
+                total[area] += 1.0 - cosine
+                count[area] += 1
+        maps.append(np.where(count > 0, total / np.maximum(count, 1), np.nan))
+        masks.append(count > 0)
+    combine = np.nanmax if config.aggregate == "max" else np.nanmean
+    with np.errstate(all="ignore"):
+        stacked = np.stack(maps)
+        any_window = np.any(masks, axis=0)
+        realness = np.zeros((height, width))
+        realness[any_window] = combine(stacked[:, any_window], axis=0)
+    return realness if config.quantity == "realness" else np.where(any_window, 1.0 - realness, 0.0)
+
+
+CONFIGS = [
+    DreamConfig((16,), 8),
+    DreamConfig((16,), 8, quantity="similarity"),
+    DreamConfig((32, 24, 16), 8, aggregate="max"),
+    DreamConfig((32, 24, 16), 8, aggregate="max", quantity="similarity"),
+    DreamConfig((24, 20), 7, aggregate="mean"),
+    DreamConfig((12,), 20),
+]
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_equals_the_published_loop(dream, reference, photo, config):
+    image = photo(50, 61)
+    result = dream.map(image, [TEXT], config)
+    assert result.values.dtype == np.float32
+    assert result.values.shape == (50, 61)
+    np.testing.assert_allclose(result.values, published(reference, image, [TEXT], config), atol=2e-3)
+
+
+def test_several_texts_count_by_the_mean_of_their_similarities(dream, reference, photo):
+    image, texts, config = photo(40, 40), [TEXT, "a doubled hand"], DreamConfig((16,), 8)
+    result = dream.map(image, texts, config)
+    np.testing.assert_allclose(result.values, published(reference, image, texts, config), atol=2e-3)
+    assert result.texts == tuple(texts)
+
+
+@pytest.mark.parametrize("aggregate", ["mean", "max"])
+def test_realness_and_similarity_are_complements(dream, photo, aggregate):
+    image = photo(50, 61)
+    realness = dream.map(image, [TEXT], DreamConfig((24, 16), 8, aggregate))
+    similarity = dream.map(image, [TEXT], DreamConfig((24, 16), 8, aggregate, "similarity"))
+    mask = realness.covered
+    assert not mask.all()
+    np.testing.assert_allclose((realness.values + similarity.values)[mask], 1.0, atol=1e-6)
+    assert not realness.values[~mask].any()
+    assert not similarity.values[~mask].any()
+    np.testing.assert_allclose(similarity.realness, realness.values, atol=1e-6)
+
+
+@pytest.mark.parametrize("batch", [1, 5, 32, 1000])
+def test_the_number_of_windows_per_call_changes_nothing(dream, photo, monkeypatch, batch):
+    image = photo(60, 84)
+    config = DreamConfig((24, 16), 8)
+    expected = dream.map(image, [TEXT], config).values
+    monkeypatch.setattr(dream, "_window_batch", batch)
+    np.testing.assert_allclose(dream.map(image, [TEXT], config).values, expected, atol=1e-5)
+
+
+def test_the_text_matters(dream, photo):
+    image, config = photo(), DreamConfig((16,), 8)
+    one = dream.map(image, [TEXT], config).values
+    assert np.abs(one - dream.map(image, ["a doubled hand"], config).values).max() > 0.01
+
+
+def test_progress_counts_windows_up_to_the_total(dream, photo):
+    seen = []
+    config = DreamConfig((24, 16), 8)
+    result = dream.map(photo(60, 84), [TEXT], config, lambda done, total: seen.append((done, total)))
+    assert [done for done, _ in seen] == sorted({done for done, _ in seen})
+    assert seen[-1] == (result.windows, result.windows)
+    assert {total for _, total in seen} == {result.windows}
+    assert result.windows == sum(grid.count for grid in config.grids(60, 84))
+
+
+def test_a_large_photograph_is_mapped(dream, photo):
+    image = np.tile(photo(300, 400), (10, 10, 1))
+    result = dream.map(image, [TEXT], DreamConfig((500,), 250))
+    assert result.values.shape == (3000, 4000)
+    assert result.covered.all()
+    assert result.windows == 11 * 15
+
+
+def test_a_scale_that_does_not_fit_is_found_before_any_work(dream, photo):
+    seen = []
+    with pytest.raises(WindowError, match=r"80 px does not fit an image of 84 x 60 px; .* fits is 60 px"):
+        dream.map(photo(60, 84), [TEXT], DreamConfig((16, 80), 8), lambda *at: seen.append(at))
+    assert not seen
+
+
+def test_a_map_without_a_text_is_a_users_error(dream, photo):
+    with pytest.raises(UsageError):
+        dream.map(photo(), [], DreamConfig((16,), 8))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"windows_px": ()}, WindowError),
+        ({"windows_px": (0,)}, WindowError),
+        ({"windows_px": (64, 64)}, WindowError),
+        ({"windows_px": (6.5,)}, WindowError),
+        ({"stride_px": 0}, WindowError),
+        ({"stride_px": True}, WindowError),
+        ({"aggregate": "median"}, UsageError),
+        ({"quantity": "unreal"}, UsageError),
+    ],
+)
+def test_a_configuration_is_checked_where_it_is_made(arguments, error):
+    with pytest.raises(error):
+        DreamConfig(**arguments)
+
+
+def test_preset_names(dream):
+    assert dream.preset_name(DreamConfig()) == "released"
+    assert dream.preset_name(DreamConfig((128, 64, 32), 4, "max", "similarity")) == "paper"
+    assert dream.preset_name(DreamConfig((64,), 9)) == "custom"
+
+
+# ------------------------------------------------------------------ regions
+
+
+def made(values: np.ndarray, quantity: str = "realness") -> RealnessMap:
+    values = values if quantity == "realness" else 1 - values
+    return RealnessMap(
+        values.astype(np.float32), DreamConfig((8,), 1, quantity=quantity), ("t",), "custom", 1
+    )
+
+
+@pytest.mark.parametrize("quantity", ["realness", "similarity"])
+def test_regions_are_the_least_real_boxes_first(quantity):
+    values = np.full((60, 80), 0.8)
+    values[10:20, 30:50] = 0.5
+    values[40:55, 5:15] = 0.3
+    values[0, 0] = 0.1  # one pixel is no region
+    first, second = made(values, quantity).regions()
+    assert (first.x, first.y, first.width, first.height, first.area_px) == (5, 40, 10, 15, 150)
+    assert (second.x, second.y, second.width, second.height, second.area_px) == (30, 10, 20, 10, 200)
+    assert first.mean_realness == pytest.approx(0.3, abs=1e-6)
+    assert made(values, quantity).regions(1) == [first]
+
+
+def test_a_constant_map_has_no_regions():
+    assert made(np.full((20, 20), 0.7)).regions() == []
+
+
+def test_uncovered_pixels_are_in_no_region_and_no_statistic():
+    values = np.full((20, 23), 0.7, dtype=np.float32)
+    values[:, 16:] = 0.0  # windows of 8 at stride 8 cover 16 x 16
+    values[16:, :] = 0.0
+    values[4:12, 4:12] = 0.6
+    result = RealnessMap(values, DreamConfig((8,), 8), ("t",), "custom", 4)
+    statistics = result.statistics()
+    assert statistics["min"] == pytest.approx(0.6)
+    assert statistics["covered_fraction"] == pytest.approx(256 / 460)
+    assert [(region.x, region.y, region.area_px) for region in result.regions()] == [(4, 4, 64)]
+
+
+# ------------------------------------------------------------------ phrases
+
+
+def test_picks_the_phrases_that_stand_out(engine, dream, reference, photo):
+    image, window = photo(70, 90, seed=3), 16
+    bank = read_bank(engine.bundle.file("phrases.json"))
+    scores = []
+    for entry in bank:
+        z = [
+            (reference.similarity(image[top : top + window, left : left + window], entry.text) - entry.mean)
+            / entry.std
+            for top in range(0, 70 - window + 1, window // 2)
+            for left in range(0, 90 - window + 1, window // 2)
+        ]
+        scores.append(np.percentile(z, 95))
+    order = sorted(range(len(bank)), key=lambda index: -scores[index])[:3]
+    expected = [bank[index].text for index in order if scores[index] >= scores[order[0]] - 1.0]
+    picked = pick_phrases(dream, bank, image, window)
+    assert [phrase.text for phrase in picked] == expected
+    assert picked[0].z_score == pytest.approx(scores[order[0]], abs=0.05)
+
+
+def test_a_phrase_far_behind_the_best_is_left_out(engine, dream, photo):
+    bank = read_bank(engine.bundle.file("phrases.json"))
+    from dataclasses import replace
+
+    loud = (replace(bank[2], mean=-50.0, std=1.0), *bank[:2])
+    assert [phrase.text for phrase in pick_phrases(dream, loud, photo(), 16)] == [bank[2].text]

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from realm_engine.resample import resample_matrix
+
+FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+SIZES = [
+    ((64, 64), (224, 224)),
+    ((32, 32), (224, 224)),
+    ((128, 128), (224, 224)),
+    ((384, 512), (384, 512)),
+    ((301, 211), (224, 224)),
+    ((600, 450), (384, 512)),
+    ((37, 53), (384, 512)),
+    ((1, 1), (5, 7)),
+    ((2, 3), (1, 1)),
+    ((384, 200), (384, 512)),
+    ((1000, 9), (13, 224)),
+]
+
+
+def pillow(image: np.ndarray, size: tuple[int, int], name: str) -> np.ndarray:
+    """Pillow's resize, horizontal pass first: one axis at a time, since Pillow 13 may swap the passes."""
+    wide = Image.fromarray(image).resize((size[1], image.shape[0]), FILTERS[name])
+    return np.asarray(wide.resize((size[1], size[0]), FILTERS[name]))
+
+
+def two_passes(image: np.ndarray, size: tuple[int, int], name: str, dtype: type) -> np.ndarray:
+    rows = resample_matrix(image.shape[0], size[0], name).astype(dtype)
+    cols = resample_matrix(image.shape[1], size[1], name).astype(dtype)
+    planes = image.astype(dtype).transpose(2, 0, 1)
+    half = dtype(0.5)
+    wide = np.clip(np.floor(planes @ cols.T + half), 0, 255)
+    tall = np.clip(np.floor(rows @ wide + half), 0, 255)
+    return tall.transpose(1, 2, 0)
+
+
+@pytest.fixture(params=["noise", "extremes"])
+def make_image(request: pytest.FixtureRequest):
+    def make(height: int, width: int) -> np.ndarray:
+        rng = np.random.default_rng(height * 1000 + width)
+        image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        # 0 and 255 side by side make bicubic over- and undershoot: the clip between the passes matters
+        return image if request.param == "noise" else np.where(image < 128, 0, 255).astype(np.uint8)
+
+    return make
+
+
+@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize(("source", "target"), SIZES)
+def test_equals_pillow_bit_for_bit_in_float64(name, source, target, make_image):
+    image = make_image(*source)
+    expected = pillow(image, target, name)
+    np.testing.assert_array_equal(two_passes(image, target, name, np.float64), expected)
+
+
+@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize(("source", "target"), SIZES)
+def test_is_within_one_level_of_pillow_in_float32(name, source, target, make_image):
+    image = make_image(*source)
+    difference = np.abs(two_passes(image, target, name, np.float32) - pillow(image, target, name).astype(int))
+    assert difference.max() <= 1
+
+
+@pytest.mark.parametrize("window", [16, 32, 64, 96, 128, 200, 224, 256, 300])
+def test_a_square_window_equals_one_call_of_pillow(window, make_image):
+    image = make_image(window, window)
+    expected = np.asarray(Image.fromarray(image).resize((224, 224), FILTERS["bicubic"]))
+    np.testing.assert_array_equal(two_passes(image, (224, 224), "bicubic", np.float64), expected)
+    assert (two_passes(image, (224, 224), "bicubic", np.float32) == expected).mean() > 0.97
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_every_small_size_equals_pillow(name):
+    rng = np.random.default_rng(1)
+    for in_size in range(1, 24):
+        row = rng.integers(0, 256, (1, in_size), dtype=np.uint8)
+        for out_size in range(1, 40, 3):
+            expected = np.asarray(Image.fromarray(row).resize((out_size, 1), FILTERS[name]))
+            matrix = resample_matrix(in_size, out_size, name)
+            np.testing.assert_array_equal(np.clip(np.floor(row @ matrix.T + 0.5), 0, 255), expected)
+
+
+def test_rows_sum_to_one_up_to_the_fixed_point():
+    for in_size, out_size in [(64, 224), (500, 224), (7, 3)]:
+        matrix = resample_matrix(in_size, out_size, "bicubic")
+        np.testing.assert_allclose(matrix.sum(axis=1), 1.0, atol=in_size * 2.0**-22)
+        assert np.all(matrix * 2**22 == np.round(matrix * 2**22))
+
+
+def test_equal_sizes_give_the_identity():
+    np.testing.assert_array_equal(resample_matrix(9, 9, "bicubic"), np.eye(9))
+
+
+@pytest.mark.parametrize("arguments", [(0, 4, "bilinear"), (4, 0, "bilinear"), (4, 4, "lanczos")])
+def test_refuses_what_makes_no_sense(arguments):
+    with pytest.raises(ValueError):
+        resample_matrix(*arguments)
