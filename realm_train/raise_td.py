@@ -187,13 +187,14 @@ def load_pixels(
         height_px: Height the model takes.
         width_px: Width the model takes.
         interpolation: "bilinear" or "bicubic": PIL's, antialiased; the aspect ratio is not kept.
-        margin: Keep a second version with up to this much more resolution for crops, never more than the file has.
+        margin: Keep a second version with up to this much more resolution for crops, but never more than the
+            file has.
         threads: Decoders at once.
         done: Called after each image.
 
     Returns:
-        uint8 RGB arrays in the order of `rows`: exactly (height_px, width_px, 3), what the engine computes; and the
-        larger version, which is the same array where the file or `margin` gives no more.
+        uint8 RGB arrays in the order of `rows`: exactly (height_px, width_px, 3), what the engine computes; and
+        the larger version, which is the same array where the file or `margin` gives no more.
 
     Raises:
         ImageError: An image cannot be decoded; names the file.

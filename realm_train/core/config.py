@@ -19,16 +19,17 @@ class CoreModelConfig:
         image_width_px: Width every image is resized to.
         interpolation: "bilinear" or "bicubic", PIL's.
         normalisation: Of pixels in [0, 1]: "none", "imagenet" (mean and std) or "half" ((x - 0.5) / 0.5).
-        image_pooling: "avg" takes the tower's pooled features; "multi-stage" adds mean and standard deviation over
-            space of the maps of `stages`.
+        image_pooling: "avg" takes the tower's pooled features; "multi-stage" adds mean and standard deviation
+            over space of the maps of `stages`.
         stages: Indices into the tower's stage maps, for "multi-stage".
         text_pooling: "pooler" (BERT's pooler_output) or "mean" (of the hidden states under the mask).
         max_tokens: Longer descriptions are cut.
         hidden: Width of the hidden layer of the head; 0 for a linear head.
         dropout: Before the last layer.
-        feature_normalisation: Of either tower's features before fusion: "none", "layernorm", or "standardise" (mean
-            and std of the training images under the starting weights, stored).
-        missing_text: "learned" (a trained vector stands for no description) or "none" (the empty description does).
+        feature_normalisation: Of either tower's features before fusion: "none", "layernorm", or "standardise"
+            (mean and std of the training images under the starting weights, stored).
+        missing_text: "learned" (a trained vector stands for no description) or "none" (the empty description
+            does).
     """
 
     image_tower: str = "resnet50"
@@ -81,8 +82,8 @@ class TrainConfig:
         schedule: "constant" or "cosine" (to 0), after the warm-up.
         warmup_epochs: Of linear warm-up.
         grad_clip: Largest gradient norm; 0 for no limit.
-        loss: "mse", "huber", or "mse+rank" / "mse+plcc": plus `extra_weight` times a pairwise ranking term / one
-            minus the batch's PLCC.
+        loss: "mse", "huber", or "mse+rank" / "mse+plcc": plus `extra_weight` times a pairwise ranking term /
+            one minus the batch's PLCC.
         extra_weight: See loss.
         huber_delta: Where "huber" turns linear, in MOS.
         freeze_image: "none", "all" or "until-stage-K": stages 0 (the stem) to K do not learn.
@@ -93,7 +94,8 @@ class TrainConfig:
         patience: Epochs without a better validation before training stops; 0 never stops.
         select: Which validation SROCC decides: "text", "image-only" or their "mean".
         keep: "best" epoch by it, or the "last".
-        mixed_precision: "auto" (bf16 where the processor has it, else fp16 on GPUs, else none), "no", "bf16", "fp16".
+        mixed_precision: "no", "bf16", "fp16", or "auto" (bf16 where the processor has it, else fp16 on GPUs,
+            else none).
     """
 
     image_weights: str = "pretrained"

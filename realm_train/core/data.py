@@ -1,5 +1,8 @@
-"""What a CORE model eats: pixels kept in memory, tokenized descriptions, and batches whose draws depend on nothing
-but seed, epoch and row, so that neither a restart nor the number of processes or workers changes them."""
+"""What a CORE model eats: pixels kept in memory, tokenized descriptions, and batches.
+
+Draws depend on nothing but seed, epoch and row, so that neither a restart nor the number of processes or workers
+changes them.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -76,10 +79,11 @@ class Texts:
         """The same with the features that `model`, in eval mode, gives them."""
         device = next(model.parameters()).device
         parts = [
-            model.encode_text(ids.to(device), mask.to(device))
-            for ids, mask in zip(
-                self.input_ids.split(batch_size), self.attention_mask.split(batch_size), strict=True
+            model.encode_text(
+                self.input_ids[start : start + batch_size].to(device),
+                self.attention_mask[start : start + batch_size].to(device),
             )
+            for start in range(0, len(self.input_ids), batch_size)
         ]
         return Texts(self.input_ids, self.attention_mask, self.has_text, torch.cat(parts).cpu())
 

@@ -20,7 +20,7 @@ def loss(prediction: Tensor, target: Tensor, config: TrainConfig) -> Tensor:
 
 
 def rank_loss(prediction: Tensor, target: Tensor) -> Tensor:
-    """Mean of log(1 + exp(-(p_i - p_j))) over the pairs with t_i > t_j (RankNet); 0 where there is no such pair."""
+    """Mean of log(1 + exp(-(p_i - p_j))) over the pairs with t_i > t_j (RankNet); 0 without such pairs."""
     above = (target.unsqueeze(1) > target.unsqueeze(0)).float()  # [B, B]
     margins = prediction.unsqueeze(1) - prediction.unsqueeze(0)  # [B, B]
     return (functional.softplus(-margins) * above).sum() / above.sum().clamp(min=1)

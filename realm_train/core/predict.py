@@ -47,7 +47,8 @@ def predict(
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
-    with_text, image_only = [], []
+    with_text: list[Floats] = []
+    image_only: list[Floats] = []
     try:
         for start in range(0, len(rows), batch_size):
             chunk = list(rows[start : start + batch_size])

@@ -1,0 +1,88 @@
+"""`realm-train`: the group of verbs, loaded when asked for, and what becomes of errors.
+
+Exit codes: 0 done; 2 a user's error, one line on stderr; 130 interrupted.
+"""
+
+import importlib
+from typing import Any
+
+import click
+
+from realm_engine.errors import RealmError
+from realm_train.errors import ConfigError
+
+INTERRUPTED = 130
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are run, so that `--help` does not wait for torch.
+
+    Args of the constructor: `lazy` maps a command's name to ("module:attribute", one line of help).
+    """
+
+    def __init__(self, *args: Any, lazy: dict[str, tuple[str, str]] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.lazy = lazy or {}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order they were given."""
+        return [*self.lazy, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command."""
+        if cmd_name not in self.lazy:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = self.lazy[cmd_name][0].partition(":")
+        try:
+            command: click.Command = getattr(importlib.import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith("realm_"):
+                raise
+            raise ConfigError(
+                f"realm-train needs the package {error.name}; run: pip install 'realm-engine[train]'"
+            ) from error
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in self.lazy.items()])
+
+
+class TrainGroup(LazyGroup):
+    """A user's errors become one line on stderr and an exit code; any other exception is a bug and shows."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except RealmError as error:
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("interrupted; the same command with --resume goes on", err=True)
+            ctx.exit(INTERRUPTED)
+
+
+_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(
+    cls=TrainGroup,
+    context_settings=_SETTINGS,
+    lazy={
+        "core": ("realm_train.cli.core:core", "Train CORE: images and descriptions -> MOS of realness."),
+        "clip": ("realm_train.cli.clip:clip", "Train the CLIP towers of DREAM: where an image looks unreal."),
+        "evaluate": ("realm_train.cli.evaluate:evaluate", "Measure trained models."),
+        "import-core": (
+            "realm_train.cli.core:import_core",
+            "Turn an upstream best_model.pth into a run folder.",
+        ),
+    },
+)
+def main() -> None:
+    """Train and measure REALM's models."""
+
+
+if __name__ == "__main__":
+    main()
