@@ -1,9 +1,11 @@
 """What a command line was given: images, each with its description, and the rows that scoring them makes."""
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from realm_engine.bundle import MANIFEST
 from realm_engine.core import is_missing
 from realm_engine.engine import Engine, Score
 from realm_engine.errors import TextError, UsageError
@@ -58,9 +60,7 @@ def pair(files: Sequence[ImageFile], by_root: Mapping[Path, Descriptions], text_
     if not text_required:
         return items
     if all(item.text is None and not item.error for item in items):
-        raise UsageError(
-            "no image has a description; give --descriptions CSV, or --missing-text image-only"
-        )
+        raise UsageError("no image has a description; give --descriptions CSV, or --missing-text image-only")
     return [
         Item(item.file, None, f"{item.file.name}: no description; add one, or use --missing-text image-only")
         if item.text is None and not item.error
@@ -85,8 +85,32 @@ def pending(items: Sequence[Item], done: Mapping[str, Row]) -> list[Item]:
     return [
         item
         for item in items
-        if item.file.name not in done or done[item.file.name].description != (item.text or "")
+        if item.error or item.file.name not in done or done[item.file.name].description != (item.text or "")
     ]
+
+
+def run_identity(engine: Engine) -> dict[str, str]:
+    """What must be equal for rows of two runs to stand in one table."""
+    used = engine.describe()
+    manifest = (engine.bundle.root / MANIFEST).read_bytes()
+    return {
+        "bundle": used["bundle"],
+        "manifest": hashlib.sha256(manifest).hexdigest()[:16],
+        "precision": used["precision"],
+    }
+
+
+def count_described(
+    items: Sequence[Item], by_root: Mapping[Path, Descriptions]
+) -> dict[str, tuple[int, int]]:
+    """For every file of descriptions: how many of its images have a text, and how many there are."""
+    counts: dict[str, tuple[int, int]] = {}
+    for item in items:
+        if item.file.root in by_root:
+            source = by_root[item.file.root].source
+            described, total = counts.get(source, (0, 0))
+            counts[source] = described + (item.text is not None), total + 1
+    return counts
 
 
 def score_items(engine: Engine, items: Sequence[Item], batch_size: int) -> Iterator[Row]:

@@ -45,7 +45,7 @@ def read_interface(path: Path) -> Interface:
         raise ValueError("the file is empty")
     with path.open("rb") as stream:
         mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-    # Not closed by hand: an error's traceback may still hold views of it, and closing would then raise as well.
+    # Not closed by hand: an error's traceback may still hold views of it, and closing would raise as well.
     return _interface(memoryview(mapped))
 
 

@@ -50,13 +50,17 @@ class Row:
         )
 
 
-def check_output(path: str | os.PathLike[str]) -> Path:
+def check_output(path: str | os.PathLike[str], keep: Iterable[Path] = ()) -> Path:
     """Find out whether a table can be written to `path`, before there is anything to write.
 
     Creates missing parent folders. Leaves no file behind and changes none.
 
+    Args:
+        path: Where the table shall be.
+        keep: Files that the run reads and that the table must not replace.
+
     Raises:
-        UsageError: the extension is none of .csv, .jsonl, .parquet.
+        UsageError: the extension is none of .csv, .jsonl, .parquet, or `path` is one of `keep`.
         OutputError: `path` is a directory, its folder cannot be made or written, or pyarrow is missing.
     """
     path = Path(path)
@@ -67,6 +71,8 @@ def check_output(path: str | os.PathLike[str]) -> Path:
     if path.suffix.lower() == ".parquet":
         _need_pyarrow()
     check_folder(path.parent)
+    if any(path.exists() and other.exists() and path.samefile(other) for other in keep):
+        raise UsageError(f"--output {path}: is the file of descriptions; choose another name")
     if path.exists() and not os.access(path, os.W_OK):
         raise OutputError(f"{path}: exists and is write-protected; choose another name")
     return path
@@ -198,17 +204,17 @@ class ResultStream:
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
+        self._empty = True
         self.done: dict[str, Row] = {}
 
     def __enter__(self) -> Self:
-        self._stream.write(_csv_text([], header=True))
-        self._stream.flush()
         return self
 
     def write(self, row: Row) -> None:
-        """Write one CSV row."""
-        self._stream.write(_csv_text([row], header=False))
+        """Write one CSV row, before the first one the header: a run that cannot start prints nothing."""
+        self._stream.write(_csv_text([row], header=self._empty))
         self._stream.flush()
+        self._empty = False
 
     def __exit__(self, *_: object) -> None:
         return None

@@ -1,0 +1,1 @@
+"""The command line `realm-engine`: one file per verb, no logic."""

@@ -1,0 +1,61 @@
+"""`realm-engine info`: what a bundle holds, and what this machine can run it on."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.argument("bundle", required=False, metavar="[BUNDLE]")
+@click.option("--json", "as_json", is_flag=True, help="Everything as JSON.")
+def info(bundle: str | None, as_json: bool) -> None:
+    """Show a bundle: contents, licence, training data, measured numbers. Without BUNDLE also the devices."""
+    from realm_engine import __version__
+    from realm_engine.backends import available
+    from realm_engine.bundle import Bundle, cache_dir, installed_bundles
+    from realm_engine.checks import bundle_facts
+    from realm_engine.engine import DEFAULT_BUNDLE
+
+    facts: dict[str, Any] = {}
+    if bundle is None:
+        facts["engine"] = {
+            "version": __version__,
+            "devices": available(),
+            "bundles": {name: str(path) for name, path in installed_bundles().items()},
+            "cache": str(cache_dir()),
+        }
+        if not as_json:
+            click.echo("\n".join(_lines(facts["engine"])) + "\n")
+    facts["bundle"] = bundle_facts(Bundle.open(bundle or DEFAULT_BUNDLE, verify=False))
+    click.echo(
+        json.dumps(facts, indent=2, ensure_ascii=False) if as_json else "\n".join(_lines(facts["bundle"]))
+    )
+
+
+def _lines(facts: Mapping[str, Any], indent: str = "") -> Iterator[str]:
+    """Facts as indented lines; what is empty is left out."""
+    width = max((len(key) for key, value in facts.items() if not isinstance(value, Mapping)), default=0)
+    for key, value in facts.items():
+        label = key.replace("_", " ")
+        if isinstance(value, Mapping) and value.keys() == {"file", "size_bytes"}:
+            yield f"{indent}{label}  {value['file']}, {_value('size_bytes', value['size_bytes'])}"
+        elif isinstance(value, Mapping):
+            if value:
+                yield f"{indent}{label}"
+                yield from _lines(value, indent + "  ")
+        elif value not in (None, "", []):
+            yield f"{indent}{label.ljust(width)}  {_value(key, value)}"
+
+
+def _value(key: str, value: Any) -> str:
+    if key == "size_bytes":
+        return f"{value / 1e6:.2f} MB"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        return ", ".join(_value("", item) for item in value)
+    return str(value)

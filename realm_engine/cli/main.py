@@ -1,0 +1,54 @@
+"""`realm-engine`: the group of verbs, and what becomes of errors.
+
+Exit codes: 0 all done; 1 some inputs failed, the others are done; 2 nothing could be done; 130 interrupted.
+"""
+
+import logging
+import warnings
+from typing import Any
+
+import click
+
+from realm_engine import __version__
+from realm_engine.cli.info import info
+from realm_engine.cli.map import map_command
+from realm_engine.cli.options import say
+from realm_engine.cli.score import score
+from realm_engine.cli.verify import verify
+from realm_engine.errors import RealmError
+
+INTERRUPTED = 130
+
+
+class _Group(click.Group):
+    """Turns a user's errors into one line on stderr and an exit code; any other exception is a bug."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except RealmError as error:
+            say(f"error: {error}")
+            context.exit(error.exit_code)
+        except KeyboardInterrupt:
+            say("interrupted")
+            context.exit(INTERRUPTED)
+
+
+class _Stderr(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        say(f"{record.levelname.lower()}: {record.getMessage()}")
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="realm-engine")
+def main() -> None:
+    """How real images look (score), and where they do not (map)."""
+    logger = logging.getLogger("realm_engine")
+    logger.handlers = [_Stderr(logging.WARNING)]
+    logger.propagate = False
+    # A broken image gets its own line from us; Pillow's remarks on its metadata help nobody.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+for _command in (score, map_command, info, verify):
+    main.add_command(_command)

@@ -1,0 +1,97 @@
+"""Options that several verbs share, and what they say on stderr."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from realm_engine.backends import DEVICES
+from realm_engine.errors import UsageError
+
+if TYPE_CHECKING:
+    from realm_engine.engine import Engine
+    from realm_engine.inputs import Item
+    from realm_engine.text import Descriptions
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+PRECISIONS = ("auto", "fp32", "fp16", "bf16", "int8")
+
+
+def device_options(command: Command) -> Command:
+    """--device and --threads."""
+    for option in (
+        click.option(
+            "--threads", type=click.IntRange(min=1), help="CPU threads. [default: all this process may use]"
+        ),
+        click.option(
+            "--device",
+            type=click.Choice(DEVICES),
+            default="auto",
+            show_default=True,
+            help="Where to compute.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def engine_options(command: Command) -> Command:
+    """--bundle, --device, --precision, --fp16 and --threads."""
+    command = click.option(
+        "--fp16",
+        is_flag=True,
+        help="fp16 where device and bundle have it, else their default with a warning.",
+    )(command)
+    command = click.option(
+        "--precision",
+        type=click.Choice(PRECISIONS),
+        default="auto",
+        show_default=True,
+        help="Precision of the graphs; auto is what the bundle recommends for the device.",
+    )(command)
+    command = device_options(command)
+    return click.option(
+        "--bundle", default="realm-tiny", show_default=True, metavar="NAME|DIR", help="The models to use."
+    )(command)
+
+
+def input_arguments(command: Command) -> Command:
+    """PATH... and --missing-text."""
+    command = click.option(
+        "--missing-text",
+        type=click.Choice(["image-only", "error"]),
+        default="image-only",
+        show_default=True,
+        help="What becomes of an image without a description.",
+    )(command)
+    return click.argument(
+        "paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path)
+    )(command)
+
+
+def open_engine(bundle: str, device: str, precision: str, fp16: bool, threads: int | None) -> "Engine":
+    """Open the engine and say which device, runtime and precision it uses."""
+    from realm_engine.engine import PREFER_FP16, Engine
+
+    if fp16 and precision not in ("auto", "fp16"):
+        raise UsageError(f"--fp16 contradicts --precision {precision}; give one of them")
+    engine = Engine.open(bundle, device, PREFER_FP16 if fp16 and precision == "auto" else precision, threads)
+    used = engine.describe()
+    where = f"{used['runtime']} on {used['device']}"
+    say(f"{used['bundle']}: {where}, {used['precision']}, {used['threads']} threads")
+    return engine
+
+
+def say_descriptions(items: "Sequence[Item]", by_root: "Mapping[Path, Descriptions]") -> None:
+    """Say which files of descriptions are used, and for how many images."""
+    from realm_engine.inputs import count_described
+
+    for source, (described, total) in count_described(items, by_root).items():
+        say(f"descriptions: {source} ({described} of {total} images have one)")
+
+
+def say(line: str) -> None:
+    """One line to the user, on stderr: stdout holds results only."""
+    click.echo(line, err=True)

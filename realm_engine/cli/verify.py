@@ -1,0 +1,24 @@
+"""`realm-engine verify`: is a bundle complete, undamaged and able to answer?"""
+
+import click
+
+from realm_engine.cli.options import device_options, say
+
+
+@click.command()
+@click.argument("bundle", metavar="BUNDLE")
+@device_options
+def verify(bundle: str, device: str, threads: int | None) -> None:
+    """Check a bundle: files and checksums, tokenizers, graphs against the manifest, and real inferences.
+
+    One line per check. Exit code 2 when one failed.
+    """
+    from realm_engine.checks import verify_bundle
+
+    failed = 0
+    for check in verify_bundle(bundle, device, threads):
+        failed += not check.ok
+        click.echo(f"{'ok    ' if check.ok else 'FAILED'}  {check.name}: {check.detail}")
+    if failed:
+        say(f"error: {bundle}: {failed} checks failed; do not use this bundle")
+        click.get_current_context().exit(2)
