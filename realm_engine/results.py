@@ -6,7 +6,6 @@ removes the journal; a run that is killed leaves the journal, and `resume` picks
 """
 
 import csv
-import importlib.util
 import io
 import json
 import os
@@ -235,7 +234,10 @@ def read_rows(path: Path) -> list[Row]:
         with path.open(newline="", **_ENCODING) as file:
             if path.suffix.lower() == ".jsonl":
                 return [_row(json.loads(line)) for line in file if line.strip()]
-            return [_row(entry) for entry in csv.DictReader(file, strict=True)]
+            reader = csv.DictReader(file, strict=True)
+            if not set(COLUMNS) <= set(reader.fieldnames or ()):
+                raise ValueError(f"its columns are not {', '.join(COLUMNS)}")
+            return [_row(entry) for entry in reader]
     except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
         cause = f"no column {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
         raise OutputError(f"{path}: not a score table to resume ({cause}); choose another output") from error
@@ -322,7 +324,8 @@ def _parquet(rows: Sequence[Row]) -> bytes:
 
 
 def _need_pyarrow() -> None:
-    if importlib.util.find_spec("pyarrow") is None:
-        raise OutputError(
-            "Parquet needs pyarrow: pip install 'realm-engine[parquet]', or write .csv or .jsonl"
-        )
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        cure = "pip install 'realm-engine[parquet]', or write .csv or .jsonl"
+        raise OutputError(f"Parquet needs pyarrow: {cure}") from None
