@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import logging
 import tempfile
@@ -133,6 +134,8 @@ def _build(
     name: str, config: dict[str, Any], weights: str, preprocess: dict[str, Any] | None, tag_name: str | None
 ) -> nn.Module:
     torch.manual_seed(RANDOM_SEED)
+    if str(config["vision_cfg"].get("timm_model_name", "")).startswith("realm_"):
+        importlib.import_module("realm_train.clip.trunk")  # registers its architectures with timm
     tag = weights if tag_name is not None and weights != RANDOM and not Path(weights).is_file() else None
     if tag is not None:
         tags = open_clip.list_pretrained_tags_by_model(tag_name)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from open_clip.hf_model import HFTextEncoder
 from torch import nn
 
 from export.clip_model import ClipModel
 from export.graph import GraphExport, Port
+from export.transformer import AdditiveMask
 
 
 class NativeText(nn.Module):
@@ -23,20 +26,23 @@ class NativeText(nn.Module):
 
 
 class HuggingFaceText(nn.Module):
-    """open_clip's HFTextEncoder with an explicit attention mask in place of `ids != pad`."""
+    """open_clip's HFTextEncoder with an explicit attention mask in place of `ids != pad`.
 
-    def __init__(self, tower: HFTextEncoder):
+    Args:
+        tower: The encoder: its pooler and projection are used.
+        transformer: Its transformer, or an equal one.
+    """
+
+    def __init__(self, tower: HFTextEncoder, transformer: AdditiveMask):
         super().__init__()
-        self.tower = tower
+        self.transformer = transformer
+        self.pooler = tower.pooler
+        self.proj = tower.proj
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Embeddings float32 [B, D], L2-normalised, of ids and mask int64 [B, T]."""
-        hidden = self.tower.transformer(input_ids=input_ids, attention_mask=attention_mask)
-        return self.project(hidden, attention_mask)
-
-    def project(self, hidden: object, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Pool and project the transformer's output."""
-        features: torch.Tensor = self.tower.proj(self.tower.pooler(hidden, attention_mask))
+        hidden = self.transformer(input_ids, attention_mask)
+        features: torch.Tensor = self.proj(self.pooler(hidden, attention_mask))
         return normalise(features)
 
 
@@ -50,11 +56,12 @@ def clip_text_export(clip: ClipModel) -> GraphExport:
     output = (Port("text_embedding", "float32", ("batch", clip.embed_dim)),)
     generator = torch.Generator().manual_seed(0)
     if clip.fixed_length:
-        ids = torch.randint(1, 1000, (2, clip.max_tokens), generator=generator)
+        ids = torch.randint(1, 10, (2, clip.max_tokens), generator=generator)
         ports = (Port("input_ids", "int64", ("batch", clip.max_tokens)),)
         return GraphExport("clip_text", NativeText(clip.model).eval(), (ids,), ports, output)
-    module = HuggingFaceText(clip.model.text).eval()  # type: ignore[arg-type]
-    ids = torch.randint(1, 1000, (2, 12), generator=generator)
+    tower: Any = clip.model.text
+    module = HuggingFaceText(tower, AdditiveMask(tower.transformer)).eval()
+    ids = torch.randint(1, 10, (2, 12), generator=generator)
     mask = torch.ones_like(ids)
     mask[1, 7:] = 0
     return GraphExport("clip_text", module, (ids, mask), text_ports(), output)

@@ -6,20 +6,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 from torch import nn
 
 from export.clip_text import text_ports
 from export.graph import GraphExport, Port
 from export.manifest import RATING, text_section
 from export.resize import resample
+from export.transformer import AdditiveMask, with_child
 
 
 @dataclass(frozen=True)
 class CoreSource:
     """A CORE in evaluation mode with all that its graphs and manifest need.
 
-    `model` offers `encode_image(pixels float32 [B, 3, H, W], 0..255)`, `encode_text(ids, mask)` and
-    `fuse(image_features, text_features, has_text)`.
+    `model` offers `encode_image(pixels float32 [B, 3, H, W], 0..255)`, `encode_text(ids, mask)` with a
+    transformer of Hugging Face's at `text`, and `fuse(image_features, text_features, has_text)`.
     """
 
     model: Any
@@ -30,7 +32,7 @@ class CoreSource:
     max_tokens: int
     tokenizer_json: str
     pad_id: int
-    missing_text: str  # "trained" or "empty-description"
+    trained_without_text: bool  # else a missing description is scored as an empty one
 
     @property
     def buckets(self) -> list[int]:
@@ -39,11 +41,16 @@ class CoreSource:
 
 
 class CoreText(nn.Module):
-    """CORE's text tower."""
+    """CORE's text tower.
 
-    def __init__(self, model: Any):
+    Args:
+        model: See `CoreSource`.
+        transformer: `model.text`, or an equal one.
+    """
+
+    def __init__(self, model: Any, transformer: AdditiveMask):
         super().__init__()
-        self.model = model
+        self.model = with_child(model, "text", transformer)
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Text features float32 [B, F] of ids and mask int64 [B, T]."""
@@ -52,11 +59,22 @@ class CoreText(nn.Module):
 
 
 class CoreGraph(nn.Module):
-    """CORE from raw pixels: Pillow's resize, the image tower, fusion with text features."""
+    """CORE from raw pixels: Pillow's resize, the image tower, fusion with text features.
 
-    def __init__(self, model: Any):
+    Args:
+        model: See `CoreSource`.
+        empty_text: float32 [1, F], features of the empty description, which stand for a missing one where
+            the model has no learned vector for it; else None.
+    """
+
+    empty_text: torch.Tensor
+
+    def __init__(self, model: Any, empty_text: torch.Tensor | None):
         super().__init__()
         self.model = model
+        self.substitute = empty_text is not None
+        if empty_text is not None:
+            self.register_buffer("empty_text", empty_text, persistent=False)
 
     def forward(
         self,
@@ -79,6 +97,8 @@ class CoreGraph(nn.Module):
             float32 [B].
         """
         image = resample(pixels.to(torch.float32).permute(0, 3, 1, 2), resample_rows, resample_cols)
+        if self.substitute:
+            text_features = torch.where(has_text.unsqueeze(1) > 0.5, text_features, self.empty_text)
         mos: torch.Tensor = self.model.fuse(self.model.encode_image(image), text_features, has_text)
         return mos
 
@@ -86,18 +106,19 @@ class CoreGraph(nn.Module):
 def core_text_export(core: CoreSource) -> GraphExport:
     """Describe the `core_text` graph: module, example inputs, names and free dimensions."""
     ids, mask = text_example()
-    module = CoreText(core.model).eval()
-    outputs = (Port("text_features", "float32", ("batch", _text_width(core))),)
+    module = CoreText(core.model, AdditiveMask(core.model.text)).eval()
+    outputs = (Port("text_features", "float32", ("batch", text_width(core))),)
     return GraphExport("core_text", module, (ids, mask), text_ports(), outputs)
 
 
 def core_export(core: CoreSource) -> GraphExport:
     """Describe the `core` graph: module, example inputs, names and free dimensions."""
     generator = torch.Generator().manual_seed(0)
-    height, width, features = core.height_px, core.width_px, _text_width(core)
+    empty = None if core.trained_without_text else text_features(core, "")
+    height, width, features = core.height_px, core.width_px, text_width(core)
     return GraphExport(
         name="core",
-        module=CoreGraph(core.model).eval(),
+        module=CoreGraph(core.model, empty).eval(),
         example=(
             torch.randint(0, 256, (2, 75, 90, 3), dtype=torch.uint8, generator=generator),
             torch.full((height, 75), 1 / 75),
@@ -116,6 +137,17 @@ def core_export(core: CoreSource) -> GraphExport:
     )
 
 
+@torch.no_grad()
+def text_features(core: CoreSource, text: str) -> torch.Tensor:
+    """Features float32 [1, F] of one text, cut to `max_tokens` but for its last token, without padding."""
+    ids = Tokenizer.from_str(core.tokenizer_json).encode(text).ids
+    if len(ids) > core.max_tokens:
+        ids = [*ids[: core.max_tokens - 1], ids[-1]]
+    batch = torch.tensor([ids])
+    features: torch.Tensor = core.model.encode_text(batch, torch.ones_like(batch))
+    return features
+
+
 def core_section(core: CoreSource, tokenizer: str) -> dict[str, Any]:
     """The "core" object of the manifest."""
     return {
@@ -125,20 +157,21 @@ def core_section(core: CoreSource, tokenizer: str) -> dict[str, Any]:
             "interpolation": core.interpolation,
         },
         "text": text_section(tokenizer, core.max_tokens, core.pad_id, False, core.buckets),
-        "missing_text": core.missing_text,
+        "missing_text": "trained" if core.trained_without_text else "empty-description",
         "rating": RATING,
     }
 
 
 def text_example() -> tuple[torch.Tensor, torch.Tensor]:
     """Ids and mask int64 [2, 12], the second row padded."""
-    ids = torch.randint(1, 100, (2, 12), generator=torch.Generator().manual_seed(0))
+    ids = torch.randint(1, 10, (2, 12), generator=torch.Generator().manual_seed(0))
     mask = torch.ones_like(ids)
     ids[1, 7:] = 0
     mask[1, 7:] = 0
     return ids, mask
 
 
-def _text_width(core: CoreSource) -> int:
+def text_width(core: CoreSource) -> int:
+    """Number of text features."""
     with torch.no_grad():
         return int(core.model.encode_text(*text_example()).shape[1])

@@ -14,9 +14,15 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import torch
+from onnx_ir.passes.common import (
+    CommonSubexpressionEliminationPass,
+    DeduplicateInitializersPass,
+    RemoveUnusedNodesPass,
+)
 from torch import nn
 
 OPSET = 20  # single-node LayerNormalization and Gelu; opset 23's Attention does not build in TensorRT
+MASKING = -1e9  # constants below this are masks: -inf, or the lowest float
 MASK_FLOOR = -1e4  # exp(-1e4) is exactly 0 in float32, and the number exists in float16
 
 
@@ -79,6 +85,10 @@ def to_onnx(graph: GraphExport) -> ir.Model:
 def tidy(model: ir.Model) -> ir.Model:
     """Drop what names the machine (stack traces, source paths) and make attention masks finite; in place."""
     finite_masks(model)
+    # A transformer that two outputs share runs once: equal weights become one, then equal nodes do.
+    DeduplicateInitializersPass(size_limit=2**40)(model)
+    CommonSubexpressionEliminationPass()(model)
+    RemoveUnusedNodesPass()(model)
     containers: list[Any] = [model, model.graph, *model.graph.all_nodes(), *model.functions.values()]
     for container in containers:
         container.metadata_props.clear()
@@ -93,7 +103,8 @@ def tidy(model: ir.Model) -> ir.Model:
 def finite_masks(model: ir.Model) -> int:
     """Replace -inf and other huge negative constants (attention masks) by -1e4.
 
-    Returns how many tensors changed. A row of scores plus -1e4 has the same softmax in float32 as one plus -inf, and stays a number in float16.
+    Returns how many tensors changed. A row of scores plus -1e4 has the same softmax in float32 as one plus
+    -inf, and stays a number in float16.
     """
     changed = 0
     for value in model.graph.initializers.values():
@@ -110,7 +121,7 @@ def finite_masks(model: ir.Model) -> int:
                 if floored is not None:
                     node.attributes[name] = ir.AttrTensor(name, floored)
                     changed += 1
-            elif attribute.type == ir.AttributeType.FLOAT and attribute.as_float() < MASK_FLOOR:
+            elif attribute.type == ir.AttributeType.FLOAT and attribute.as_float() <= MASKING:
                 node.attributes[name] = ir.AttrFloat32(name, MASK_FLOOR)
                 changed += 1
     return changed
@@ -120,9 +131,9 @@ def _floored(tensor: Any) -> ir.Tensor[Any] | None:
     if tensor is None or tensor.dtype != ir.DataType.FLOAT:
         return None
     array = tensor.numpy()
-    if array.size == 0 or array.min() >= MASK_FLOOR:
+    if array.size == 0 or array.min() > MASKING:
         return None
-    return ir.Tensor(np.maximum(array, np.float32(MASK_FLOOR)), name=tensor.name)
+    return ir.Tensor(np.where(array <= MASKING, np.float32(MASK_FLOOR), array), name=tensor.name)
 
 
 def count_nodes(model: ir.Model | onnx.ModelProto, op_type: str) -> int:

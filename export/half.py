@@ -1,7 +1,8 @@
 """The float16 variant of a graph: float16 inside the towers, float32 where range or rounding matters.
 
 Interfaces keep their dtypes. Float32 stays: everything before the first weight (resize, normalisation),
-everything after the last (L2 norm, cosine), layer norms, softmax with the mask before it, and reductions.
+everything after the last (L2 norm, cosine), layer norms, softmax, reductions, and
+elementwise arithmetic that only feeds those (masking, squares of a variance).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ REDUCTIONS = {"ReduceL2", "ReduceMean", "ReduceSum", "ReduceSumSquare", "ReduceM
 WIDE_RANGE = {"Softmax", "LogSoftmax", "Pow", "Sqrt", "Reciprocal", "Exp", "Log", "Range", "Resize"}
 NO_ARITHMETIC = {"Cast", "Constant", "ConstantOfShape"}  # their dtype is an attribute
 KEEP_FLOAT32 = frozenset(NORMS | REDUCTIONS | WIDE_RANGE | NO_ARITHMETIC)
-BEFORE_SOFTMAX = frozenset({"Add", "Where", "Mul", "Div"})  # scaling and masking of attention scores
+ELEMENTWISE = frozenset({"Add", "Sub", "Mul", "Div", "Where", "Max", "Min", "Clip", "Neg", "Abs"})
 ANY_DTYPE = frozenset({"Shape", "Size"})
 HALF_LIMIT = 65504.0
 
@@ -75,18 +76,12 @@ def _half_nodes(graph: ir.Graph) -> set[ir.Node]:
         if floats and node in reaching and node not in keep and node.op_type not in KEEP_FLOAT32 | ANY_DTYPE:
             chosen.add(node)
     for node in reversed(nodes):
-        if node.op_type in BEFORE_SOFTMAX and node in chosen:
-            users = _users(node)
-            if users and all(user.op_type == "Softmax" or _is_masking(user, chosen) for user in users):
-                chosen.remove(node)
+        # What only feeds float32 nodes gains nothing from rounding first: attention scores and their mask,
+        # the squares of a variance, the residual sum before a norm.
+        users = {user for user in _users(node) if user.op_type not in ANY_DTYPE}
+        if node in chosen and node.op_type in ELEMENTWISE and users and not users & chosen:
+            chosen.remove(node)
     return chosen
-
-
-def _is_masking(node: ir.Node, chosen: set[ir.Node]) -> bool:
-    """Whether a node already stays float32 because it feeds a softmax."""
-    if node.op_type not in BEFORE_SOFTMAX or node in chosen:
-        return False
-    return any(user.op_type == "Softmax" for user in _users(node))
 
 
 def _users(node: ir.Node) -> set[ir.Node]:

@@ -103,8 +103,12 @@ def folder_tokenizer(folder: str | Path) -> str:
         raise ExportError(f"no tokenizer.json in {folder}; save the tower's fast tokenizer there") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ExportError(f"{path} is not a tokenizers JSON file: {error}") from None
-    settings["truncation"] = settings["padding"] = None
-    return _dump(settings)
+    return without_padding(settings)
+
+
+def without_padding(settings: dict[str, Any]) -> str:
+    """A tokenizer's JSON without padding and truncation: those are the host's, from the manifest."""
+    return _dump({**settings, "truncation": None, "padding": None})
 
 
 def pad_id(tokenizer_json: str, default: int = 0) -> int:

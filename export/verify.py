@@ -16,7 +16,7 @@ from PIL import Image
 from tokenizers import Tokenizer
 
 from export.clip_model import ClipModel
-from export.core import CoreSource
+from export.core import CoreSource, text_features
 from export.errors import ExportError
 from realm_engine import Engine
 from realm_engine.dream import DreamConfig
@@ -46,7 +46,7 @@ class Gates:
 
 
 EXACT = Gates(similarity_max_abs_diff=1e-4, map_pearson=0.999, tower_cosine=0.99999, mos_max_abs_diff=1e-3)
-# int8 weights are a different, slightly worse model: its towers are gated by what they are for, maps and scores.
+# int8 weights are a slightly different model: it is gated by what it is for, maps and scores.
 STORED = Gates(similarity_max_abs_diff=None, map_pearson=0.999, tower_cosine=0.0, mos_max_abs_diff=0.01)
 HALF = Gates(similarity_max_abs_diff=None, map_pearson=0.999, tower_cosine=0.9995, mos_max_abs_diff=0.01)
 
@@ -109,23 +109,19 @@ def verification_images(folder: Path) -> list[Path]:
 @torch.no_grad()
 def _torch_mos(core: CoreSource, pictures: Sequence[Array]) -> Array:
     """MOS of every picture without a text and with every text, float64 [pictures, 1 + texts]."""
-    tokenizer = Tokenizer.from_str(core.tokenizer_json)
-    width = None
+    texts = [text_features(core, text) for text in TEXTS]
+    # No description is has_text = 0 for a model that learned it, else the empty description.
+    known = 0.0 if core.trained_without_text else 1.0
+    nothing = torch.zeros_like(texts[0]) if core.trained_without_text else text_features(core, "")
     rows = []
     for picture in pictures:
-        resized = Image.fromarray(picture).resize(
-            (core.width_px, core.height_px), RESAMPLING[core.interpolation]
-        )
+        size = (core.width_px, core.height_px)
+        resized = Image.fromarray(picture).resize(size, RESAMPLING[core.interpolation])
         pixels = torch.from_numpy(np.array(resized)).permute(2, 0, 1).float().unsqueeze(0)
         image = core.model.encode_image(pixels)
-        row = []
-        for text in TEXTS:
-            ids = torch.tensor([tokenizer.encode(text).ids])
-            features = core.model.encode_text(ids, torch.ones_like(ids))
-            width = features.shape[1]
-            row.append(float(core.model.fuse(image, features, torch.ones(1))))
-        row.insert(0, float(core.model.fuse(image, torch.zeros(1, width or 0), torch.zeros(1))))
-        rows.append(row)
+        row = [core.model.fuse(image, nothing, torch.tensor([known]))]
+        row += [core.model.fuse(image, features, torch.ones(1)) for features in texts]
+        rows.append([float(mos) for mos in row])
     return np.array(rows)
 
 

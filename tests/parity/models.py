@@ -1,0 +1,75 @@
+"""Small towers with the architectures of the real ones, seeded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import BertWordPieceTokenizer
+from transformers import BertConfig, BertModel
+
+WORDS = (
+    "[PAD] [UNK] [CLS] [SEP] [MASK] yes no somewhat , . ' the a of is are face hand sign edge image looks "
+    "text on melts melted into background garbled blurred repeated distorted has too many fingers shadow"
+)
+
+
+def native_clip(folder: Path, size: int = 224, patch: int = 32, quick_gelu: bool = True) -> Path:
+    """JSON configuration of a CLIP with a two-layer ViT and CLIP's own text transformer."""
+    config = {
+        "embed_dim": 32,
+        "quick_gelu": quick_gelu,
+        "vision_cfg": {"image_size": size, "layers": 2, "width": 64, "head_width": 32, "patch_size": patch},
+        "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2},
+    }
+    return _write(folder / "native-clip.json", config)
+
+
+def convolutional_clip(folder: Path, text: Path) -> Path:
+    """JSON configuration of a CLIP with a timm ResNet and a Hugging Face text tower of `text_tower`."""
+    config = {
+        "embed_dim": 24,
+        "vision_cfg": {
+            "timm_model_name": "resnet18",
+            "timm_model_pretrained": False,
+            "timm_pool": "",
+            "timm_proj": "linear",
+            "image_size": 64,
+        },
+        "text_cfg": {
+            "hf_model_name": str(text),
+            "hf_tokenizer_name": str(text),
+            "hf_proj_type": "mlp",
+            "hf_pooler_type": "mean_pooler",
+            "context_length": 40,
+        },
+    }
+    return _write(folder / "convolutional-clip.json", config)
+
+
+def text_tower(folder: Path, layers: int = 2, seed: int = 0) -> Path:
+    """Folder of a small BERT with weights and a WordPiece tokenizer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokens = [*WORDS.split(" "), *[f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"]]
+    vocabulary = folder / "vocab.txt"
+    vocabulary.write_text("\n".join(tokens), encoding="utf-8")
+    BertWordPieceTokenizer(str(vocabulary), lowercase=True).save(str(folder / "tokenizer.json"))
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=len(tokens),
+        hidden_size=32,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        initializer_range=0.5,
+    )
+    BertModel(config).save_pretrained(folder)
+    return folder
+
+
+def _write(path: Path, config: dict[str, Any]) -> Path:
+    path.write_text(json.dumps(config), encoding="utf-8")
+    return path
