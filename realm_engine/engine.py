@@ -280,13 +280,13 @@ def _choose_precision(bundle: Bundle, wanted: str, device: str, fast_fp16: bool)
     recommended = bundle.manifest.get("recommended_precision")
     default = recommended.get(device, "fp32") if isinstance(recommended, dict) else "fp32"
     if wanted == PREFER_FP16:
-        if fast_fp16 and all("fp16" in variants for variants in has.values()):
-            return dict.fromkeys(has, "fp16")
-        reason = "this bundle has no fp16 variant" if fast_fp16 else f"device {device} has no fast fp16 path"
         chosen = _choose_precision(bundle, "auto", device, fast_fp16)
-        log.warning(
-            "fp16 was asked for, but %s: using %s", reason, " and ".join(dict.fromkeys(chosen.values()))
-        )
+        if fast_fp16:
+            chosen |= {part: "fp16" for part, variants in has.items() if "fp16" in variants}
+        if set(chosen.values()) != {"fp16"}:
+            reason = "not all of the bundle has it" if fast_fp16 else f"device {device} has no fast fp16 path"
+            used = ", ".join(f"{part} in {precision}" for part, precision in chosen.items())
+            log.warning("fp16 was asked for, but %s: running %s", reason, used)
         return chosen
     if wanted == "auto":
         # A part exported only in another precision than the default still runs, and describe() says so.

@@ -38,7 +38,7 @@ def resample_matrix(in_size: int, out_size: int, filter: str) -> npt.NDArray[np.
     `floor(R @ pixels + 0.5)` clipped to 0..255, per pass, horizontal first, equals
     `Image.resize(..., Resampling.BILINEAR | BICUBIC)` of an 8-bit image bit for bit in float64. (From
     version 13 Pillow takes the vertical pass first when the height shrinks by more than the width does;
-    square windows are never concerned, bilinear results of other images then differ by 1 level here and there.)
+    square windows are never concerned, bilinear results of others then differ by 1 level here and there.)
     Coefficients are rounded to 2^-22 as in Pillow's Resample.c (`precompute_coeffs`,
     `normalize_coeffs_8bpc`); the filter widens when shrinking. Equal sizes give the identity.
     Raises ValueError for a size below 1 or an unknown filter.

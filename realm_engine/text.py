@@ -8,6 +8,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -131,22 +132,42 @@ class Descriptions:
     def lookup(self, name: str | os.PathLike[str]) -> str | None:
         """The description of an image, None where there is none.
 
-        Tried in this order: the relative path as written, the bare file name, the stem (so that a
-        `.webp` finds the row of its `.png`). Raises TextError for a stem that several rows share.
+        Tried in this order: the relative path as written, the bare file name, the file name in a row with
+        another base folder, the stem (so that a `.webp` finds the row of its `.png`). A row of a different
+        folder never matches: `b/x.png` does not take the text of `a/x.png`. Raises TextError where
+        several rows match equally well.
         """
         path = PurePosixPath(Path(name).as_posix())
         for key in (str(path), path.name):
             if key in self.by_name:
                 return self.by_name[key]
-        matches = [key for key in self.by_name if PurePosixPath(key).stem == path.stem]
-        nearer = [key for key in matches if PurePosixPath(key).parent == path.parent]
-        matches = nearer or matches
-        if len(matches) > 1:
-            raise TextError(
-                f"{self.source}: {path} matches several rows by its stem ({', '.join(sorted(matches)[:3])}); "
-                "write the full file name"
-            )
-        return self.by_name[matches[0]] if matches else None
+        rows = [row for row in self._by_stem.get(path.stem, ()) if _same_folder(row, path)]
+        for matches in (
+            [row for row in rows if row.name == path.name],
+            [row for row in rows if row.parent == path.parent],
+            rows,
+        ):
+            if len(matches) == 1:
+                return self.by_name[str(matches[0])]
+            if matches:
+                several = ", ".join(sorted(map(str, matches))[:3])
+                raise TextError(
+                    f"{self.source}: {path} matches several rows ({several}); write the full path"
+                )
+        return None
+
+    @cached_property
+    def _by_stem(self) -> dict[str, list[PurePosixPath]]:
+        index: dict[str, list[PurePosixPath]] = {}
+        for key in self.by_name:
+            index.setdefault(PurePosixPath(key).stem, []).append(PurePosixPath(key))
+        return index
+
+
+def _same_folder(row: PurePosixPath, image: PurePosixPath) -> bool:
+    """Whether two relative paths may name one folder from different bases: the shorter ends the longer."""
+    short, long = sorted((row.parent.parts, image.parent.parts), key=len)
+    return not short or long[-len(short) :] == short
 
 
 def read_descriptions(path: str | os.PathLike[str]) -> Descriptions:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from realm_engine.backends.base import Array, Backend, Session, default_threads
 from realm_engine.errors import DeviceError
+
+log = logging.getLogger("realm_engine")
 
 __all__ = ["DEVICES", "Array", "Backend", "Session", "available", "default_threads", "open_backend"]
 
@@ -49,8 +52,8 @@ def open_backend(device: str = "auto", threads: int | None = None) -> Backend:
     for opener in _OPENERS.values():
         try:
             return opener(count)
-        except DeviceError:
-            continue
+        except DeviceError as error:
+            log.debug("auto: %s", error)
     raise DeviceError(
         "no runtime is installed; pip install 'realm-engine[cpu]' (or [gpu] for NVIDIA, [openvino] for Intel)"
     )

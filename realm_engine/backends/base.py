@@ -44,7 +44,7 @@ def default_threads() -> int:
     """Cores this process may use: the smaller of its CPU affinity and its cgroup quota (v2, then v1)."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = cgroup_quota(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"))
-    return max(1, min(cores, int(quota) if quota is not None and quota >= 1 else (1 if quota else cores)))
+    return cores if quota is None else max(1, min(cores, int(quota)))
 
 
 def cgroup_quota(root: Path, membership: Path) -> float | None:

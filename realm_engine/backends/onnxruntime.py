@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -98,7 +100,8 @@ def open_cuda(threads: int) -> OnnxRuntimeBackend:
             "pip uninstall onnxruntime, then pip install 'realm-engine[gpu]'"
         )
     if hasattr(module, "preload_dlls"):  # CUDA and cuDNN from pip's nvidia-* packages
-        module.preload_dlls()
+        with redirect_stdout(sys.stderr):  # it prints its warnings, and stdout is for results
+            module.preload_dlls()
     backend = OnnxRuntimeBackend(module, "cuda", "CUDAExecutionProvider", threads)
     backend.probe()
     return backend

@@ -13,6 +13,8 @@ from bundles import PHRASES, build_bundle, read_manifest, write_manifest
 from PIL import Image
 
 from realm_engine import DreamConfig, Engine, Score
+from realm_engine.bundle import Bundle
+from realm_engine.engine import PREFER_FP16, _choose_precision
 from realm_engine.errors import BundleError, DeviceError, ImageError, TextError, UsageError, WindowError
 from realm_engine.pipeline import Job, Pipeline
 from realm_engine.text import Descriptions
@@ -311,7 +313,20 @@ def test_a_precision_the_bundle_lacks_names_those_it_has(bundle_path):
 def test_prefer_fp16_says_what_was_chosen(bundle_path, caplog):
     with Engine.open(bundle_path, device="cpu", precision="prefer-fp16", threads=1) as engine:
         assert engine.describe()["precision"] == "fp32"
-    assert "device cpu has no fast fp16 path: using fp32" in caplog.text
+    assert "device cpu has no fast fp16 path: running core in fp32, dream in fp32" in caplog.text
+
+
+def test_prefer_fp16_takes_it_part_by_part_where_the_device_is_fast(tmp_path, caplog):
+    path = build_bundle(tmp_path / "b", fp16=True)
+    bundle = Bundle.open(path)
+    assert _choose_precision(bundle, PREFER_FP16, "cuda", True) == {"core": "fp16", "dream": "fp16"}
+    assert not caplog.records
+    manifest = read_manifest(path)
+    del manifest["graphs"]["dream"]["variants"]["fp16"]
+    write_manifest(path, manifest)
+    bundle = Bundle.open(path)
+    assert _choose_precision(bundle, PREFER_FP16, "cuda", True) == {"core": "fp16", "dream": "fp32"}
+    assert "not all of the bundle has it: running core in fp16, dream in fp32" in caplog.text
 
 
 def test_the_manifest_may_recommend_a_precision_for_a_device(tmp_path):

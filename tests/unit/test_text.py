@@ -189,6 +189,17 @@ def test_lookup_prefers_path_then_name_then_stem():
 
 def test_an_ambiguous_stem_is_an_error_unless_one_is_nearer():
     table = Descriptions("d.csv", {"z.png": "1", "z.bmp": "2", "c/z.tif": "3"})
-    with pytest.raises(TextError, match=r"z\.webp matches several rows by its stem \(z\.bmp, z\.png\)"):
+    with pytest.raises(TextError, match=r"z\.webp matches several rows .*write the full path"):
         table.lookup("z.webp")
     assert table.lookup("c/z.webp") == "3"
+
+
+def test_a_row_of_another_folder_never_matches():
+    table = Descriptions("d.csv", {"a/x.png": "a", "train/images/y.png": "y", "p/z.png": "1", "q/z.png": "2"})
+    assert table.lookup("b/x.png") is None
+    assert table.lookup("x.webp") == "a"
+    assert table.lookup("images/y.png") == "y"
+    assert table.lookup("data/train/images/y.webp") == "y"
+    assert table.lookup("q/z.webp") == "2"
+    with pytest.raises(TextError, match="matches several rows"):
+        table.lookup("z.png")
