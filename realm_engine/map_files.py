@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -79,8 +80,13 @@ class MapFolder:
             regions: How many of the most unreal regions to frame and to list.
 
         Raises:
+            UsageError: the limits are not two increasing numbers.
             OutputError: nothing can be written there.
         """
+        if limits is not None and not limits[0] < limits[1] < math.inf:
+            raise UsageError(
+                f"--range {limits[0]:g} {limits[1]:g}: give the lower value first, then the higher"
+            )
         check_folder(folder)
         self.folder = folder
         self.formats = tuple(formats)

@@ -1,0 +1,194 @@
+"""`realm-engine map` as a user meets it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from realm_engine.images import load_image
+from tests.bundles import build_bundle
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def record(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_four_files_per_image(cli, pictures, tmp_path) -> None:
+    out = tmp_path / "maps"
+    result = cli("map", pictures, "--text", "the face is melted", "--output", out)
+    assert result.exit_code == 0 and result.stdout == ""
+    stems = ["a", "b", "d", "sub/c"]
+    kinds = ["heatmap.png", "json", "npy", "overlay.png"]
+    assert files(out) == sorted(f"{stem}.{kind}" for stem in stems for kind in kinds)
+    for stem, name in zip(stems, ["a.png", "b.jpg", "d.bmp", "sub/c.webp"], strict=True):
+        height, width = load_image(pictures / name).shape[:2]
+        values = np.load(out / f"{stem}.npy")
+        assert values.shape == (height, width) and values.dtype == np.float32
+        facts = record(out / f"{stem}.json")
+        assert facts["image"] == name and facts["texts"] == ["the face is melted"]
+        assert (facts["width_px"], facts["height_px"]) == (width, height)
+        assert facts["text_source"] == "given" and facts["phrases"] == []
+        assert facts["bundle"] == "test-bundle" and facts["device"] == "cpu" and facts["precision"] == "fp32"
+        assert facts["runtime"].startswith("ONNX Runtime")
+        assert facts["preset"] == "released" and facts["windows_px"] == [64] and facts["stride_px"] == 8
+        covered = values != 0
+        assert facts["statistics"]["min"] == pytest.approx(float(values[covered].min()))
+        assert Image.open(out / f"{stem}.heatmap.png").size == (width, height)
+
+
+def test_values_agree_with_the_reference(cli, pictures, tmp_path, reference) -> None:
+    result = cli(
+        "map", pictures / "d.bmp", "--text", "a seam", "--window", 32, "--stride", 32, "--output", tmp_path
+    )
+    assert result.exit_code == 0
+    image = load_image(pictures / "d.bmp")
+    expected = np.zeros((64, 64))
+    for top in (0, 32):
+        for left in (0, 32):
+            crop = image[top : top + 32, left : left + 32]
+            expected[top : top + 32, left : left + 32] = 1.0 - reference.similarity(crop, "a seam")
+    np.testing.assert_allclose(np.load(tmp_path / "d.npy"), expected, atol=2e-4)
+
+
+def test_quantities_are_complements_and_colours_agree(cli, pictures, tmp_path) -> None:
+    maps, heats = {}, {}
+    for quantity in ("realness", "similarity"):
+        out = tmp_path / quantity
+        cli("map", pictures / "a.png", "--text", "melted", "--quantity", quantity, "--output", out)
+        maps[quantity] = np.load(out / "a.npy")
+        heats[quantity] = np.asarray(Image.open(out / "a.heatmap.png")).astype(int)
+        assert record(out / "a.json")["quantity"] == quantity
+    covered = maps["realness"] != 0
+    np.testing.assert_allclose((maps["realness"] + maps["similarity"])[covered], 1.0, atol=1e-6)
+    assert np.abs(heats["realness"] - heats["similarity"]).max() <= 4
+
+
+def test_presets_and_overrides(cli, pictures, tmp_path) -> None:
+    def facts(*options: object) -> dict:
+        result = cli(
+            "map", pictures / "a.png", "--text", "x", "--format", "json", "--output", tmp_path, *options
+        )
+        assert result.exit_code == 0, result.stderr
+        return record(tmp_path / "a.json")
+
+    assert facts()["preset"] == "released"
+    tiny = facts("--preset", "tiny")
+    assert (tiny["preset"], tiny["windows_px"], tiny["stride_px"]) == ("tiny", [24, 16], 8)
+    own = facts("--preset", "tiny", "--window", 40, "--window", 20, "--aggregate", "max")
+    assert (own["preset"], own["windows_px"], own["stride_px"], own["aggregate"]) == (
+        "custom",
+        [40, 20],
+        8,
+        "max",
+    )
+    assert facts("--stride", 4)["window_count"] == 3 * 9
+    result = cli("map", pictures / "a.png", "--text", "x", "--preset", "fine", "--output", tmp_path)
+    assert result.exit_code == 2 and "--preset fine: this bundle has released, paper, tiny" in result.stderr
+
+
+def test_without_text_the_phrases_are_named(cli, pictures, tmp_path) -> None:
+    result = cli("map", pictures / "a.png", "--output", tmp_path)
+    assert result.exit_code == 0
+    facts = record(tmp_path / "a.json")
+    assert facts["text_source"] == "phrases of the bundle"
+    assert facts["phrases"] and [phrase["text"] for phrase in facts["phrases"]] == facts["texts"]
+    assert "a.png: phrases chosen: " in result.stderr
+    for phrase in facts["phrases"]:
+        assert phrase["text"] in result.stderr
+    assert "image_descriptions.csv is not used" in result.stderr
+
+
+def test_descriptions(cli, pictures, tmp_path) -> None:
+    table = pictures / "image_descriptions.csv"
+    result = cli("map", pictures, "--descriptions", table, "--format", "json", "--output", tmp_path)
+    assert result.exit_code == 0 and "(2 of 4 images have one)" in result.stderr
+    assert record(tmp_path / "a.json")["texts"] == ["Yes, the face is melted"]
+    assert record(tmp_path / "a.json")["text_source"] == "descriptions"
+    assert record(tmp_path / "b.json")["text_source"] == "phrases of the bundle"
+    options = ["--missing-text", "error", "--output", tmp_path / "strict", "--format", "json"]
+    result = cli("map", pictures, "--descriptions", table, *options)
+    assert result.exit_code == 1 and result.stderr.count("error: ") == 2
+    assert files(tmp_path / "strict") == ["a.json", "sub/c.json"]
+
+
+def test_equal_stems_do_not_overwrite(cli, pictures, tmp_path) -> None:
+    Image.open(pictures / "a.png").transpose(Image.Transpose.ROTATE_180).save(pictures / "a.bmp")
+    cli("map", pictures, "--text", "x", "--format", "npy", "--output", tmp_path / "m")
+    assert files(tmp_path / "m") == ["a.bmp.npy", "a.png.npy", "b.npy", "d.npy", "sub/c.npy"]
+    one, other = (np.load(tmp_path / "m" / f"a.{kind}.npy") for kind in ("png", "bmp"))
+    assert (one != other).any()
+
+
+def test_a_window_too_large_fails_that_image_only(cli, pictures, tmp_path) -> None:
+    result = cli(
+        "map", pictures, "--text", "x", "--window", 72, "--format", "npy", "--output", tmp_path / "m"
+    )
+    assert result.exit_code == 1
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert (
+        line.startswith("error: d.bmp: a window of 72 px does not fit")
+        and "the largest that fits is 64 px" in line
+    )
+    assert files(tmp_path / "m") == ["a.npy", "b.npy", "sub/c.npy"]
+    assert "3 of 4 maps" in result.stderr
+
+
+def test_a_broken_image_fails_alone(cli, pictures, tmp_path) -> None:
+    (pictures / "b.jpg").write_bytes((pictures / "b.jpg").read_bytes()[:700])
+    result = cli("map", pictures, "--text", "x", "--format", "npy", "--output", tmp_path / "m")
+    assert result.exit_code == 1 and result.stderr.count("error: ") == 1 and "b.jpg" in result.stderr
+    assert files(tmp_path / "m") == ["a.npy", "d.npy", "sub/c.npy"]
+
+
+def test_shared_colour_range(cli, pictures, tmp_path) -> None:
+    options = ["--text", "x", "--range", "-1", "3", "--regions", 0, "--output", tmp_path]
+    assert cli("map", pictures / "a.png", *options).exit_code == 0
+    facts = record(tmp_path / "a.json")
+    assert facts["colour_limits"] == [-1.0, 3.0] and facts["regions"] == []
+
+
+def test_console_script_and_default_folder(script, pictures, tmp_path) -> None:
+    done = script("map", pictures / "a.png", "--text", "melted", cwd=tmp_path)
+    assert done.returncode == 0 and "1 of 1 maps in out/maps" in done.stderr
+    assert len(files(tmp_path / "out" / "maps")) == 4
+
+
+def test_mistakes_are_one_line_and_exit_code_two(cli, pictures, tmp_path) -> None:
+    (tmp_path / "taken").write_text("x")
+    (tmp_path / "empty").mkdir()
+    mute = build_bundle(tmp_path / "mute", phrases=False)
+    only_core = build_bundle(tmp_path / "only-core", dream=False)
+    out = ["--output", tmp_path / "maps"]
+    for arguments, bundle, message in [
+        ([tmp_path / "empty", *out], None, "empty: no images found"),
+        ([pictures, "--output", tmp_path / "taken"], None, "taken: cannot be written"),
+        ([pictures, "--output", tmp_path / "taken" / "maps"], None, "cannot be written"),
+        ([pictures, *out, "--format", "png"], None, "choose one or more of overlay,heatmap,npy,json"),
+        ([pictures, *out, "--text", " "], None, "--text is empty"),
+        (
+            [pictures, *out, "--text", "x", "--descriptions", tmp_path / "taken"],
+            None,
+            "contradicts --descriptions",
+        ),
+        ([pictures, *out, "--text", "x", "--window", "0"], None, "from 1, not 0"),
+        ([pictures, *out, "--text", "x", "--window", "32", "--window", "32"], None, "repeat"),
+        ([pictures, *out, "--text", "x", "--stride", "-8"], None, "from 1, not -8"),
+        ([pictures, *out, "--text", "x", "--aggregate", "median"], None, "Invalid value"),
+        ([pictures, *out, "--text", "x", "--range", "1", "1"], None, "--range"),
+        ([pictures, *out, "--missing-text", "error"], None, "no image has a description"),
+        ([pictures, *out], mute, "no phrases to choose from"),
+        ([pictures, *out, "--text", "x"], only_core, "has no DREAM and cannot map"),
+    ]:
+        result = cli("map", *arguments, **({} if bundle is None else {"bundle": bundle}))
+        assert result.exit_code == 2, (arguments, result.stderr)
+        lines = [line for line in result.stderr.splitlines() if line.lower().startswith("error: ")]
+        assert len(lines) == 1 and message in lines[0], result.stderr
+    assert not files(tmp_path / "maps") if (tmp_path / "maps").exists() else True
