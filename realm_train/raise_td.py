@@ -193,8 +193,8 @@ def load_pixels(
         done: Called after each image.
 
     Returns:
-        uint8 RGB arrays in the order of `rows`: exactly (height_px, width_px, 3), what the engine computes; and
-        the larger version, which is the same array where the file or `margin` gives no more.
+        uint8 RGB arrays in the order of `rows`: exactly (height_px, width_px, 3), what the engine computes;
+        and the larger version, which is the same array where the file or `margin` gives no more.
 
     Raises:
         ImageError: An image cannot be decoded; names the file.

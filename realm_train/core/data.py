@@ -1,7 +1,7 @@
 """What a CORE model eats: pixels kept in memory, tokenized descriptions, and batches.
 
-Draws depend on nothing but seed, epoch and row, so that neither a restart nor the number of processes or workers
-changes them.
+Draws depend on nothing but seed, epoch and row, so that neither a restart nor the number of processes or
+workers changes them.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from realm_train.augment import augment
 from realm_train.core.config import CoreConfig
-from realm_train.core.model import CoreModel
+from realm_train.core.model import CoreModel, evaluating
 from realm_train.raise_td import Pixels, Row, load_pixels
 
 Batch = dict[str, Tensor]
@@ -76,15 +76,16 @@ class Texts:
 
     @torch.no_grad()
     def with_features(self, model: CoreModel, batch_size: int = 64) -> "Texts":
-        """The same with the features that `model`, in eval mode, gives them."""
+        """The same with the features that `model` gives them in eval mode."""
         device = next(model.parameters()).device
-        parts = [
-            model.encode_text(
-                self.input_ids[start : start + batch_size].to(device),
-                self.attention_mask[start : start + batch_size].to(device),
-            )
-            for start in range(0, len(self.input_ids), batch_size)
-        ]
+        with evaluating(model):
+            parts = [
+                model.encode_text(
+                    self.input_ids[start : start + batch_size].to(device),
+                    self.attention_mask[start : start + batch_size].to(device),
+                )
+                for start in range(0, len(self.input_ids), batch_size)
+            ]
         return Texts(self.input_ids, self.attention_mask, self.has_text, torch.cat(parts).cpu())
 
 
@@ -132,7 +133,7 @@ class TrainingImages(Dataset[Batch]):
 
 
 class EpochBatches:
-    """Batch sampler: (epoch, row) keys in an order drawn from seed and epoch; set `epoch` before iterating."""
+    """Batch sampler: (epoch, row) keys in an order drawn from seed and epoch; set `epoch` before."""
 
     def __init__(self, rows: Sequence[int], batch_size: int, seed: int) -> None:
         self.rows = np.asarray(rows, np.int64)

@@ -35,8 +35,8 @@ def evaluate_core(
         path: Run folder or upstream checkpoint; with `folds`, the folder of a cross-validation.
         root: The data set.
         split: "test", "validation" (the rows the run held out) or "train" (those it learnt from).
-        folds: Every fold's model: on "validation" the pooled predictions on the rows each has not seen, on "test"
-            the mean of their predictions.
+        folds: Every fold's model: on "validation" the pooled predictions on the rows each has not seen, on
+            "test" the mean of their predictions.
         output: Folder for the results; by default `evaluation-<split>` inside `path`.
         cpu: Leave a GPU alone.
         show_progress: A bar on stderr.
@@ -87,7 +87,7 @@ def cross_validate(
     show_progress: bool = True,
     note: Callable[[str], None] = lambda text: None,
 ) -> Report:
-    """Train one model per fold into `output/fold-<i>`, and report on the predictions for the rows each held out.
+    """Train one model per fold into `output/fold-<i>`, and report on predictions for the rows each held out.
 
     Images are decoded once. With `resume`, finished folds are kept and a killed one goes on.
     """
@@ -146,7 +146,8 @@ def _rows_of(loaded: LoadedCore, rows: Sequence[Row], split: str) -> list[Row]:
     missing = [name for name in names if name not in by_name]
     if missing:
         raise DataError(
-            f"{loaded.path}: {len(missing)} of its {split} images are not in this data set (first: {missing[0]})"
+            f"{loaded.path}: {len(missing)} of its {split} images are not in this data set "
+            f"(first: {missing[0]})"
         )
     return [by_name[name] for name in names]
 

@@ -1,5 +1,7 @@
 """The CORE network. Its three methods are what the export turns into graphs, so none branches on a tensor."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -115,7 +117,7 @@ class CoreModel(nn.Module):
     ) -> Tensor:
         """Pixels, tokens and has_text as in the methods above -> MOS float32 [B].
 
-        `text_features` [B, Ft] stands for ids and mask where the features are known, as those of a frozen tower are.
+        `text_features` [B, Ft] stands for ids and mask where features are known, as those of a frozen tower.
         """
         if text_features is None:
             assert input_ids is not None and attention_mask is not None
@@ -147,6 +149,18 @@ def build_core(
     )
     model = CoreModel(config, image_tower(config.image_tower, image_weights), text)
     return model.eval(), text
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Eval mode inside the block; afterwards every module is in the mode it was in."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 def _feature_norm(kind: str, width: int) -> nn.Module:

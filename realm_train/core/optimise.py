@@ -1,4 +1,4 @@
-"""What moves and how fast: freezing, parameter groups, learning-rate schedule, moving average of the weights."""
+"""What moves and how fast: freezing, parameter groups, learning-rate schedule, moving average."""
 
 import math
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def freeze(model: CoreModel, config: TrainConfig) -> None:
 
 
 def training_mode(model: CoreModel, config: TrainConfig) -> None:
-    """Training mode, except for what is frozen: its batch norm keeps its statistics and its dropout stays off."""
+    """Training mode, but what is frozen keeps its batch norm's statistics and its dropout off."""
     model.train()
     for module in model.modules():
         parameters = list(module.parameters())

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from realm_train.core.data import Texts
-from realm_train.core.model import CoreModel
+from realm_train.core.model import CoreModel, evaluating
 from realm_train.raise_td import Pixels
 
 Floats = NDArray[np.float32]
@@ -45,11 +45,9 @@ def predict(
         done: Called after each batch.
     """
     device = next(model.parameters()).device
-    was_training = model.training
-    model.eval()
     with_text: list[Floats] = []
     image_only: list[Floats] = []
-    try:
+    with evaluating(model):
         for start in range(0, len(rows), batch_size):
             chunk = list(rows[start : start + batch_size])
             batch = np.stack([pixels[row] for row in chunk]).transpose(0, 3, 1, 2)
@@ -69,7 +67,5 @@ def predict(
                     out.append(mos.float().cpu().numpy())
             if done is not None:
                 done()
-    finally:
-        model.train(was_training)
     empty = [np.zeros(0, np.float32)]
     return Predictions(np.concatenate(with_text or empty), np.concatenate(image_only or empty))

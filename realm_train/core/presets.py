@@ -7,8 +7,8 @@ from realm_train.augment import AugmentConfig
 from realm_train.core.config import CoreConfig, CoreModelConfig, TrainConfig
 from realm_train.errors import ConfigError
 
-# The published recipe (arXiv 2509.13289 and its code): ResNet-50 on unnormalised pixels, BERT's pooler_output,
-# one hidden layer, everything fine-tuned. The epoch is chosen on validation rows, not on the test images as there.
+# The published recipe (arXiv 2509.13289, its code): ResNet-50 on unnormalised pixels, BERT's pooler_output,
+# one hidden layer, everything fine-tuned. The epoch is chosen on validation rows, not test images as there.
 PAPER = CoreConfig(
     model=CoreModelConfig(),
     train=TrainConfig(),

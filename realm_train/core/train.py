@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator, DataLoaderConfiguration
 from accelerate.state import AcceleratorState
@@ -75,7 +76,7 @@ def train_core(
         config: Every setting.
         output: The run folder.
         resume: Go on where a killed run stopped; the result is that of an uninterrupted one.
-        data: The rows with their images decoded, if the caller has them already (for the same image settings).
+        data: The rows with their images decoded, if the caller has them (for the same image settings).
         cpu: Leave a GPU alone.
         show_progress: A bar and a line per epoch on stderr.
         after_epoch: Called with the epoch (from 1) once its state is saved.
@@ -94,7 +95,8 @@ def train_core(
     )
     if config.train.batch_size % accelerator.num_processes:
         raise ConfigError(
-            f"batch_size is {config.train.batch_size}, expected a multiple of {accelerator.num_processes} processes"
+            f"batch_size is {config.train.batch_size}, "
+            f"expected a multiple of the {accelerator.num_processes} processes"
         )
     split = make_split(rows, config.split)
     if accelerator.is_main_process:
@@ -179,8 +181,8 @@ class _Trainer:
         with progress("statistics", math.ceil(len(rows) / 16), self.show) as step:
             features = []
             for start in range(0, len(rows), 16):
-                chunk = [torch.from_numpy(self.data.pixels[row]) for row in rows[start : start + 16]]
-                pixels = torch.stack(chunk).to(device).permute(0, 3, 1, 2).float()
+                chunk = np.stack([self.data.pixels[row] for row in rows[start : start + 16]])
+                pixels = torch.from_numpy(chunk).to(device).permute(0, 3, 1, 2).float()
                 features.append(self.model.encode_image(pixels))
                 step("")
         image_norm.fit(torch.cat(features))
@@ -222,7 +224,7 @@ class _Trainer:
                     break
                 started = time.monotonic()
                 batches.epoch = epoch
-                # Nothing random outlives an epoch, so that one begun after a restart draws what it would have.
+                # Nothing random outlives an epoch, so one begun after a restart draws what it would have.
                 set_seed(epoch_seed(config.seed, epoch) + accelerator.process_index)
                 rate = optimizer.param_groups[0]["lr"]
                 mean_loss = self._epoch(wrapped, optimizer, schedule, loader, average, step)
@@ -318,7 +320,7 @@ class _Trainer:
         schedule: Any,
         average: MovingAverage | None,
     ) -> None:
-        # The state comes last: a kill before it repeats the epoch, whose files are then written once more, equal.
+        # The state comes last: a kill before it repeats the epoch, which writes the same files once more.
         self.run.append_metrics(row)
         self.run.curves(_PANELS)
         by_validation = self.config.train.keep == "best" and bool(self.split.validation)

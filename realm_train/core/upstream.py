@@ -1,4 +1,4 @@
-"""Checkpoints of the published REALM code: a plain state_dict with the keys cnn.*, bert.*, fc.0.* and fc.2.*."""
+"""Checkpoints of the published REALM code: a plain state_dict with keys cnn.*, bert.*, fc.0.*, fc.2.*."""
 
 from pathlib import Path
 
@@ -32,7 +32,6 @@ def load_upstream(
     hidden = int(state["head.0.weight"].shape[0])
     config = CoreModelConfig(**{**vars(config), "hidden": hidden})
     text = text or text_tower(config.text_tower, pretrained=False)
-    # torch.device("meta") would save the seconds of random initialisation, but not for timm and buffers alike.
     with torch.random.fork_rng(devices=[]):
         model = CoreModel(config, image_tower(config.image_tower, "none"), text)
     load_strictly(model, state, str(path))

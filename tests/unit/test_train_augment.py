@@ -81,7 +81,9 @@ def test_crops_stay_inside_and_keep_the_area() -> None:
         assert 0.38 < share <= 1 + 1e-9  # a ratio cut at the image's edge makes a crop a little smaller
 
 
-@pytest.mark.parametrize("wrong", [{"flip": 2.0}, {"crop_scale": 0.0}, {"border": "wrap"}, {"interpolation": "area"}])
+@pytest.mark.parametrize(
+    "wrong", [{"flip": 2.0}, {"crop_scale": 0.0}, {"border": "wrap"}, {"interpolation": "area"}]
+)
 def test_settings_out_of_range_are_refused(wrong: dict) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         dataclasses.replace(AugmentConfig(), **wrong)

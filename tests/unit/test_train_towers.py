@@ -1,0 +1,120 @@
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from train_data import write_text_tower
+
+from realm_train import towers
+from realm_train.errors import TowerError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_text_tower(tmp_path / "bert")
+
+
+def test_text_tower_from_a_folder(folder: Path, tmp_path: Path) -> None:
+    from transformers import BertModel
+
+    tower = towers.text_tower(str(folder))
+    reference = BertModel.from_pretrained(folder).eval()
+    ids = torch.tensor([tower.tokenizer.encode("Yes, the face looks warped.").ids])
+    assert tower.width == 16 and tower.tokenizer.decode(ids[0].tolist()) == "yes, the face looks warped."
+    with torch.no_grad():
+        assert torch.equal(tower.model(ids).pooler_output, reference(ids).pooler_output)
+    towers.save_text_tower_config(tower, tmp_path / "copy")
+    rebuilt = towers.text_tower_from_config(tmp_path / "copy", pooler=False)
+    assert rebuilt.model.pooler is None
+    assert rebuilt.tokenizer.to_str() == tower.tokenizer.to_str()
+
+
+def test_text_tower_without_weights_needs_a_seed_only(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    torch.manual_seed(0)
+    first = towers.text_tower(str(folder), pretrained=False).model.state_dict()
+    torch.manual_seed(0)
+    again = towers.text_tower(str(folder), pretrained=False).model.state_dict()
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    with pytest.raises(TowerError, match="not a loadable text tower"):
+        towers.text_tower(str(folder))
+
+
+def test_incomplete_text_weights_are_refused(folder: Path) -> None:
+    state = load_file(folder / "model.safetensors")
+    del state["encoder.layer.1.output.dense.weight"]
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(TowerError, match="1 weights missing"):
+        towers.text_tower(str(folder))
+
+
+def test_text_tower_errors(tmp_path: Path, folder: Path) -> None:
+    with pytest.raises(TowerError, match=r"neither tokenizer\.json nor vocab\.txt"):
+        towers.text_tower(str(tmp_path))
+    with pytest.raises(TowerError, match="no such folder"):
+        towers.text_tower("./nowhere")
+    (folder / "tokenizer.json").unlink()  # the vocabulary is enough
+    assert towers.text_tower(str(folder)).tokenizer.encode("no").ids == [2, 6, 3]
+
+
+def test_without_a_network_the_cure_is_a_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(TowerError, match="give a local folder"):
+        towers.text_tower("bert-base-uncased")
+    with pytest.raises(TowerError, match=r"give the path of a \.safetensors"):
+        towers.image_tower("tf_efficientnetv2_b0", "pretrained")
+
+
+@pytest.mark.parametrize(
+    ("name", "stages"), [("resnet18", (0, 3)), ("test_efficientnet", (1, 4)), ("test_resnet", (0, 2))]
+)
+def test_image_tower_widths_and_stages(name: str, stages: tuple[int, int]) -> None:
+    tower = towers.image_tower(name, "none")
+    x = torch.rand(2, 3, 64, 96)
+    with torch.no_grad():
+        maps, pooled = tower.stages(x, stages)
+        assert torch.equal(pooled, tower(x))
+    assert pooled.shape == (2, tower.width)
+    assert [m.shape[1] for m in maps] == [tower.stage_widths[stage] for stage in stages]
+    levels = tower.parameter_stages()
+    assert set(levels) >= {name for name, _ in tower.backbone.named_parameters()}
+    assert min(levels.values()) == 0 and levels[next(iter(levels))] == 0
+    assert sorted(set(levels.values())) == list(range(max(levels.values()) + 1))
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "pth"])
+def test_image_weights_from_a_path(tmp_path: Path, kind: str) -> None:
+    import timm
+
+    full = timm.create_model("test_efficientnet")
+    path = tmp_path / f"weights.{kind}"
+    if kind == "safetensors":
+        save_file(full.state_dict(), path)
+    else:
+        torch.save({"state_dict": full.state_dict()}, path)
+    tower = towers.image_tower("test_efficientnet", str(path))
+    assert torch.equal(tower.backbone.conv_stem.weight, full.conv_stem.weight)
+    with pytest.raises(TowerError, match="does not fit ResNet"):
+        towers.image_tower("resnet18", str(path))
+
+
+def test_image_tower_errors(tmp_path: Path) -> None:
+    with pytest.raises(TowerError, match="unknown to timm"):
+        towers.image_tower("effnet-ultra", "none")
+    with pytest.raises(TowerError, match="no such weights file"):
+        towers.image_tower("resnet18", str(tmp_path / "nothing.pth"))
+    (tmp_path / "text.pth").write_text("not weights")
+    with pytest.raises(TowerError, match=r"text\.pth"):
+        towers.image_tower("resnet18", str(tmp_path / "text.pth"))
+    torch.save({"epoch": 3}, tmp_path / "number.pth")
+    with pytest.raises(TowerError, match="no state_dict"):
+        towers.image_tower("resnet18", str(tmp_path / "number.pth"))
+
+
+def test_a_checkpoint_with_code_is_refused(tmp_path: Path) -> None:
+    torch.save(torch.nn.Linear(1, 1), tmp_path / "module.pth")
+    with pytest.raises(TowerError, match="would run code"):
+        towers.load_weights(tmp_path / "module.pth")
