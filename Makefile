@@ -1,0 +1,74 @@
+# make demo   scores and maps of samples/, in a lean environment (no torch)
+# make test   ruff, mypy and every test, in the full environment
+
+# The first of these that is Python 3.11 or newer; `make PYTHON=/path/to/python3 ...` chooses another.
+PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.13 python3.14; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && exit; \
+	done; echo python3)
+VENV := .venv
+BIN := $(VENV)/bin
+# One environment, two stages; a stamp is newer than what it was installed from.
+LEAN := $(VENV)/.lean
+FULL := $(VENV)/.full
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
+
+# What the recipe of the embedded default starts from.
+DATA ?= ../shared/data/raise-td
+PRETRAINED ?= ../shared/pretrained
+
+.PHONY: help demo test lint realm-tiny clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo 'make demo        scores and maps of samples/ in out/demo/ (small environment, no torch)'
+	@echo 'make test        everything that is checked: ruff, mypy, pytest (large environment: torch)'
+	@echo 'make lint        ruff and mypy alone'
+	@echo 'make realm-tiny  the embedded default again, from data to bundle (DATA=..., PRETRAINED=...)'
+	@echo 'make clean       remove the environment, caches and out/; runs/ stays'
+
+demo: $(LEAN)
+	@mkdir -p out/demo
+	$(BIN)/realm-engine score samples --output out/demo/scores.csv
+	@cat out/demo/scores.csv
+	$(BIN)/realm-engine map samples --descriptions samples/image_descriptions.csv --output out/demo
+	@echo
+	@echo 'Scores: out/demo/scores.csv (realness 0-100, high = real).'
+	@echo 'Maps:   out/demo/*.overlay.png (bright = unreal); .heatmap.png, .npy and .json lie beside them.'
+	@echo 'Look at out/demo/cat-doubled.overlay.png and out/demo/coffee-melted.overlay.png first: they have a flaw.'
+
+# All three always run, so that one report says everything; pytest last, so that its summary ends the output.
+test: $(FULL)
+	@failed=; \
+	$(BIN)/ruff check . || failed="$$failed ruff-check"; \
+	$(BIN)/ruff format --check . || failed="$$failed ruff-format"; \
+	$(BIN)/mypy || failed="$$failed mypy"; \
+	$(BIN)/python -m pytest || failed="$$failed pytest"; \
+	[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
+
+lint: $(FULL)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+realm-tiny: $(FULL)
+	PATH="$(CURDIR)/$(BIN):$$PATH" DATA="$(DATA)" PRETRAINED="$(PRETRAINED)" sh recipes/realm-tiny.sh
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	echo "error: REALM needs Python 3.11 or newer; install it, or name one: make PYTHON=/path/to/python3 ..." >&2; \
+	exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(LEAN): pyproject.toml constraints.txt | $(BIN)/python
+	@echo 'installing the engine (about 250 MB) into $(VENV) ...'
+	$(PIP_INSTALL) '.[cpu]'
+	@touch $@
+
+$(FULL): pyproject.toml constraints.txt | $(BIN)/python
+	@echo 'installing everything, torch included (about 6 GB) into $(VENV) ...'
+	$(PIP_INSTALL) '.[all]'
+	@touch $(LEAN) $@
+
+clean:
+	rm -rf $(VENV) out build *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
