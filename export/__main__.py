@@ -81,10 +81,10 @@ def export(
     from export.manifest import UNKNOWN_LICENCE, BundleInfo
     from export.verify import verification_images
 
-    if core_path is None and clip_name is None:
-        raise ExportError("nothing to export; give --core, --clip or both")
     if clip_weights is not None and clip_name is None:
         raise ExportError("--clip-weights without --clip; name the model too")
+    if core_path is None and clip_name is None:
+        raise ExportError("nothing to export; give --core, --clip or both")
     check_output(output, overwrite)
     info = BundleInfo(
         name=name or output.resolve().name,

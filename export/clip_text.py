@@ -48,7 +48,8 @@ class HuggingFaceText(nn.Module):
 
 def normalise(features: torch.Tensor) -> torch.Tensor:
     """Divide rows of float32 [B, D] by their L2 norm."""
-    return features / torch.linalg.vector_norm(features, dim=-1, keepdim=True).clamp_min(1e-12)
+    length: torch.Tensor = torch.linalg.vector_norm(features, dim=-1, keepdim=True)
+    return features / length.clamp_min(1e-12)
 
 
 def clip_text_export(clip: ClipModel) -> GraphExport:

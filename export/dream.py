@@ -7,7 +7,7 @@ from torch import nn
 
 from export.clip_model import ClipModel
 from export.graph import GraphExport, Port
-from export.resize import gather_windows, resample
+from export.resize import gather_windows, resample_exactly
 
 
 class DreamGraph(nn.Module):
@@ -50,7 +50,7 @@ class DreamGraph(nn.Module):
         """
         offsets = torch.arange(resample_matrix.shape[1], device=image.device)
         windows = gather_windows(image.to(torch.float32), top, left, offsets)  # [N, 3, w, w]
-        resized = resample(windows, resample_matrix, resample_matrix)  # [N, 3, S, S]
+        resized = resample_exactly(windows, resample_matrix, resample_matrix)  # [N, 3, S, S]
         features: torch.Tensor = self.encoder((resized / 255.0 - self.mean) / self.std)  # [N, D]
         features = features / torch.linalg.vector_norm(features, dim=-1, keepdim=True).clamp_min(1e-12)
         return torch.matmul(features, text.transpose(0, 1))

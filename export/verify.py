@@ -256,7 +256,7 @@ def _gate(what: str, value: float, limit: float, at_least: bool = False) -> None
     passed = value >= limit if at_least else value <= limit
     if not passed:  # NaN fails as well
         raise ExportError(
-            f"{what}: {value:.3g}, the gate is {'at least' if at_least else 'at most'} {limit:g}; "
+            f"{what}: {value:.6g}, the gate is {'at least' if at_least else 'at most'} {limit:g}; "
             "no bundle was written"
         )
 

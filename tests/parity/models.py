@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -73,3 +74,21 @@ def text_tower(folder: Path, layers: int = 2, seed: int = 0) -> Path:
 def _write(path: Path, config: dict[str, Any]) -> Path:
     path.write_text(json.dumps(config), encoding="utf-8")
     return path
+
+
+def tampered(clip: Any) -> Any:
+    """The CLIP with preprocessing that its manifest does not tell the graph: exports to a wrong graph."""
+
+    class Shifted(torch.nn.Module):
+        def __init__(self, model: torch.nn.Module):
+            super().__init__()
+            self.inner = model
+
+        def encode_image(self, pixels: torch.Tensor) -> torch.Tensor:
+            # Wrong in the graph only: the exporter traces with fake tensors, eager runs see real ones.
+            return self.inner.encode_image(pixels + (0.5 if torch.compiler.is_compiling() else 0.0))
+
+        def encode_text(self, ids: torch.Tensor) -> torch.Tensor:
+            return self.inner.encode_text(ids)
+
+    return dataclasses.replace(clip, model=Shifted(clip.model))
