@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from realm_train.config import differences, from_json, to_json
@@ -124,7 +124,8 @@ class RunFolder:
         """Write the kept weights; metadata values are stored as strings."""
         plain = {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
         with replacing(self.checkpoint) as temporary:
-            save_file(plain, temporary, metadata={key: str(value) for key, value in (metadata or {}).items()})
+            # Not save_file, whose files only their owner can read.
+            temporary.write_bytes(save(plain, {key: str(value) for key, value in (metadata or {}).items()}))
 
     def load_checkpoint(self) -> dict[str, Tensor]:
         """Read the kept weights on the CPU."""
@@ -197,10 +198,11 @@ def open_run(path: Path | str, config: Any, resume: bool, **extra: Any) -> RunFo
     run = RunFolder(Path(path))
     try:
         run.path.mkdir(parents=True, exist_ok=True)
-        occupied = any(run.path.iterdir())
+        names = {path.name for path in run.path.iterdir()}
     except OSError as error:
         raise RunError(f"{run.path}: cannot be used as a run folder ({error.strerror})") from error
-    if (run.path / "config.json").is_file():
+    # A configuration alone is what an attempt leaves that failed before it trained.
+    if "config.json" in names and len(names) > 1:
         if not resume:
             raise RunError(
                 f"{run.path}: already holds a run; add --resume to go on with it, or give another --output"
@@ -211,7 +213,7 @@ def open_run(path: Path | str, config: Any, resume: bool, **extra: Any) -> RunFo
                 f"{run.path}: was started with other settings ({', '.join(differing)}); give another --output"
             )
         return run
-    if occupied and not resume:
+    if names - {"config.json"} and not resume:
         raise RunError(f"{run.path}: not empty and not a run; give another --output")
     run.write_config(config, **extra)
     return run

@@ -135,14 +135,14 @@ class _Trainer:
         self.state = run.load_state()
         set_seed(config.train.seed)
         self.model, text = self._model()
-        if accelerator.is_main_process:
-            save_architecture(run, text)
-            run.write_json(SPLIT, {name: [rows[i].filename for i in part] for name, part in _parts(split)})
         freeze(self.model, config.train)
         if data is None:
             with progress("decoding", len(rows), self.show) as step:
                 data = CoreData.load(rows, config, lambda: step(""))
         self.data = data
+        if accelerator.is_main_process:
+            save_architecture(run, text)
+            run.write_json(SPLIT, {name: [rows[i].filename for i in part] for name, part in _parts(split)})
         self.texts = tokenize(
             [row.description for row in rows],
             text.tokenizer,

@@ -186,7 +186,7 @@ def test_kill_and_resume(folder: Path, tmp_path: Path) -> None:
 
 
 def test_two_processes(folder: Path, tmp_path: Path) -> None:
-    """torchrun: the batches are shared out, one process writes, and the result is close to that of one process."""
+    """torchrun: batches are shared out, one process writes, and the result is close to that of one process."""
     # 10 rows leave 8 to train on, which both ways make batches of 4.
     settings = ("text_dropout=0", "dropout=0", "loss=mse", "freeze_batch_norm=true")
     extra = [*(part for setting in settings for part in ("--set", setting)), "--limit", "10"]

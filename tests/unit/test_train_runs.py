@@ -81,6 +81,11 @@ def test_wrong_override(setting: str, message: str) -> None:
 def test_open_run(tmp_path: Path) -> None:
     run = runs.open_run(tmp_path / "a" / "run", Outer(), resume=True)
     assert run.read_config(Outer) == Outer()
+    runs.open_run(
+        run.path, Outer(on=True), resume=False
+    )  # nothing but a configuration: an attempt that failed
+    run = runs.open_run(run.path, Outer(), resume=True)
+    run.append_metrics({"epoch": 1})
     with pytest.raises(RunError, match="--resume"):
         runs.open_run(run.path, Outer(), resume=False)
     with pytest.raises(RunError, match=r"other settings \(first.size\)"):
