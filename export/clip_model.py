@@ -67,6 +67,7 @@ def open_clip_model(model: str, weights: str | None = None) -> ClipModel:
     if weights is None:
         raise ExportError(f"no weights for CLIP {model}; give --clip-weights PATH, TAG or {RANDOM}")
     preprocess = config.pop("preprocess_cfg", None)
+    config.pop("name", None)  # `realm-train clip` notes which open_clip model it started from
     config = config.pop("model_cfg", config)
     text_config = config["text_cfg"]
     text_folder = _text_folder(text_config, folder)

@@ -102,7 +102,7 @@ def _holds_weights(node: ir.Node) -> bool:
 
 
 def _preprocessing(graph: ir.Graph) -> set[ir.Node]:
-    """Nodes between the image (the uint8 input) and the first weights: resize and normalisation."""
+    """Nodes between the image (the uint8 input) and the first weights, and what they depend on."""
     found: set[ir.Node] = set()
     waiting = [value for value in graph.inputs if value.dtype == ir.DataType.UINT8]
     while waiting:
@@ -110,6 +110,13 @@ def _preprocessing(graph: ir.Graph) -> set[ir.Node]:
             if node not in found and node.op_type not in ANY_DTYPE and not _holds_weights(node):
                 found.add(node)
                 waiting += node.outputs
+    ancestors = list(found)
+    while ancestors:  # the halves of the resize matrix, which float16 cannot hold
+        for value in ancestors.pop().inputs:
+            parent = value.producer() if value is not None else None
+            if parent is not None and parent not in found:
+                found.add(parent)
+                ancestors.append(parent)
     return found
 
 

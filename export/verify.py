@@ -249,6 +249,8 @@ def correlation(a: Array, b: Array) -> float:
     """Pearson correlation; 1 where both are constant to rounding, as on a picture of one colour."""
     if a.std() < 1e-6 and b.std() < 1e-6:
         return 1.0
+    if a.std() == 0 or b.std() == 0:
+        return 0.0
     return float(np.corrcoef(a, b)[0, 1])
 
 

@@ -153,3 +153,13 @@ def test_half_variant(graphs, name):
     assert len(weights) >= 9 and all(t.data_type == HALF for t in weights)
     ports = [*proto.graph.input, *proto.graph.output]
     assert all(port.type.tensor_type.elem_type != HALF for port in ports)
+
+
+def test_half_variant_resizes_in_float32(graphs):
+    model, _ = to_half(copy(graphs["dream"][1]))
+    before_encoder = True
+    for node in model.graph:
+        before_encoder = before_encoder and node.op_type != "Conv"
+        if before_encoder and node.op_type in ("MatMul", "Mul", "Div", "Floor", "Clip"):
+            assert all(value.dtype != ir.DataType.FLOAT16 for value in node.inputs), node
+    assert not before_encoder
