@@ -60,7 +60,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(LEAN): pyproject.toml constraints.txt | $(BIN)/python
-	@echo 'installing the engine (about 250 MB) into $(VENV) ...'
+	@echo 'installing the engine (about 400 MB) into $(VENV) ...'
 	$(PIP_INSTALL) '.[cpu]'
 	@touch $@
 
