@@ -34,5 +34,5 @@ def core_source(loaded: LoadedCore, weights: str = "trained") -> CoreSource:
         max_tokens=config.max_tokens,
         tokenizer_json=without_padding(json.loads(loaded.tokenizer.to_str())),
         pad_id=loaded.pad_id,
-        trained_without_text=loaded.model.missing_text is not None,
+        trained_without_text=loaded.model.trained_without_text,
     )

@@ -1,4 +1,4 @@
-"""One text file for CORE and CLIP where both use the same transformer, as they do when it was frozen."""
+"""One text file for CORE and CLIP where one's transformer begins the other's, as frozen ones do."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ from export.transformer import AdditiveMask
 ORIGIN = {"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version", "model_type"}
 
 
+LAYERS = "encoder.layer."
+
+
 class SharedText(nn.Module):
-    """Both text graphs over one transformer; the exporter's duplicate nodes are merged afterwards."""
+    """Both text graphs side by side; `graph.tidy` merges equal weights, then equal nodes, into one transformer."""
 
     def __init__(self, core: CoreSource, clip: ClipModel):
         super().__init__()
         tower: Any = clip.model.text
-        transformer = AdditiveMask(core.model.text)  # bitwise equal to the tower's own
-        self.core = CoreText(core.model, transformer)
-        self.clip = HuggingFaceText(tower, transformer)
+        self.core = CoreText(core.model, AdditiveMask(core.model.text))
+        self.clip = HuggingFaceText(tower, AdditiveMask(tower.transformer))
 
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor
@@ -36,8 +38,8 @@ class SharedText(nn.Module):
 
 
 def shared_text_export(core: CoreSource, clip: ClipModel) -> GraphExport | None:
-    """The graph with both outputs, or None where transformers or tokenizers differ."""
-    if clip.fixed_length or not same_transformer(core, clip):
+    """The graph with both outputs, or None where neither transformer is the beginning of the other."""
+    if clip.fixed_length or not shared_transformer(core, clip):
         return None
     outputs = (
         Port("text_features", "float32", ("batch", text_width(core))),
@@ -46,17 +48,23 @@ def shared_text_export(core: CoreSource, clip: ClipModel) -> GraphExport | None:
     return GraphExport("text", SharedText(core, clip).eval(), text_example(), text_ports(), outputs)
 
 
-def same_transformer(core: CoreSource, clip: ClipModel) -> bool:
-    """Whether both towers hold bitwise equal weights, the same configuration and the same tokenizer."""
+def shared_transformer(core: CoreSource, clip: ClipModel) -> bool:
+    """Whether one tower's layers are the first layers of the other's.
+
+    That is: bitwise equal weights, the same configuration but for the number of layers, the same tokenizer.
+    """
     if json.loads(core.tokenizer_json) != json.loads(clip.tokenizer_json):
         return False
-    ours: Any = core.model.text
-    theirs: Any = clip.model.text.transformer  # type: ignore[union-attr]
-    if type(ours) is not type(theirs) or _settings(ours) != _settings(theirs):
+    towers: list[Any] = [core.model.text, clip.model.text.transformer]  # type: ignore[union-attr]
+    if type(towers[0]) is not type(towers[1]) or _settings(towers[0]) != _settings(towers[1]):
         return False
-    a, b = ours.state_dict(), theirs.state_dict()
-    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+    shallow, deep = sorted((tower.state_dict() for tower in towers), key=len)
+    more = [key for key in deep if key not in shallow]
+    if not all(key.startswith(LAYERS) for key in more):
+        return False
+    return all(key in deep and torch.equal(shallow[key], deep[key]) for key in shallow)
 
 
 def _settings(transformer: Any) -> dict[str, Any]:
-    return {key: value for key, value in transformer.config.to_dict().items() if key not in ORIGIN}
+    settings: dict[str, Any] = transformer.config.to_dict()
+    return {key: value for key, value in settings.items() if key not in ORIGIN | {"num_hidden_layers"}}

@@ -103,7 +103,7 @@ def load_strictly(
 # -------------------------------------------------- text towers
 
 
-def text_tower(name_or_path: str, pretrained: bool = True, pooler: bool = True) -> TextTower:
+def text_tower(name_or_path: str, pretrained: bool = True, pooler: bool = True, layers: int = 0) -> TextTower:
     """Build a text tower.
 
     Args:
@@ -112,6 +112,7 @@ def text_tower(name_or_path: str, pretrained: bool = True, pooler: bool = True) 
             tokenizer.json or vocab.txt.
         pretrained: False gives the architecture with random weights (seed torch first).
         pooler: Keep BERT's pooler layer, if the architecture has one.
+        layers: Keep only so many layers, from the first on; 0 keeps all.
 
     Returns:
         Model in eval mode and float32, its tokenizer, its hidden width.
@@ -154,7 +155,18 @@ def text_tower(name_or_path: str, pretrained: bool = True, pooler: bool = True) 
         raise TowerError(
             f"{folder or name_or_path}: not a loadable text tower ({_first_line(error)})"
         ) from error
+    if layers:
+        _keep_layers(model, layers, name_or_path)
     return TextTower(model.eval(), tokenizer, int(config.hidden_size))
+
+
+def _keep_layers(model: Any, layers: int, name: str) -> None:
+    stack = getattr(getattr(model, "encoder", None), "layer", None)
+    if stack is None or layers > len(stack):
+        found = "no list of layers" if stack is None else f"{len(stack)} layers"
+        raise TowerError(f"text tower {name}: {layers} layers are to be kept, but it has {found}")
+    model.encoder.layer = stack[:layers]
+    model.config.num_hidden_layers = layers
 
 
 def text_tower_from_config(folder: Path, pooler: bool = True) -> TextTower:
@@ -270,7 +282,13 @@ class ImageTower(nn.Module):
         self.name = name
         self.backbone = backbone
         info: Any = getattr(backbone, "feature_info", None)
-        if info is None:  # torchvision ResNet
+        self.staged = hasattr(backbone, "conv_stem") and hasattr(backbone, "blocks")  # timm's EfficientNets
+        if self.staged:
+            # feature_info lists one stage per resolution; the blocks in between are features of their own.
+            net: Any = backbone
+            self.stage_widths = tuple(_block_width(stage[-1]) for stage in net.blocks)
+            self.width = int(getattr(net, "head_hidden_size", None) or net.num_features)
+        elif info is None:  # torchvision ResNet
             last = [list(getattr(backbone, f"layer{i}").children())[-1] for i in range(1, 5)]
             self.stage_widths = tuple(
                 int((block.bn3 if hasattr(block, "bn3") else block.bn2).num_features) for block in last
@@ -290,6 +308,9 @@ class ImageTower(nn.Module):
     def stages(self, x: Tensor, indices: tuple[int, ...]) -> tuple[list[Tensor], Tensor]:
         """Maps [B, C_i, H_i, W_i] of the chosen stages, and the pooled features [B, width]."""
         net: Any = self.backbone
+        if self.staged:
+            maps, x = self._blocks(x)
+            return [maps[i] for i in indices], net.forward_head(net.bn2(net.conv_head(x)), pre_logits=True)
         if getattr(net, "feature_info", None) is not None:
             final, maps = net.forward_intermediates(x, indices=list(indices))
             return maps, net.forward_head(final, pre_logits=True)
@@ -299,6 +320,22 @@ class ImageTower(nn.Module):
             x = layer(x)
             every.append(x)
         return [every[i] for i in indices], torch.flatten(net.avgpool(x), 1)
+
+    def stage_maps(self, x: Tensor, indices: tuple[int, ...]) -> list[Tensor]:
+        """Maps of the chosen stages alone; what comes after the last of them is not computed."""
+        if self.staged:
+            maps, _ = self._blocks(x, max(indices) + 1)
+            return [maps[i] for i in indices]
+        return self.stages(x, indices)[0]
+
+    def _blocks(self, x: Tensor, count: int | None = None) -> tuple[list[Tensor], Tensor]:
+        net: Any = self.backbone
+        x = net.bn1(net.conv_stem(x))
+        maps = []
+        for stage in net.blocks[:count]:
+            x = stage(x)
+            maps.append(x)
+        return maps, x
 
     def parameter_stages(self) -> dict[str, int]:
         """Stage of each parameter and buffer of the backbone: 0 is the stem, then 1, 2, ... to the output."""
@@ -312,6 +349,14 @@ class ImageTower(nn.Module):
         groups = group_with_matcher(iter(pairs), net.group_matcher(coarse=True), reverse=True)
         order = {group: rank for rank, group in enumerate(sorted(set(groups.values())))}
         return {name: order[groups[name]] for name in names}
+
+
+def _block_width(block: Any) -> int:
+    return int(
+        (
+            block.conv_pwl if hasattr(block, "conv_pwl") else getattr(block, "conv_pw", None) or block.conv
+        ).out_channels
+    )
 
 
 def image_tower(name: str, weights: str = "pretrained") -> ImageTower:

@@ -20,10 +20,13 @@ class CoreModelConfig:
         interpolation: "bilinear" or "bicubic", PIL's.
         normalisation: Of pixels in [0, 1]: "none", "imagenet" (mean and std) or "half" ((x - 0.5) / 0.5).
         image_pooling: "avg" takes the tower's pooled features; "multi-stage" adds mean and standard deviation
-            over space of the maps of `stages`.
+            over space of the maps of `stages`; "stages" takes these alone.
         stages: Indices into the tower's stage maps, for "multi-stage".
         text_pooling: "pooler" (BERT's pooler_output) or "mean" (of the hidden states under the mask).
         max_tokens: Longer descriptions are cut.
+        text_layers: Layers of the text tower that are kept, from the first on; 0 keeps all.
+        head: "mlp" (trained by gradient) or "kernel" (a support-vector regression on features of fixed towers).
+        text_share: "kernel": scale of a description's features beside an image's.
         hidden: Width of the hidden layer of the head; 0 for a linear head.
         dropout: Before the last layer.
         feature_normalisation: Of either tower's features before fusion: "none", "layernorm", or "standardise"
@@ -42,6 +45,9 @@ class CoreModelConfig:
     stages: tuple[int, ...] = ()
     text_pooling: str = "pooler"
     max_tokens: int = 128
+    text_layers: int = 0
+    head: str = "mlp"
+    text_share: float = 1.0
     hidden: int = 529
     dropout: float = 0.0
     feature_normalisation: str = "none"
@@ -50,15 +56,20 @@ class CoreModelConfig:
     def __post_init__(self) -> None:
         _choice(self, "interpolation", "bilinear", "bicubic")
         _choice(self, "normalisation", "none", "imagenet", "half")
-        _choice(self, "image_pooling", "avg", "multi-stage")
+        _choice(self, "image_pooling", "avg", "multi-stage", "stages")
         _choice(self, "text_pooling", "pooler", "mean")
         _choice(self, "feature_normalisation", "none", "layernorm", "standardise")
         _choice(self, "missing_text", "learned", "none")
+        _choice(self, "head", "mlp", "kernel")
+        if self.head == "kernel" and self.feature_normalisation != "standardise":
+            raise ConfigError("head 'kernel' measures distances: set feature_normalisation=standardise")
+        _range(self, "text_layers", 0)
+        _range(self, "text_share", 0)
         for name, low in (("image_height_px", 8), ("image_width_px", 8), ("max_tokens", 3), ("hidden", 0)):
             _range(self, name, low)
         _range(self, "dropout", 0, 0.99)
-        if (self.image_pooling == "multi-stage") != bool(self.stages):
-            raise ConfigError("stages: give stage indices with image_pooling 'multi-stage', and only then")
+        if (self.image_pooling != "avg") != bool(self.stages):
+            raise ConfigError("stages: give stage indices unless image_pooling is 'avg', and only then")
 
 
 @dataclass(frozen=True)
@@ -94,6 +105,9 @@ class TrainConfig:
         patience: Epochs without a better validation before training stops; 0 never stops.
         select: Which validation SROCC decides: "text", "image-only" or their "mean".
         keep: "best" epoch by it, or the "last".
+        svr_c: Head "kernel": penalty of the support-vector regression.
+        svr_gamma: Head "kernel": of exp(-gamma d^2 / total variance of the features).
+        svr_epsilon: Head "kernel": errors below this, in MOS, cost nothing.
         mixed_precision: "no", "bf16", "fp16", or "auto" (bf16 where the processor has it, else fp16 on GPUs,
             else none).
     """
@@ -125,6 +139,9 @@ class TrainConfig:
     patience: int = 0
     select: str = "text"
     keep: str = "best"
+    svr_c: float = 1.0
+    svr_gamma: float = 0.7
+    svr_epsilon: float = 0.1
     mixed_precision: str = "auto"
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from realm_train.core.config import CoreModelConfig
+from realm_train.core.kernel import KernelHead
 from realm_train.errors import ConfigError
 from realm_train.towers import ImageTower, TextTower, image_tower, text_tower
 
@@ -64,7 +65,8 @@ class CoreModel(nn.Module):
             raise ConfigError(
                 f"stages: {image.name} has stages 0 to {len(image.stage_widths) - 1}, not {bad[0]}"
             )
-        self.image_width = image.width + 2 * sum(image.stage_widths[stage] for stage in config.stages)
+        pooled = 0 if config.image_pooling == "stages" else image.width
+        self.image_width = pooled + 2 * sum(image.stage_widths[stage] for stage in config.stages)
         self.text_width = text.width
         mean, std = _PIXELS[config.normalisation]
         self.register_buffer("pixel_mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
@@ -75,13 +77,25 @@ class CoreModel(nn.Module):
         self.missing_text = (
             nn.Parameter(torch.zeros(self.text_width)) if config.missing_text == "learned" else None
         )
-        self.head = _head(self.image_width + self.text_width, config.hidden, config.dropout)
+        self.head: nn.Module = (
+            KernelHead(self.image_width, self.text_width, config.text_share)
+            if config.head == "kernel"
+            else _head(self.image_width + self.text_width, config.hidden, config.dropout)
+        )
+
+    @property
+    def trained_without_text(self) -> bool:
+        """Whether an image without a description is something the model has learnt."""
+        return self.missing_text is not None or isinstance(self.head, KernelHead)
 
     def encode_image(self, pixels: Tensor) -> Tensor:
         """Float32 RGB [B, 3, H, W] in [0, 255], of the configured size -> image features float32 [B, Fi]."""
         x = (pixels / 255.0 - self.pixel_mean) / self.pixel_std
         if not self.config.stages:
             return self.image(x).float()  # type: ignore[no-any-return]
+        if self.config.image_pooling == "stages":
+            maps = self.image.stage_maps(x, self.config.stages)
+            return torch.cat([moment for stage in maps for moment in _moments(stage)], dim=1)
         maps, pooled = self.image.stages(x, self.config.stages)
         return torch.cat([*(moment for stage in maps for moment in _moments(stage)), pooled.float()], dim=1)
 
@@ -97,11 +111,14 @@ class CoreModel(nn.Module):
     def fuse(self, image_features: Tensor, text_features: Tensor, has_text: Tensor) -> Tensor:
         """Features [B, Fi] and [B, Ft], has_text float32 [B] of 0 and 1 -> MOS float32 [B].
 
-        Where has_text is 0 the learned vector for missing text replaces text_features; a model without one
-        (`missing_text` "none") ignores has_text, and its caller gives the features of the empty description.
+        Where has_text is 0 a kernel head answers by its machine for images alone, and otherwise the learned
+        vector for missing text replaces text_features. A model with neither (`missing_text` "none") ignores
+        has_text, and its caller gives the features of the empty description.
         """
         image_features = self.image_norm(image_features)
         text_features = self.text_norm(text_features)
+        if isinstance(self.head, KernelHead):
+            return self.head(image_features, text_features, has_text).float()  # type: ignore[no-any-return]
         if self.missing_text is not None:
             text_features = torch.where(has_text.unsqueeze(1) > 0.5, text_features, self.missing_text)
         mos: Tensor = self.head(torch.cat([image_features, text_features], dim=1))  # [B, 1]
@@ -146,6 +163,7 @@ def build_core(
         text_folder or config.text_tower,
         pretrained=text_weights == "pretrained",
         pooler=config.text_pooling == "pooler",
+        layers=config.text_layers,
     )
     model = CoreModel(config, image_tower(config.image_tower, image_weights), text)
     return model.eval(), text

@@ -20,6 +20,7 @@ from realm_train import splits
 from realm_train.core.checkpoint import load_core, rebuild, save_architecture, text_pad_id
 from realm_train.core.config import CoreConfig, SplitConfig
 from realm_train.core.data import CoreData, EpochBatches, TrainingImages, tokenize
+from realm_train.core.kernel import KernelHead
 from realm_train.core.losses import loss
 from realm_train.core.model import CoreModel, FeatureNorm, build_core
 from realm_train.core.optimise import MovingAverage, freeze, make_optimizer, make_schedule, training_mode
@@ -106,6 +107,8 @@ def train_core(
     if (run.path / SUMMARY).is_file():
         return _finished(run)
     trainer = _Trainer(accelerator, run, rows, config, split, data, show_progress)
+    if config.model.head == "kernel":
+        return trainer.fit()
     return trainer.train(after_epoch or (lambda epoch: None))
 
 
@@ -153,8 +156,8 @@ class _Trainer:
         self.model.image.to(memory_format=torch.channels_last)
         if self.state is not None:
             load_strictly(self.model, self.state["model"], str(run.state_file))
-        elif not config.train.init:
-            self._standardise()
+        elif not config.train.init and config.model.head != "kernel":
+            self._standardise(self._image_features())
         if config.train.freeze_text:
             self.texts = self.texts.with_features(self.model)
 
@@ -172,25 +175,65 @@ class _Trainer:
         return loaded.model, TextTower(loaded.model.text, loaded.tokenizer, loaded.model.text_width)
 
     @torch.no_grad()
-    def _standardise(self) -> None:
-        """Statistics of the features of the training images and descriptions, under the starting weights."""
-        image_norm, text_norm = self.model.image_norm, self.model.text_norm
-        if not isinstance(image_norm, FeatureNorm) or not isinstance(text_norm, FeatureNorm):
-            return
+    def _image_features(self) -> torch.Tensor | None:
+        """Features of the training images under the starting weights, [N, Fi]; None where nothing needs them."""
+        if self.config.model.feature_normalisation != "standardise":
+            return None
         device, rows = self.accelerator.device, list(self.split.train)
-        with progress("statistics", math.ceil(len(rows) / 16), self.show) as step:
+        with progress("features", math.ceil(len(rows) / 16), self.show) as step:
             features = []
             for start in range(0, len(rows), 16):
                 chunk = np.stack([self.data.pixels[row] for row in rows[start : start + 16]])
                 pixels = torch.from_numpy(chunk).to(device).permute(0, 3, 1, 2).float()
                 features.append(self.model.encode_image(pixels))
                 step("")
-        image_norm.fit(torch.cat(features))
+        return torch.cat(features)
+
+    @torch.no_grad()
+    def _standardise(self, features: torch.Tensor | None) -> None:
+        """Statistics of the features of the training images and descriptions, under the starting weights."""
+        image_norm, text_norm = self.model.image_norm, self.model.text_norm
+        if (
+            features is None
+            or not isinstance(image_norm, FeatureNorm)
+            or not isinstance(text_norm, FeatureNorm)
+        ):
+            return
+        image_norm.fit(features)
+        rows = list(self.split.train)
         described = self.texts.with_features(self.model).features
         assert described is not None
         described = described[rows][self.texts.has_text[rows] > 0]
         if len(described):
-            text_norm.fit(described.to(device))
+            text_norm.fit(described.to(features.device))
+
+    @torch.no_grad()
+    def fit(self) -> Trained:
+        """Fit a kernel head to the features of the starting towers: no gradient, one pass over the images."""
+        model, config, rows = self.model, self.config.train, list(self.split.train)
+        head = model.head
+        assert isinstance(head, KernelHead)
+        features = self._image_features()
+        assert features is not None
+        self._standardise(features)
+        self.texts = self.texts.with_features(model)
+        assert self.texts.features is not None
+        head.fit(
+            model.image_norm(features),
+            model.text_norm(self.texts.features[rows].to(features.device)),
+            self.texts.has_text[rows],
+            np.array([self.data.rows[row].mos for row in rows]),
+            config.svr_c,
+            config.svr_gamma,
+            config.svr_epsilon,
+        )
+        if self.accelerator.is_main_process:
+            self.run.append_metrics({"epoch": 1, **self._validate(None)})
+            self.run.save_checkpoint(
+                model.state_dict(), {"format": "realm-core", "epoch": 1, "kept": "fitted"}
+            )
+        self.accelerator.wait_for_everyone()
+        return self._finish()
 
     def train(self, after_epoch: Callable[[int], None]) -> Trained:
         config, accelerator = self.config.train, self.accelerator
@@ -240,7 +283,7 @@ class _Trainer:
                         print(_line(row, time.monotonic() - started), file=sys.stderr, flush=True)
                 after_epoch(epoch + 1)
         accelerator.wait_for_everyone()
-        return self._finish(best)
+        return self._finish()
 
     def _epoch(
         self,
@@ -344,7 +387,7 @@ class _Trainer:
             }
         )
 
-    def _finish(self, best: dict[str, Any]) -> Trained:
+    def _finish(self) -> Trained:
         """Predict the validation rows with the kept weights, in float32."""
         load_strictly(self.model, self.run.load_checkpoint(), str(self.run.checkpoint))
         epoch = int(self.run.checkpoint_metadata()["epoch"])

@@ -1,0 +1,83 @@
+"""`realm-train evaluate map`."""
+
+import json
+from pathlib import Path
+
+import click
+
+from realm_train.errors import ConfigError
+
+
+@click.command("map")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--data", "root", type=click.Path(path_type=Path, file_okay=False), required=True)
+@click.option(
+    "--photographs", default=None, metavar="PATTERN", help="As in training.  [default: the run's, else r*]"
+)
+@click.option(
+    "--split", type=click.Choice(["validation", "test"]), default="validation", show_default=True,
+    help="Which of the photographs that training held out.",
+)  # fmt: skip
+@click.option(
+    "--kinds", type=click.Choice(["training", "held-out", "all"]), default="all", show_default=True,
+    help="Kinds of flaw: those trained on, those never trained on, or both.",
+)  # fmt: skip
+@click.option("--preset", help="Preset of a bundle.  [default: the recommended one]")
+@click.option(
+    "--window", "windows_px", type=int, multiple=True, metavar="PX", help="A run's window; repeatable."
+)
+@click.option(
+    "--stride", "stride_px", type=int, default=8, show_default=True, metavar="PX", help="A run's stride."
+)
+@click.option("--per-photograph", type=click.IntRange(1), default=4, show_default=True)
+@click.option("--seed", type=int, default=2025, show_default=True)
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="JSON file for the result.")
+def evaluate_map(
+    run: Path,
+    root: Path,
+    photographs: str | None,
+    split: str,
+    kinds: str,
+    preset: str | None,
+    windows_px: tuple[int, ...],
+    stride_px: int,
+    per_photograph: int,
+    seed: int,
+    output: Path | None,
+) -> None:
+    """How well maps find flaws that were put into photographs never trained on.
+
+    RUN is a run folder of `realm-train clip`, or a bundle. Reports pixel ROC-AUC, AUC-Judd, NSS, CC and the best IoU,
+    beside a centre prior and a local-texture prior, with the right description and with a wrong one.
+    """
+    from realm_train.clip.config import ClipConfig
+    from realm_train.clip.judge import bundle_maps, judge_maps, planted_defects, window_maps
+    from realm_train.clip.model import CONFIG_NAME, open_clip_run
+    from realm_train.clip.train import load_photographs
+    from realm_train.defects import HELD_OUT_KINDS, KINDS, TRAINING_KINDS
+    from realm_train.runs import RunFolder
+
+    config = ClipConfig()
+    if (run / CONFIG_NAME).is_file():
+        if preset is not None:
+            raise ConfigError("--preset belongs to a bundle; a run takes --window and --stride")
+        folder = RunFolder(run)
+        config = folder.read_config(ClipConfig)
+        photographs = photographs or str(folder.read_json("config.json").get("photographs", "r*"))
+        mapper = window_maps(open_clip_run(run), windows_px or (64,), stride_px)
+    else:
+        if windows_px:
+            raise ConfigError("--window belongs to a run; a bundle takes --preset")
+        mapper = bundle_maps(run, preset)
+    chosen = {"training": TRAINING_KINDS, "held-out": HELD_OUT_KINDS, "all": tuple(KINDS)}[kinds]
+    images = load_photographs(root, config, photographs or "r*", only=split)
+    planted = planted_defects(getattr(images, split), seed, per_photograph, chosen)
+    quality = judge_maps(planted, mapper).to_json()
+    if output is not None:
+        output.write_text(json.dumps(quality, indent=2) + "\n", encoding="utf-8")
+    by_kind = quality.pop("by_kind")
+    for name, value in quality.items():
+        click.echo(f"{name:18} {value:.4g}")
+    assert isinstance(by_kind, dict)
+    for kind, value in by_kind.items():
+        click.echo(f"  {kind:24} AUC {value:.3f}{'  (never trained on)' if kind in HELD_OUT_KINDS else ''}")

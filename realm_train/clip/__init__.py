@@ -1,0 +1,1 @@
+"""CLIP for DREAM: window and description towers, their training pairs, and the judging of maps."""

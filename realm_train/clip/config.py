@@ -1,0 +1,79 @@
+"""Settings of a CLIP training."""
+
+from dataclasses import dataclass, field
+
+from realm_train.clip.pairs import PairsConfig
+from realm_train.errors import ConfigError
+
+TINY = "realm-tiny"
+
+
+@dataclass(frozen=True)
+class ClipConfig:
+    """One CLIP training.
+
+    Attributes:
+        model: an open_clip name ("ViT-B-32-quickgelu"), the path of a JSON model configuration, or "realm-tiny".
+        weights: "none", an open_clip tag, or the path of a state_dict to start from.
+        image_weights: realm-tiny only: path of the `tf_efficientnetv2_b0` state_dict to start from, or "none".
+        text_tower: realm-tiny only: name or folder of the text transformer.
+        text_layers: realm-tiny only: how many of its layers are kept.
+        embed_dim: realm-tiny only: size of the shared embedding space.
+        image_size_px: realm-tiny only: side of the tower's input.
+        lock_text: keep the text transformer as it is; its projection is trained all the same.
+        lock_batch_norm: keep the running statistics of batch norm.
+        steps: batches to train on.
+        steps_per_epoch: batches between two validations and savings.
+        head_lr: learning rate of parts without pretrained weights.
+        lr: learning rate of all others.
+        warmup_steps: steps in which the rates rise; then they fall as a cosine.
+        flat_weight: weight of the variance, over windows without a flaw, of their similarity to descriptions of
+            flaws: a picture without flaws shall have a flat map.
+        other_flaw: how much a description belongs to windows with another kind of flaw (its own kind: 1): it
+            keeps a sense of unrealness in general, which kinds never trained on depend on.
+        ema: decay of the moving average that is validated and kept.
+        precision: "fp32" or "bf16" (autocast).
+        workers: processes that draw batches.
+        validation_photographs: photographs held out for validation.
+        test_photographs: photographs held out for the final evaluation.
+    """
+
+    model: str = TINY
+    weights: str = "none"
+    image_weights: str = "none"
+    text_tower: str = "minilm"
+    text_layers: int = 4
+    embed_dim: int = 256
+    image_size_px: int = 64
+    lock_text: bool = True
+    lock_batch_norm: bool = True
+    steps: int = 2400
+    steps_per_epoch: int = 200
+    head_lr: float = 1e-3
+    lr: float = 3e-4
+    weight_decay: float = 0.05
+    warmup_steps: int = 100
+    gradient_clip: float = 1.0
+    flat_weight: float = 4.0
+    other_flaw: float = 0.15
+    ema: float = 0.995
+    precision: str = "bf16"
+    workers: int = 1
+    seed: int = 42
+    validation_photographs: int = 15
+    test_photographs: int = 24
+    pairs: PairsConfig = field(default_factory=PairsConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "steps_per_epoch", "text_layers", "embed_dim", "image_size_px"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.precision not in ("fp32", "bf16"):
+            raise ConfigError(f"precision {self.precision!r}: known are fp32 and bf16")
+        if not 0 <= self.ema < 1:
+            raise ConfigError(f"ema must be in [0, 1), not {self.ema}")
+
+    @property
+    def epochs(self) -> int:
+        """Number of validations; the last epoch may be short."""
+        return -(-self.steps // self.steps_per_epoch)

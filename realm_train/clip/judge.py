@@ -1,0 +1,178 @@
+"""Judge maps on flaws put into photographs: against priors, with the right text and with a wrong one."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from realm_engine.windows import WindowGrid, spread_mean
+from realm_train.clip import map_metrics
+from realm_train.clip.model import Clip
+from realm_train.clip.pairs import Pixels, cut
+from realm_train.defects import KINDS, TRAINING_KINDS, Defect, clean_description, make_defect
+from realm_train.errors import ConfigError
+
+Map = NDArray[np.float32]
+Mapper = Callable[[Pixels, Sequence[str]], list[Map]]
+"""An image and texts -> one map of unrealness (high = unreal, H x W) per text."""
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A flaw in a photograph, the photograph without it, and a description of another kind of flaw."""
+
+    defect: Defect
+    clean: Pixels
+    wrong_description: str
+
+
+@dataclass(frozen=True)
+class MapQuality:
+    """Means over images of what `judge_maps` measures; see `map_metrics` for the statistics.
+
+    Attributes:
+        auc: pixel ROC-AUC of the map against the mask.
+        auc_wrong_text: the same with a description of another kind of flaw.
+        auc_clean_text: the same with a text that says that nothing is wrong, its sign turned.
+        auc_centre: of the centre prior.
+        auc_texture: of the local-texture prior.
+        right_beats_wrong: share of images where the right text has the higher AUC.
+        flatness: spread (5th to 95th percentile) of the map of the photograph without the flaw, divided by that
+            of the map with it; low = flat.
+        contrast: mean of the map inside the mask less the mean outside.
+        by_kind: AUC for each kind of flaw.
+    """
+
+    images: int
+    auc: float
+    auc_wrong_text: float
+    auc_clean_text: float
+    auc_judd: float
+    nss: float
+    cc: float
+    iou: float
+    auc_centre: float
+    auc_texture: float
+    right_beats_wrong: float
+    flatness: float
+    contrast: float
+    by_kind: dict[str, float]
+
+    def to_json(self) -> dict[str, object]:
+        """As plain values."""
+        return asdict(self)
+
+
+def planted_defects(
+    photographs: Sequence[Pixels],
+    seed: int,
+    per_photograph: int = 2,
+    kinds: Sequence[str] = TRAINING_KINDS,
+) -> list[Planted]:
+    """Put flaws into photographs, the kinds in turn; the same for the same seed."""
+    planted = []
+    for number in range(len(photographs) * per_photograph):
+        rng = np.random.default_rng((seed, number))
+        photograph = photographs[number % len(photographs)]
+        kind = kinds[number % len(kinds)]
+        other = str(rng.choice([name for name in KINDS if name != kind]))
+        try:
+            defect = make_defect(photograph, rng, kind=kind)
+            wrong = make_defect(photograph, rng, kind=other).description
+        except ValueError:  # this flaw would not show in this photograph
+            continue
+        planted.append(Planted(defect, photograph, wrong))
+    return planted
+
+
+def judge_maps(planted: Sequence[Planted], mapper: Mapper, seed: int = 0) -> MapQuality:
+    """Measure maps over planted flaws."""
+    rows: list[dict[str, float]] = []
+    kinds: dict[str, list[float]] = {}
+    rng = np.random.default_rng(seed)
+    for item in planted:
+        mask = item.defect.mask
+        texts = [item.defect.description, item.wrong_description, clean_description(rng)]
+        right, wrong, clean_text = mapper(item.defect.image, texts)
+        flat = mapper(item.clean, texts[:1])[0]
+        auc = map_metrics.auc(right, mask)
+        wrong_auc = map_metrics.auc(wrong, mask)
+        rows.append(
+            {
+                "auc": auc,
+                "auc_wrong_text": wrong_auc,
+                "auc_clean_text": map_metrics.auc(-clean_text, mask),
+                "auc_judd": map_metrics.auc_judd(right, mask),
+                "nss": map_metrics.nss(right, mask),
+                "cc": map_metrics.cc(right, mask),
+                "iou": map_metrics.best_iou(right, mask),
+                "auc_centre": map_metrics.auc(map_metrics.centre_prior(*mask.shape), mask),
+                "auc_texture": map_metrics.auc(map_metrics.texture_prior(item.defect.image), mask),
+                "right_beats_wrong": float(auc > wrong_auc),
+                "flatness": _spread(flat) / max(_spread(right), 1e-9),
+                "contrast": float(right[mask].mean() - right[~mask].mean()),
+            }
+        )
+        kinds.setdefault(item.defect.kind, []).append(auc)
+    means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+    return MapQuality(
+        images=len(rows),
+        **means,
+        by_kind={kind: float(np.mean(values)) for kind, values in sorted(kinds.items())},
+    )
+
+
+def _spread(values: Map) -> float:
+    low, high = np.percentile(values, (5, 95))
+    return float(high - low)
+
+
+def window_maps(
+    clip: Clip, windows_px: Sequence[int] = (64,), stride_px: int = 8, batch: int = 128
+) -> Mapper:
+    """Maps of similarity by PyTorch; several window sizes are averaged."""
+
+    @torch.inference_mode()
+    def mapper(image: Pixels, texts: Sequence[str]) -> list[Map]:
+        text = clip.encode_texts(texts)
+        total = np.zeros((len(texts), *image.shape[:2]))
+        for side in windows_px:
+            grid = WindowGrid(image.shape[0], image.shape[1], side, stride_px)
+            tops, lefts = grid.origins()
+            similarity = []
+            for i in range(0, grid.count, batch):
+                windows = [
+                    cut(image, y, x, side, clip.image_size_px)
+                    for y, x in zip(tops[i : i + batch], lefts[i : i + batch], strict=True)
+                ]
+                similarity.append(clip.encode_windows(torch.from_numpy(np.stack(windows))) @ text.T)
+            values = torch.cat(similarity).T.double().cpu().numpy()
+            for k in range(len(texts)):
+                total[k] += spread_mean(values[k].reshape(grid.rows, grid.cols), grid)
+        return [np.asarray(values / len(windows_px), np.float32) for values in total]
+
+    return mapper
+
+
+def bundle_maps(bundle: Path | str, preset: str | None = None) -> Mapper:
+    """Maps of similarity by the engine: what a user of the bundle gets.
+
+    Raises:
+        RealmError: the bundle cannot be opened, or has no such preset.
+    """
+    from realm_engine import Engine
+
+    engine = Engine.open(str(bundle))
+    presets = engine.presets()
+    if preset is not None and preset not in presets:
+        raise ConfigError(f"{bundle}: has no preset {preset!r}; it has {', '.join(presets)}")
+    chosen = presets[preset] if preset is not None else next(iter(presets.values()))
+    config = replace(chosen, quantity="similarity")
+
+    def mapper(image: Pixels, texts: Sequence[str]) -> list[Map]:
+        return [engine.map(image, text, config).values for text in texts]
+
+    return mapper
