@@ -29,8 +29,8 @@ class ClipConfig:
         warmup_steps: steps in which the rates rise; then they fall as a cosine.
         flat_weight: weight of the variance, over windows without a flaw, of their similarity to descriptions of
             flaws: a picture without flaws shall have a flat map.
-        other_flaw: how much a description belongs to windows with another kind of flaw (its own kind: 1): it
-            keeps a sense of unrealness in general, which kinds never trained on depend on.
+        other_flaws: share of a description's target that goes to windows with another kind of flaw: it keeps a
+            sense of unrealness in general, which kinds never trained on depend on.
         ema: decay of the moving average that is validated and kept.
         precision: "fp32" or "bf16" (autocast).
         workers: processes that draw batches.
@@ -47,7 +47,7 @@ class ClipConfig:
     image_size_px: int = 64
     lock_text: bool = True
     lock_batch_norm: bool = True
-    steps: int = 2400
+    steps: int = 1000
     steps_per_epoch: int = 200
     head_lr: float = 1e-3
     lr: float = 3e-4
@@ -55,7 +55,7 @@ class ClipConfig:
     warmup_steps: int = 100
     gradient_clip: float = 1.0
     flat_weight: float = 4.0
-    other_flaw: float = 0.15
+    other_flaws: float = 0.2
     ema: float = 0.995
     precision: str = "bf16"
     workers: int = 1

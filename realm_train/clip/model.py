@@ -35,7 +35,8 @@ class Clip:
     """
 
     def __init__(self, model: nn.Module, config: dict[str, Any], folder: Path | None) -> None:
-        self.model: Any = model
+        # Without it convolutions of these small windows run ten times slower on a CPU.
+        self.model: Any = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.config = config
         visual: Any = self.model.visual
         preprocess: dict[str, Any] = visual.preprocess_cfg

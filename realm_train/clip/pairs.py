@@ -152,18 +152,16 @@ class WindowPairs(Dataset[Batch]):
         )
 
 
-def belonging(window_labels: Tensor, text_labels: Tensor, other_flaw: float = 0.0) -> Tensor:
-    """How much each window belongs to each text, float32 [N, M].
+def belonging(window_labels: Tensor, text_labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Which windows and texts belong together, and which at least agree that something is unreal: bool [N, M] each.
 
-    1 where the labels are equal or a flawed window meets a text that fits every flaw; `other_flaw` where a
-    flawed window meets the description of another kind of flaw, which fits it better than it fits a window
-    without one; else 0.
+    The first: equal labels, or a flawed window and a text that fits every flaw. The second: a flawed window and the
+    description of another kind of flaw.
     """
     flawed = ((window_labels >= 0) & (window_labels < PAIRED))[:, None]
     flaw_texts = ((text_labels >= 0) & (text_labels < PAIRED))[None, :]
     same = window_labels[:, None] == text_labels[None, :]
-    weights = torch.where(flawed & flaw_texts, other_flaw, 0.0)
-    return torch.where(same | (flawed & (text_labels == ANY_FLAW)[None, :]), 1.0, weights)
+    return same | (flawed & (text_labels == ANY_FLAW)[None, :]), flawed & flaw_texts & ~same
 
 
 def augment(image: Pixels, rng: np.random.Generator) -> Pixels:

@@ -128,11 +128,15 @@ def train_clip(
                 batch = next(batches)
                 with accelerator.autocast():
                     image_features, text_features = prepared(batch)
-                weights = belonging(batch.window_labels, batch.text_labels, config.other_flaw).to(
-                    image_features.device
-                )
                 loss = loss_of(
-                    image_features.float(), text_features.float(), model.logit_scale.exp(), weights
+                    image_features.float(),
+                    text_features.float(),
+                    model.logit_scale.exp(),
+                    *(
+                        pairs.to(image_features.device)
+                        for pairs in belonging(batch.window_labels, batch.text_labels)
+                    ),
+                    config.other_flaws,
                 )
                 if config.flat_weight:
                     loss = loss + config.flat_weight * unevenness(image_features, text_features, batch)
