@@ -19,7 +19,7 @@ from export.core import CoreSource, core_export, core_text_export
 from export.core_source import core_source
 from export.graph import count_nodes, serialize, tidy, to_onnx
 from export.manifest import BundleInfo
-from export.shared_text import same_transformer
+from export.shared_text import shared_transformer
 from realm_engine import Engine
 from realm_train.core.checkpoint import LoadedCore
 from realm_train.core.config import CoreConfig, CoreModelConfig
@@ -129,12 +129,15 @@ def test_batch_norm_is_folded(core):
 
 
 @pytest.mark.parametrize("storage", ["fp16", "int8-embeddings"])
-def test_two_equal_transformers_are_one_file(text, tmp_path, storage):
+def test_a_transformer_that_begins_another_shares_its_file(text, tmp_path, storage):
     core = build(text, SMALL)
-    clip = open_clip_model(str(models.convolutional_clip(tmp_path, text)), "random")
-    assert not same_transformer(core, clip)  # random weights differ
-    clip.model.text.transformer.load_state_dict(core.model.text.state_dict())
-    assert same_transformer(core, clip)
+    shallow = models.text_tower(tmp_path / "shallow", layers=1)
+    clip = open_clip_model(str(models.convolutional_clip(tmp_path, shallow)), "random")
+    assert not shared_transformer(core, clip)  # random weights differ
+    own = clip.model.text.transformer.state_dict()
+    state = core.model.text.state_dict()
+    clip.model.text.transformer.load_state_dict({key: state[key] for key in own})
+    assert shared_transformer(core, clip)
     export_bundle(
         tmp_path / "b", BundleInfo("b"), core, clip, SAMPLES[:1], storage=storage, report=lambda _: None
     )
@@ -144,7 +147,9 @@ def test_two_equal_transformers_are_one_file(text, tmp_path, storage):
     assert graphs["core_text"]["variants"] == graphs["clip_text"]["variants"] == {"fp32": "text.onnx"}
     model = onnx.load(tmp_path / "b" / "text.onnx")
     assert [output.name for output in model.graph.output] == ["text_features", "text_embedding"]
-    assert count_nodes(model, "LayerNormalization") == 5  # one transformer, not two
+    assert (
+        count_nodes(model, "LayerNormalization") == 5
+    )  # of two layers: the one layer of CLIP is the first of them
     assert manifest["fidelity"]["fp32"]["storage"] == storage
     assert manifest["fidelity"]["fp32"]["core"]["mos_max_abs_diff"] <= 0.01
 
@@ -158,3 +163,49 @@ def test_half_core(core, tmp_path):
     core_files = (tmp_path / "b" / "core.fp16.onnx", tmp_path / "b" / "core.onnx")
     half, full = (file.stat().st_size for file in core_files)
     assert half < 0.55 * full
+
+
+@torch.no_grad()
+def test_upstream_checkpoint_of_the_published_size(tmp_path):
+    """ResNet-50 and BERT-base with random weights, named as the published code names them."""
+    import onnxruntime
+
+    from export.core_source import open_core
+    from realm_engine.resample import resample_matrix
+
+    torch.manual_seed(0)
+    model, _ = build_core(CoreModelConfig())
+    names = {"image.backbone.": "cnn.", "text.": "bert.", "head.": "fc."}
+    state = {
+        upstream + key.removeprefix(own): value
+        for key, value in model.state_dict().items()
+        for own, upstream in names.items()
+        if key.startswith(own)
+    }
+    torch.save(state, tmp_path / "best_model.pth")
+    core = open_core(tmp_path / "best_model.pth")
+    assert (core.height_px, core.width_px, core.max_tokens, core.trained_without_text) == (
+        384,
+        512,
+        128,
+        False,
+    )
+    onnx_model = tidy(to_onnx(core_export(core)))
+    assert count_nodes(onnx_model, "Conv") == 53
+    assert count_nodes(onnx_model, "BatchNormalization") == 0
+    session = onnxruntime.InferenceSession(serialize(onnx_model, {}), providers=["CPUExecutionProvider"])
+    image = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    features = torch.randn(1, 768, generator=torch.Generator().manual_seed(0))
+    (ours,) = session.run(
+        None,
+        {
+            "pixels": image[None],
+            "resample_rows": resample_matrix(300, 384, "bilinear").astype(np.float32),
+            "resample_cols": resample_matrix(400, 512, "bilinear").astype(np.float32),
+            "text_features": features.numpy(),
+            "has_text": np.ones(1, dtype=np.float32),
+        },
+    )
+    pixels = reference.core_pixels(image, 384, 512)
+    expected = model.fuse(model.encode_image(pixels), features, torch.ones(1))
+    assert np.abs(ours - expected.numpy()).max() <= 1e-3
