@@ -75,6 +75,8 @@ def load_strictly(
 ) -> None:
     """Load `state` into `module`; keys that start with one of `ignore` may be absent from the module.
 
+    Tensors that a submodule names in `free_size` take the length of what is loaded.
+
     Raises:
         TowerError: Keys are missing or unexpected, or shapes differ; names the first of each.
     """
@@ -85,7 +87,18 @@ def load_strictly(
     # Older files lack the counters of batch norm, which inference never reads.
     missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
     unexpected = [key for key in state if key not in own]
-    shapes = [key for key in own if key in state and own[key].shape != state[key].shape]
+    free = {
+        f"{prefix}.{name}".lstrip(".")
+        for prefix, part in module.named_modules()
+        for name in getattr(part, "free_size", ())
+    }
+    shapes = [
+        key
+        for key in own
+        if key in state
+        and own[key].shape != state[key].shape
+        and not (key in free and own[key].shape[1:] == state[key].shape[1:])
+    ]
     if missing or unexpected or shapes:
         parts = []
         if missing:

@@ -25,12 +25,13 @@ def auc(values: Map, mask: Mask) -> float:
 
 def auc_judd(values: Map, mask: Mask) -> float:
     """AUC-Judd: thresholds at the map's values inside the mask only; false positives among all other pixels."""
-    inside = np.sort(values[mask])[::-1]
-    if not len(inside) or len(inside) == mask.size:
+    inside, outside = np.sort(values[mask]), np.sort(values[~mask])
+    if not len(inside) or not len(outside):
         return float("nan")
-    outside = np.sort(values[~mask])
-    hits = np.arange(1, len(inside) + 1) / len(inside)
-    false_alarms = (len(outside) - np.searchsorted(outside, inside, side="left")) / len(outside)
+    thresholds = np.unique(inside)[::-1]  # equal values are found together
+    hits, false_alarms = (
+        1 - np.searchsorted(part, thresholds, side="left") / len(part) for part in (inside, outside)
+    )
     return float(
         np.trapezoid(np.concatenate([[0.0], hits, [1.0]]), np.concatenate([[0.0], false_alarms, [1.0]]))
     )
@@ -53,7 +54,9 @@ def best_iou(values: Map, mask: Mask, thresholds: int = 100) -> float:
     """Intersection over union with the mask at the best of so many thresholds (quantiles of the map)."""
     order = np.argsort(values, axis=None)[::-1]
     hits = np.cumsum(mask.ravel()[order])
-    counts = np.unique(np.linspace(1, mask.size, thresholds).astype(np.int64))
+    ranked = values.ravel()[order]
+    cuts = ranked[np.linspace(1, mask.size, thresholds).astype(np.int64) - 1]
+    counts = np.unique(np.searchsorted(-ranked, -cuts, side="right"))  # all pixels at or above the cut
     intersection = hits[counts - 1]
     return float((intersection / (counts + mask.sum() - intersection)).max())
 

@@ -25,6 +25,8 @@ class KernelMachine(nn.Module):
     Its buffers take the size of what is loaded: the number of support vectors is known only after the fit.
     """
 
+    free_size = ("support", "coefficient")  # read by `towers.load_strictly`
+
     support: Tensor
     coefficient: Tensor
     intercept: Tensor
@@ -58,7 +60,7 @@ class KernelMachine(nn.Module):
             setattr(self, name, torch.as_tensor(np.asarray(value, np.float32), device=self.support.device))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        for name in ("support", "coefficient"):
+        for name in self.free_size:
             loaded = state_dict.get(prefix + name)
             if loaded is not None and loaded.shape[1:] == getattr(self, name).shape[1:]:
                 setattr(self, name, torch.zeros_like(loaded, device=self.support.device))
