@@ -15,7 +15,7 @@ from realm_train.core.config import CoreConfig, CoreModelConfig, SplitConfig, Tr
 WORDS = ("yes", "no", "somewhat", "the", "face", "hand", "is", "looks", "warped", "odd", ",", ".", "##s")
 
 
-def write_text_tower(folder: Path, width: int = 16, weights: bool = True) -> Path:
+def write_text_tower(folder: Path, width: int = 16, weights: bool = True, positions: int = 32) -> Path:
     """A two-layer BERT with a vocabulary of a dozen words, as transformers saves it."""
     from tokenizers import BertWordPieceTokenizer
     from transformers import BertConfig, BertModel
@@ -30,7 +30,7 @@ def write_text_tower(folder: Path, width: int = 16, weights: bool = True) -> Pat
         num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=32,
-        max_position_embeddings=32,
+        max_position_embeddings=positions,
     )
     torch.manual_seed(1)
     model = BertModel(config)

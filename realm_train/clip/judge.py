@@ -13,7 +13,7 @@ from realm_train.clip import map_metrics
 from realm_train.clip.model import Clip
 from realm_train.clip.pairs import Pixels, cut
 from realm_train.defects import KINDS, TRAINING_KINDS, Defect, clean_description, make_defect
-from realm_train.errors import ConfigError
+from realm_train.errors import ConfigError, DataError
 
 Map = NDArray[np.float32]
 Mapper = Callable[[Pixels, Sequence[str]], list[Map]]
@@ -89,7 +89,13 @@ def planted_defects(
 
 
 def judge_maps(planted: Sequence[Planted], mapper: Mapper, seed: int = 0) -> MapQuality:
-    """Measure maps over planted flaws."""
+    """Measure maps over planted flaws.
+
+    Raises:
+        DataError: there is none.
+    """
+    if not planted:
+        raise DataError("no flaw shows in any of the photographs: are they plain, or smaller than 64 px?")
     rows: list[dict[str, float]] = []
     kinds: dict[str, list[float]] = {}
     rng = np.random.default_rng(seed)
