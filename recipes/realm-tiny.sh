@@ -28,7 +28,7 @@ step() {
 
 # One recipe for the folds that are measured and for the model that ships.
 core() {
-    realm-train core --data "$DATA" --preset small --image-weights "$IMAGE_WEIGHTS" --resume "$@"
+    realm-train core --data "$DATA" --preset tiny --image-weights "$IMAGE_WEIGHTS" --resume "$@"
 }
 
 step "1/6 CORE, 5-fold cross-validation: the numbers"
@@ -42,7 +42,7 @@ realm-train clip --data "$DATA" --image-weights "$IMAGE_WEIGHTS" --resume --outp
 
 step "4/6 maps on flaws in photographs never trained on"
 for kinds in all held-out; do
-    realm-train evaluate map "$RUNS/clip" --data "$DATA" --split test --kinds "$kinds" \
+    realm-train evaluate map "$RUNS/clip" --data "$DATA" --split test --kinds "$kinds" --window 64 --stride 8 \
         --output "$RUNS/map-$kinds.json"
 done
 
@@ -52,7 +52,7 @@ python recipes/collect_metrics.py --core "$RUNS/core-folds/metrics.json" --map "
     --map-held-out "$RUNS/map-held-out.json" --output "$RUNS/metrics.json"
 
 step "6/6 bundle"
-python -m export --core "$RUNS/core" --clip "$RUNS/clip" --precision fp32 --storage fp16 \
+python -m export --core "$RUNS/core" --clip "$RUNS/clip" --precision fp32 --storage int8-text \
     --phrases "$RUNS/phrases.json" --metrics "$RUNS/metrics.json" \
     --name realm-tiny --description "Small CORE and CLIP, the default of realm-engine." \
     --licence recipes/LICENSE-WEIGHTS.md \
