@@ -86,7 +86,7 @@ def export_bundle(
         manifest = _write(folder, info, core, clip, precisions, storage, report)
         write_manifest(folder, manifest)
         manifest["fidelity"] = verify(folder, core, clip, images, precisions, storage, report)
-        write_manifest(folder, manifest)
+        manifest = write_manifest(folder, manifest)
         size = sum(path.stat().st_size for path in folder.rglob("*"))
         Bundle.open(folder)
         _publish(folder, output)

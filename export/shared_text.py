@@ -27,6 +27,10 @@ class SharedText(nn.Module):
     def __init__(self, core: CoreSource, clip: ClipModel):
         super().__init__()
         tower: Any = clip.model.text
+        shallow, deep = sorted([core.model.text, tower.transformer], key=lambda t: len(t.state_dict()))
+        # Equal numbers may still be different bytes (-0.0), and only equal bytes are merged.
+        weights = deep.state_dict()
+        shallow.load_state_dict({key: weights[key] for key in shallow.state_dict()})
         self.core = CoreText(core.model, AdditiveMask(core.model.text))
         self.clip = HuggingFaceText(tower, AdditiveMask(tower.transformer))
 
@@ -51,7 +55,7 @@ def shared_text_export(core: CoreSource, clip: ClipModel) -> GraphExport | None:
 def shared_transformer(core: CoreSource, clip: ClipModel) -> bool:
     """Whether one tower's layers are the first layers of the other's.
 
-    That is: bitwise equal weights, the same configuration but for the number of layers, the same tokenizer.
+    That is: equal weights, the same configuration but for the number of layers, the same tokenizer.
     """
     if json.loads(core.tokenizer_json) != json.loads(clip.tokenizer_json):
         return False
