@@ -57,6 +57,8 @@ def evaluate_map(
     from realm_train.defects import HELD_OUT_KINDS, KINDS, TRAINING_KINDS
     from realm_train.runs import RunFolder
 
+    if output is not None and not output.parent.is_dir():
+        raise ConfigError(f"{output.parent}: no such folder; make it, or give another --output")
     config = ClipConfig()
     if (run / CONFIG_NAME).is_file():
         if preset is not None:

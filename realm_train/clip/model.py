@@ -18,7 +18,7 @@ from realm_train.clip import trunk
 from realm_train.clip.config import TINY, ClipConfig
 from realm_train.errors import TowerError
 from realm_train.runs import RunFolder
-from realm_train.towers import load_weights, save_text_tower_config, text_tower
+from realm_train.towers import load_strictly, load_weights, save_text_tower_config, text_tower
 
 CONFIG_NAME = "clip_config.json"
 TEXT_FOLDER = "text"
@@ -100,7 +100,7 @@ def open_clip_run(path: Path | str) -> Clip:
     """Open the kept weights of a run of `realm-train clip`.
 
     Raises:
-        TowerError: the folder is no such run.
+        TowerError: the folder is no such run, or its weights do not fit its configuration.
         RunError: its weights cannot be read.
     """
     folder = Path(path)
@@ -113,7 +113,8 @@ def open_clip_run(path: Path | str) -> Clip:
     except json.JSONDecodeError as error:
         raise TowerError(f"{folder / CONFIG_NAME}: not JSON ({error})") from error
     clip = build_clip(config, folder)
-    clip.model.load_state_dict(RunFolder(folder).load_checkpoint())
+    run = RunFolder(folder)
+    load_strictly(clip.model, run.load_checkpoint(), str(run.checkpoint))
     clip.model.eval()
     return clip
 
@@ -175,6 +176,7 @@ def _named_config(name: str) -> dict[str, Any]:
 def _tiny_config(config: ClipConfig, run: Path) -> dict[str, Any]:
     tower = text_tower(config.text_tower, pretrained=False, pooler=False, layers=config.text_layers)
     save_text_tower_config(tower, run / TEXT_FOLDER)
+    text_config: Any = tower.model.config
     return {
         "embed_dim": config.embed_dim,
         "vision_cfg": {
@@ -190,7 +192,7 @@ def _tiny_config(config: ClipConfig, run: Path) -> dict[str, Any]:
             "hf_model_pretrained": False,
             "hf_pooler_type": "mean_pooler",
             "hf_proj_type": "mlp",
-            "context_length": MAX_TOKENS,
+            "context_length": min(MAX_TOKENS, getattr(text_config, "max_position_embeddings", MAX_TOKENS)),
         },
         "preprocess_cfg": {
             "mean": [0.485, 0.456, 0.406],

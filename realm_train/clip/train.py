@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -22,7 +23,7 @@ from realm_train.clip.model import Clip, new_clip
 from realm_train.clip.pairs import CLEAN, PAIRED, Batch, Described, Pixels, WindowPairs, belonging
 from realm_train.errors import DataError
 from realm_train.raise_td import read_split
-from realm_train.runs import open_run, progress, set_seed
+from realm_train.runs import epoch_seed, open_run, progress, set_seed
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +94,8 @@ def train_clip(
     Raises:
         RealmError: data, settings, towers or the run folder are wrong.
     """
+    # Settings of the precision live in a singleton; a previous run in this process may have used another.
+    AcceleratorState._reset_state()
     accelerator = Accelerator(mixed_precision="bf16" if config.precision == "bf16" else "no")
     set_seed(config.seed)
     run = open_run(output, config, resume, photographs=photographs)
@@ -115,8 +118,10 @@ def train_clip(
     prepared, optimizer = accelerator.prepare(_Towers(clip), optimizer)
     rank, world = accelerator.process_index, accelerator.num_processes
     batches = iter(_loader(images, clip, config, epoch * config.steps_per_epoch, rank, world))
-    row: dict[str, float] = {}
+    row: dict[str, float] = run.metrics()[-1] if epoch else {}
     while epoch < config.epochs:
+        # Dropout of a run that goes on draws what it would have drawn.
+        set_seed(epoch_seed(config.seed, epoch) + rank)
         first = epoch * config.steps_per_epoch
         last = min(config.steps, first + config.steps_per_epoch)
         losses = []
@@ -219,11 +224,16 @@ def validate(clip: Clip, photographs: Sequence[Pixels], seed: int) -> dict[str, 
 
 
 def unevenness(image_features: torch.Tensor, text_features: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Variance of the similarity between windows without a flaw and one description of a flaw, mean over these."""
+    """Variance of the similarity between windows without a flaw and one description of a flaw, mean over these.
+
+    Zero for a batch that lacks either.
+    """
     clean = image_features[(batch.window_labels == CLEAN).to(image_features.device)]
     flaws = text_features[
         ((batch.text_labels != CLEAN) & (batch.text_labels < PAIRED)).to(text_features.device)
     ]
+    if len(clean) < 2 or not len(flaws):
+        return torch.zeros((), device=image_features.device)
     return (clean.float() @ flaws.float().T).var(dim=0).mean()
 
 

@@ -1,3 +1,5 @@
+import itertools
+
 import cv2
 import numpy as np
 import pytest
@@ -41,7 +43,7 @@ def judd(values: np.ndarray, mask: np.ndarray) -> float:
         above = values >= threshold
         points.append((float(above[~mask].mean()), float(above[mask].mean())))
     points.append((1.0, 1.0))
-    return sum((x1 - x0) * (y0 + y1) / 2 for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False))
+    return sum((x1 - x0) * (y0 + y1) / 2 for (x0, y0), (x1, y1) in itertools.pairwise(points))
 
 
 @pytest.mark.parametrize("levels", [None, 3, 1])
