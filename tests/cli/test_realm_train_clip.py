@@ -38,7 +38,7 @@ def script(*arguments: object) -> subprocess.CompletedProcess[str]:
     path = Path(sys.executable).with_name("realm-train")
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     command = [str(path), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=900, env=environment)
 
 
 def train(folder: Path, output: Path, *extra: object) -> list[object]:

@@ -198,7 +198,7 @@ def test_image_weights_of_tiny(folder: Path, tmp_path: Path) -> None:
     torch.testing.assert_close(found, torch.cat(pooled, 1), atol=5e-3, rtol=1e-3)  # spread has an epsilon
 
     save_file({"conv_stem.weight": torch.zeros(3)}, path)
-    with pytest.raises(TowerError, match="base.safetensors: does not fit WindowTrunk") as error:
+    with pytest.raises(TowerError, match=r"base.safetensors: does not fit WindowTrunk") as error:
         new_clip(config_of(folder, "tiny", image_weights=str(path)), tmp_path / "other")
     assert "\n" not in str(error.value)
 
