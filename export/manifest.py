@@ -121,7 +121,7 @@ def file_entries(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the manifest with its files, and write `bundle.json`: UTF-8, two spaces, no timestamps, so that equal bundles are equal bytes."""
+    """Write `bundle.json` (UTF-8, no timestamps: equal bundles are equal bytes) and return it with its files."""
     complete = {**manifest, "files": file_entries(folder)}
     text = json.dumps(complete, indent=2, ensure_ascii=False, allow_nan=False)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
