@@ -26,7 +26,6 @@ class CoreModelConfig:
         max_tokens: Longer descriptions are cut.
         text_layers: Layers of the text tower that are kept, from the first on; 0 keeps all.
         head: "mlp" (trained by gradient) or "kernel" (a support-vector regression on features of fixed towers).
-        text_share: "kernel": scale of a description's features beside an image's.
         hidden: Width of the hidden layer of the head; 0 for a linear head.
         dropout: Before the last layer.
         feature_normalisation: Of either tower's features before fusion: "none", "layernorm", or "standardise"
@@ -47,7 +46,6 @@ class CoreModelConfig:
     max_tokens: int = 128
     text_layers: int = 0
     head: str = "mlp"
-    text_share: float = 1.0
     hidden: int = 529
     dropout: float = 0.0
     feature_normalisation: str = "none"
@@ -64,7 +62,6 @@ class CoreModelConfig:
         if self.head == "kernel" and self.feature_normalisation != "standardise":
             raise ConfigError("head 'kernel' measures distances: set feature_normalisation=standardise")
         _range(self, "text_layers", 0)
-        _range(self, "text_share", 0)
         for name, low in (("image_height_px", 8), ("image_width_px", 8), ("max_tokens", 3), ("hidden", 0)):
             _range(self, name, low)
         _range(self, "dropout", 0, 0.99)

@@ -1,8 +1,9 @@
-"""A support-vector regression as CORE's head: few hundred rated images are better fitted by a kernel than by a net.
+"""Support-vector regressions as CORE's head: few hundred rated images are better fitted by kernels than by a net.
 
-Standardised features of both towers, each scaled to unit mean square, meet in one RBF kernel; a second machine on
-the image's features alone answers where there is no description. Fitted by scikit-learn, evaluated as two matrix
-products, so that it exports like any other head.
+One machine answers from the image's standardised features, one from the description's, and a linear combination
+of both, fitted to predictions for rows that the machines had not seen (stacking, Wolpert 1992), is the score. In one
+joint kernel the many image features drown the description. Where there is none, the image's machine answers alone.
+Fitted by scikit-learn, evaluated as matrix products, so that it exports like any other head.
 """
 
 import math
@@ -11,9 +12,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.model_selection import KFold
+from sklearn.svm import SVR
 from torch import Tensor, nn
 
 Floats = NDArray[np.float64]
+
+Rows = NDArray[np.int64]
+
+BLEND_FOLDS = 5
+LEAST_TO_BLEND = 2 * BLEND_FOLDS
+"""With fewer described images the blend stays at the image's machine alone."""
 
 CLIP = 5.0
 """Standardised features are cut here, so that one odd value does not put an image beyond every support."""
@@ -47,8 +56,6 @@ class KernelMachine(nn.Module):
 
     def fit(self, x: Floats, target: Floats, c: float, gamma: float, epsilon: float) -> None:
         """Fit to float (N, F) and (N,); `gamma` is relative to the total variance of x."""
-        from sklearn.svm import SVR
-
         absolute = gamma / float(x.var(axis=0).sum())
         machine = SVR(kernel="rbf", C=c, gamma=absolute, epsilon=epsilon).fit(x, target)
         for name, value in (
@@ -59,6 +66,12 @@ class KernelMachine(nn.Module):
         ):
             setattr(self, name, torch.as_tensor(np.asarray(value, np.float32), device=self.support.device))
 
+    @torch.no_grad()
+    def answer(self, x: Floats) -> Floats:
+        """`forward` of float (N, F) as numpy."""
+        points = torch.as_tensor(x, dtype=torch.float32, device=self.support.device)
+        return np.asarray(self(points).double().cpu().numpy())
+
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         for name in self.free_size:
             loaded = state_dict.get(prefix + name)
@@ -68,26 +81,27 @@ class KernelMachine(nn.Module):
 
 
 class KernelHead(nn.Module):
-    """Standardised features of image and description -> MOS, by one machine for both and one for images alone."""
+    """Standardised features of image and description -> MOS.
 
-    def __init__(self, image_width: int, text_width: int, text_share: float) -> None:
+    Attributes:
+        image: the machine on [B, Fi].
+        text: the machine on [B, Ft].
+        blend: float32 (3), intercept and weights of the two where there is a description.
+    """
+
+    blend: Tensor
+
+    def __init__(self, image_width: int, text_width: int) -> None:
         super().__init__()
-        self.image_scale = 1 / math.sqrt(image_width)
-        self.text_scale = text_share / math.sqrt(text_width)
-        self.both = KernelMachine(image_width + text_width)
-        self.image_only = KernelMachine(image_width)
-
-    def joined(self, image: Tensor, text: Tensor) -> Tensor:
-        """Both towers' features in one space, [B, Fi + Ft]; the first Fi are those of the image alone."""
-        return torch.cat(
-            [image.clamp(-CLIP, CLIP) * self.image_scale, text.clamp(-CLIP, CLIP) * self.text_scale], dim=1
-        )
+        self.image = KernelMachine(image_width)
+        self.text = KernelMachine(text_width)
+        self.register_buffer("blend", torch.tensor([0.0, 1.0, 0.0]))
 
     def forward(self, image: Tensor, text: Tensor, has_text: Tensor) -> Tensor:
         """Features [B, Fi] and [B, Ft], has_text float32 [B] of 0 and 1 -> MOS float32 [B]."""
-        joined = self.joined(image, text)
-        alone = self.image_only(joined[:, : image.shape[1]])
-        return torch.where(has_text > 0.5, self.both(joined), alone)
+        alone = self.image(scaled(image))
+        both = self.blend[0] + self.blend[1] * alone + self.blend[2] * self.text(scaled(text))
+        return torch.where(has_text > 0.5, both, alone)
 
     def fit(
         self,
@@ -99,9 +113,41 @@ class KernelHead(nn.Module):
         gamma: float,
         epsilon: float,
     ) -> None:
-        """Fit both machines to standardised features of N images; rows without a description teach one only."""
-        joined = self.joined(image, text).double().cpu().numpy()
-        described = has_text.cpu().numpy() > 0.5
-        if described.sum() > 1:
-            self.both.fit(joined[described], mos[described], c, gamma, epsilon)
-        self.image_only.fit(joined[:, : image.shape[1]], mos, c, gamma, epsilon)
+        """Fit to standardised features of N images; rows without a description teach the image's machine only.
+
+        Args:
+            image: float [V, N, Fi], V views of each image, of which the first is the image itself.
+            text: float [N, Ft].
+            has_text: float [N] of 0 and 1.
+            mos: float (N,).
+            c: penalty, see scikit-learn's SVR.
+            gamma: see `KernelMachine.fit`.
+            epsilon: see scikit-learn's SVR.
+        """
+        views = scaled(image).double().cpu().numpy()
+        words = scaled(text).double().cpu().numpy()
+        rows = np.arange(len(mos))
+        described = rows[has_text.cpu().numpy() > 0.5]
+
+        def fit_both(image_rows: Rows, text_rows: Rows) -> None:
+            # Views of one image share its penalty, so that their number does not change how much it counts.
+            seen = views[:, image_rows].reshape(-1, views.shape[2])
+            self.image.fit(seen, np.tile(mos[image_rows], len(views)), c / len(views), gamma, epsilon)
+            if len(text_rows) > 1:
+                self.text.fit(words[text_rows], mos[text_rows], c, gamma, epsilon)
+
+        if len(described) >= LEAST_TO_BLEND:
+            answers = np.zeros((len(described), 2))
+            for train, held_out in KFold(BLEND_FOLDS, shuffle=True, random_state=0).split(described):
+                fit_both(described[train], described[train])
+                answers[held_out, 0] = self.image.answer(views[0, described[held_out]])
+                answers[held_out, 1] = self.text.answer(words[described[held_out]])
+            design = np.column_stack([np.ones(len(described)), answers])
+            weights, *_ = np.linalg.lstsq(design, mos[described], rcond=None)
+            self.blend.copy_(torch.as_tensor(weights))
+        fit_both(rows, described)
+
+
+def scaled(features: Tensor) -> Tensor:
+    """Standardised features cut at `CLIP` and scaled to about unit length, [..., F] -> [..., F]."""
+    return features.clamp(-CLIP, CLIP) / math.sqrt(features.shape[-1])

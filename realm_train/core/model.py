@@ -78,7 +78,7 @@ class CoreModel(nn.Module):
             nn.Parameter(torch.zeros(self.text_width)) if config.missing_text == "learned" else None
         )
         self.head: nn.Module = (
-            KernelHead(self.image_width, self.text_width, config.text_share)
+            KernelHead(self.image_width, self.text_width)
             if config.head == "kernel"
             else _head(self.image_width + self.text_width, config.hidden, config.dropout)
         )

@@ -175,7 +175,7 @@ class _Trainer:
         return loaded.model, TextTower(loaded.model.text, loaded.tokenizer, loaded.model.text_width)
 
     @torch.no_grad()
-    def _image_features(self) -> torch.Tensor | None:
+    def _image_features(self, mirrored: bool = False) -> torch.Tensor | None:
         """Features of the training images under the starting weights, [N, Fi]; None where nothing needs them."""
         if self.config.model.feature_normalisation != "standardise":
             return None
@@ -185,7 +185,7 @@ class _Trainer:
             for start in range(0, len(rows), 16):
                 chunk = np.stack([self.data.pixels[row] for row in rows[start : start + 16]])
                 pixels = torch.from_numpy(chunk).to(device).permute(0, 3, 1, 2).float()
-                features.append(self.model.encode_image(pixels))
+                features.append(self.model.encode_image(pixels.flip(3) if mirrored else pixels))
                 step("")
         return torch.cat(features)
 
@@ -209,7 +209,10 @@ class _Trainer:
 
     @torch.no_grad()
     def fit(self) -> Trained:
-        """Fit a kernel head to the features of the starting towers: no gradient, one pass over the images."""
+        """Fit a kernel head to the features of the starting towers: no gradient, one pass over the images.
+
+        Of the augmentations only the horizontal flip applies, as a second view of each image.
+        """
         model, config, rows = self.model, self.config.train, list(self.split.train)
         head = model.head
         assert isinstance(head, KernelHead)
@@ -218,8 +221,13 @@ class _Trainer:
         self._standardise(features)
         self.texts = self.texts.with_features(model)
         assert self.texts.features is not None
+        views = [features]
+        if self.config.augment.flip:
+            mirrored = self._image_features(mirrored=True)
+            assert mirrored is not None
+            views.append(mirrored)
         head.fit(
-            model.image_norm(features),
+            torch.stack([model.image_norm(view) for view in views]),
             model.text_norm(self.texts.features[rows].to(features.device)),
             self.texts.has_text[rows],
             np.array([self.data.rows[row].mos for row in rows]),

@@ -36,7 +36,7 @@ def folder(tmp_path_factory) -> Path:
     text = str(write_clip_text_tower(folder / "bert"))
     config = tiny_config(Path(text), freeze_text=True, freeze_image="all", svr_c=3.0)
     model = dataclasses.replace(
-        config.model, head="kernel", image_pooling="stages", missing_text="none", text_share=0.8
+        config.model, head="kernel", image_pooling="stages", missing_text="none"
     )
     rows = raise_td.read_split(folder / "data")
     train_core(rows, dataclasses.replace(config, model=model), folder / "core", cpu=True, show_progress=False)

@@ -4,6 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import KFold
 from sklearn.svm import SVR
 from train_data import tiny_config, write_data, write_text_tower
 
@@ -22,10 +24,13 @@ def kernel_config(text: Path, **model: object) -> CoreConfig:
     options: dict[str, object] = {
         "head": "kernel",
         "image_pooling": "stages",
-        "text_share": 0.8,
         "missing_text": "none",
     }
-    return dataclasses.replace(config, model=dataclasses.replace(config.model, **(options | model)))
+    return dataclasses.replace(
+        config,
+        model=dataclasses.replace(config.model, **(options | model)),
+        augment=dataclasses.replace(config.augment, flip=0.0),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -86,28 +91,58 @@ def test_weights_go_into_a_machine_of_another_size() -> None:
 
 
 def test_head_answers_by_what_there_is() -> None:
+    """Against scikit-learn alone: two machines, and a blend fitted to predictions for rows they had not seen."""
     rng = np.random.default_rng(0)
     image, text = (torch.tensor(rng.normal(size=(40, n)), dtype=torch.float32) for n in (10, 6))
     image[0, 0], text[1, 2] = 50.0, -80.0  # cut at 5, so that these rows stay within reach
-    mos = rng.normal(size=40)
+    mirrored = image + 0.1 * torch.randn(40, 10, generator=torch.Generator().manual_seed(1))
+    mos = image[:, 1].double().numpy() + text[:, 0].double().numpy() + 0.2 * rng.normal(size=40)
     has_text = torch.tensor([float(i % 4 != 3) for i in range(40)])
-    head = KernelHead(10, 6, text_share=0.5)
-    head.fit(image, text, has_text, mos, 2.0, 0.7, 0.05)
+    head = KernelHead(10, 6)
+    head.fit(torch.stack([image, mirrored]), text, has_text, mos, 2.0, 0.7, 0.05)
 
-    clipped = [np.clip(part.double().numpy(), -5, 5) for part in (image, text)]
-    both = np.concatenate([clipped[0] / np.sqrt(10), 0.5 * clipped[1] / np.sqrt(6)], axis=1)
-    alone = both[:, :10]
-    described = has_text.numpy() > 0
-    settings = {"kernel": "rbf", "C": 2.0, "epsilon": 0.05}
-    with_text = SVR(gamma=0.7 / both[described].var(0).sum(), **settings).fit(both[described], mos[described])
-    without = SVR(gamma=0.7 / alone.var(0).sum(), **settings).fit(alone, mos)
-    expected = np.where(described, with_text.predict(both), without.predict(alone))
+    first, second, words = (
+        (part.clamp(-5, 5) / part.shape[1] ** 0.5).double().numpy() for part in (image, mirrored, text)
+    )
+    described = np.flatnonzero(has_text.numpy() > 0)
+
+    def machines(rows: np.ndarray, text_rows: np.ndarray) -> tuple[SVR, SVR]:
+        seen, target = np.concatenate([first[rows], second[rows]]), np.concatenate([mos[rows]] * 2)
+        return (
+            SVR(C=1.0, epsilon=0.05, gamma=0.7 / seen.var(0).sum()).fit(seen, target),
+            SVR(C=2.0, epsilon=0.05, gamma=0.7 / words[text_rows].var(0).sum()).fit(
+                words[text_rows], mos[text_rows]
+            ),
+        )
+
+    answers = np.zeros((len(described), 2))
+    for train, held_out in KFold(5, shuffle=True, random_state=0).split(described):
+        by_image, by_text = machines(described[train], described[train])
+        answers[held_out, 0] = by_image.predict(first[described[held_out]])
+        answers[held_out, 1] = by_text.predict(words[described[held_out]])
+    blend = LinearRegression().fit(answers, mos[described])
+    by_image, by_text = machines(np.arange(40), described)
+    alone = by_image.predict(first)
+    expected = np.where(
+        has_text.numpy() > 0, blend.predict(np.column_stack([alone, by_text.predict(words)])), alone
+    )
     found = head(image, text, has_text)
     assert found.dtype == torch.float32
-    np.testing.assert_allclose(found.numpy(), expected, atol=2e-5)
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-4)
+    assert (head.blend[1:] > 0.2).all()  # both carry half of what there is to know
     other = head(image, torch.randn(40, 6), has_text).numpy()
-    np.testing.assert_array_equal(other[~described], found.numpy()[~described])
+    undescribed = has_text.numpy() == 0
+    np.testing.assert_array_equal(other[undescribed], found.numpy()[undescribed])
     assert np.abs(other - found.numpy())[described].min() > 0
+
+
+def test_too_few_descriptions_leave_the_image_alone() -> None:
+    rng = np.random.default_rng(0)
+    image, text = (torch.tensor(rng.normal(size=(12, n)), dtype=torch.float32) for n in (4, 3))
+    has_text = torch.tensor([1.0] * 9 + [0.0] * 3)
+    head = KernelHead(4, 3)
+    head.fit(image[None], text, has_text, rng.normal(size=12), 1.0, 0.7, 0.05)
+    assert torch.equal(head(image, text, has_text), head(image, text, torch.zeros(12)))
 
 
 def test_fitted_core(folder: Path, trained: Trained) -> None:
@@ -137,22 +172,17 @@ def test_fitted_core(folder: Path, trained: Trained) -> None:
     )
     described = torch.tensor([bool(rows[i].description) for i in train])
     mos = np.array([rows[i].mos for i in train])
-    joined = torch.cat(
-        [
-            model.image_norm(image).clamp(-5, 5) / model.image_width**0.5,
-            0.8 * model.text_norm(text).clamp(-5, 5) / model.text_width**0.5,
-        ],
-        dim=1,
-    ).double()
-    joined = joined.numpy()
+    scaled = (model.image_norm(image).clamp(-5, 5) / model.image_width**0.5).double().numpy()
     keep = described.numpy()
-    machine = SVR(C=3.0, epsilon=0.02, gamma=0.7 / joined[keep].var(0).sum()).fit(joined[keep], mos[keep])
+    machine = SVR(C=3.0, epsilon=0.02, gamma=0.7 / scaled.var(0).sum()).fit(scaled, mos)
     with torch.no_grad():
         found = model.fuse(image, text, described.float()).numpy()
         alone = model.fuse(image, text, torch.zeros(len(train))).numpy()
-    np.testing.assert_allclose(found[keep], machine.predict(joined[keep]), atol=1e-3)
+    np.testing.assert_allclose(alone, machine.predict(scaled), atol=1e-3)
     np.testing.assert_array_equal(found[~keep], alone[~keep])
-    assert np.abs(found - alone)[keep].max() > 1e-3
+    expected = model.head.blend[0] + model.head.blend[1] * torch.tensor(alone)[keep]
+    words = model.head.text(model.text_norm(text).clamp(-5, 5) / model.text_width**0.5)[keep]
+    np.testing.assert_allclose(found[keep], (expected + model.head.blend[2] * words).numpy(), atol=1e-4)
     assert np.abs(alone - mos).max() < 0.3  # noise whose strength is the MOS is easy
 
     assert trained.epoch == 1 and trained.run.checkpoint_metadata()["kept"] == "fitted"
@@ -183,9 +213,9 @@ def test_init_from_a_fitted_run(folder: Path, trained: Trained, tmp_path: Path) 
     first = trained.run.load_checkpoint()
     assert all(torch.equal(first[key], second[key]) for key in first if not key.startswith("head."))
     assert (
-        second["head.both.coefficient"].abs().max()
+        second["head.image.coefficient"].abs().max()
         <= 0.05 + 1e-6
-        < first["head.both.coefficient"].abs().max()
+        < first["head.image.coefficient"].abs().max()
     )
 
 
