@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import json
 import logging
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from torch import nn
 
 from export.errors import ExportError
 from export.tokenizer import clip_tokenizer, folder_tokenizer, pad_id
-from realm_train.towers import load_weights
+from realm_train.towers import load_weights, quiet_root_logger
 
 RANDOM_SEED = 0
 RANDOM = "random"
@@ -157,7 +155,7 @@ def _build(
             open_clip.add_model_config(file)
             # The registry keeps what it read; the file's own entry would fail on the next rescan.
             open_clip.factory._MODEL_CONFIG_PATHS.remove(file)
-        with _quiet_root_logger():  # open_clip warns that weights are random; the manifest says so
+        with quiet_root_logger():  # open_clip warns that weights are random; the manifest says so
             model = open_clip.create_model(file.stem, pretrained_text=False, force_preprocess_cfg=preprocess)
     except Exception as error:
         logging.getLogger(__name__).debug("open_clip refused the configuration", exc_info=True)
@@ -165,20 +163,6 @@ def _build(
     if weights != RANDOM:
         _load(model, Path(weights), name)
     return model.eval()
-
-
-@contextlib.contextmanager
-def _quiet_root_logger() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    root.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        root.setLevel(level)
-        for handler in root.handlers[:]:
-            if handler not in handlers:  # `logging.warning` installs one on first use
-                root.removeHandler(handler)
 
 
 def _load(model: nn.Module, path: Path, name: str) -> None:

@@ -6,6 +6,7 @@ A hub that cannot be reached is one error line after seconds, not a minute of re
 
 import importlib.util
 import inspect
+import logging
 import os
 import pickle
 from collections.abc import Iterator
@@ -193,6 +194,21 @@ def save_text_tower_config(tower: TextTower, folder: Path) -> None:
     config: Any = tower.model.config
     config.to_json_file(folder / "config.json", use_diff=False)
     tower.tokenizer.save(str(folder / "tokenizer.json"))
+
+
+@contextmanager
+def quiet_root_logger() -> Iterator[None]:
+    """Keep open_clip's warnings off a user's terminal: it warns that a model is new before weights are loaded."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        for handler in root.handlers[:]:
+            if handler not in handlers:  # `logging.warning` installs one on first use
+                root.removeHandler(handler)
 
 
 @contextmanager

@@ -18,7 +18,13 @@ from realm_train.clip import trunk
 from realm_train.clip.config import TINY, ClipConfig
 from realm_train.errors import TowerError
 from realm_train.runs import RunFolder
-from realm_train.towers import load_strictly, load_weights, save_text_tower_config, text_tower
+from realm_train.towers import (
+    load_strictly,
+    load_weights,
+    quiet_root_logger,
+    save_text_tower_config,
+    text_tower,
+)
 
 CONFIG_NAME = "clip_config.json"
 TEXT_FOLDER = "text"
@@ -146,7 +152,10 @@ def build_clip(config: dict[str, Any], folder: Path | None, tag: str | None = No
         # The registry keeps what it read; the file's entry would fail on its next scan.
         open_clip.factory._MODEL_CONFIG_PATHS.remove(file)
     try:
-        model = open_clip.create_model("realm-clip", pretrained_text=False, force_preprocess_cfg=preprocess)
+        with quiet_root_logger():
+            model = open_clip.create_model(
+                "realm-clip", pretrained_text=False, force_preprocess_cfg=preprocess
+            )
     except (RuntimeError, TypeError, ValueError, OSError) as error:
         first = str(error).splitlines()[0]
         raise TowerError(f"open_clip cannot build this model configuration: {first}") from error

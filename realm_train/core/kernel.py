@@ -56,7 +56,8 @@ class KernelMachine(nn.Module):
 
     def fit(self, x: Floats, target: Floats, c: float, gamma: float, epsilon: float) -> None:
         """Fit to float (N, F) and (N,); `gamma` is relative to the total variance of x."""
-        absolute = gamma / float(x.var(axis=0).sum())
+        # Rows may all be equal, as where every description says the same.
+        absolute = gamma / max(float(x.var(axis=0).sum()), 1e-6)
         machine = SVR(kernel="rbf", C=c, gamma=absolute, epsilon=epsilon).fit(x, target)
         for name, value in (
             ("support", machine.support_vectors_),

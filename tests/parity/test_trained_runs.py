@@ -11,7 +11,7 @@ import pytest
 import reference
 import torch
 from clip_data import clip_config, picture, write_clip_text_tower, write_pictures
-from train_data import tiny_config
+from train_data import tiny_config, write_data
 
 from export.bundle import export_bundle
 from export.clip_model import open_clip_model
@@ -35,10 +35,8 @@ def folder(tmp_path_factory) -> Path:
     write_pictures(folder / "data", 9)
     text = str(write_clip_text_tower(folder / "bert"))
     config = tiny_config(Path(text), freeze_text=True, freeze_image="all", svr_c=3.0)
-    model = dataclasses.replace(
-        config.model, head="kernel", image_pooling="stages", missing_text="none"
-    )
-    rows = raise_td.read_split(folder / "data")
+    model = dataclasses.replace(config.model, head="kernel", image_pooling="stages", missing_text="none")
+    rows = raise_td.read_split(write_data(folder / "rated", 24))
     train_core(rows, dataclasses.replace(config, model=model), folder / "core", cpu=True, show_progress=False)
     tiny = clip_config(
         "realm-tiny", text_tower=text, text_layers=1, embed_dim=16, image_size_px=32, validation_photographs=0
@@ -67,6 +65,10 @@ def test_manifest(bundle):
     assert manifest["weights"] == "trained"
     assert manifest["core"]["missing_text"] == "trained"  # the kernel head answers for images alone
     assert manifest["dream"]["image_size_px"] == 32
+    if bundle.name.endswith("fp32"):
+        half = manifest["fidelity"]["fp16"]
+        assert half["core"]["mos_max_abs_diff"] <= 0.01
+        assert half["dream"]["map_pearson_min"] >= 0.999
     # The towers' text transformer is one and the same, but for a layer.
     graphs = manifest["graphs"]
     assert graphs["core_text"]["variants"]["fp32"] == graphs["clip_text"]["variants"]["fp32"] == "text.onnx"
@@ -76,9 +78,10 @@ def test_manifest(bundle):
 def test_scores_of_a_kernel_head(folder, bundle):
     loaded = load_core(folder / "core")
     assert isinstance(loaded.model.head, KernelHead)
-    images = [
-        picture(20 + i, *size) for i, size in enumerate([(32, 48), (144, 176), (70, 91), (32, 48), (200, 64)])
-    ]
+    rng = np.random.default_rng(0)
+    # Of CORE's own size: a random tower magnifies the last bit of a resize, which test_core.py is about.
+    noise = [rng.normal(128, 15 + 12 * i, (32, 48, 3)) for i in range(len(TEXTS))]
+    images = [np.clip(values, 0, 255).astype(np.uint8) for values in noise]
     expected = []
     for image, text in zip(images, TEXTS, strict=True):
         ids = torch.tensor([loaded.tokenizer.encode(text or "").ids])
@@ -108,19 +111,8 @@ def test_maps_of_the_window_trunk(folder, bundle):
 
 
 def test_judge_of_a_bundle_is_that_of_its_run(folder, bundle):
-    if not bundle.name.endswith("fp32"):
-        pytest.skip("the run's weights are not the bundle's")
     planted = planted_defects([picture(5, 96, 112), picture(6, 96, 112)], seed=1, per_photograph=1)
     expected = judge_maps(planted, window_maps(open_clip_run(folder / "clip"), (48,), 16)).to_json()
     found = judge_maps(planted, bundle_maps(bundle)).to_json()
     assert found.pop("by_kind") == pytest.approx(expected.pop("by_kind"), abs=0.01)
     assert found == pytest.approx(expected, abs=0.05)
-
-
-def test_half_precision_is_within_its_gates(bundle):
-    manifest = json.loads((bundle / "bundle.json").read_text(encoding="utf-8"))
-    if "fp16" not in manifest["fidelity"]:
-        pytest.skip("exported in float32 alone")
-    half = manifest["fidelity"]["fp16"]
-    assert half["core"]["mos_max_abs_diff"] <= 0.01
-    assert half["dream"]["map_pearson_min"] >= 0.999
