@@ -42,8 +42,8 @@ realm-train clip --data "$DATA" --image-weights "$IMAGE_WEIGHTS" --resume --outp
 
 step "4/6 maps on flaws in photographs never trained on"
 for kinds in all held-out; do
-    realm-train evaluate map "$RUNS/clip" --data "$DATA" --split test --kinds "$kinds" --window 64 --stride 8 \
-        --output "$RUNS/map-$kinds.json"
+    realm-train evaluate map "$RUNS/clip" --data "$DATA" --split test --kinds "$kinds" --stride 16 \
+        --per-photograph 2 --output "$RUNS/map-$kinds.json"
 done
 
 step "5/6 phrase bank and metrics"
@@ -52,7 +52,7 @@ python recipes/collect_metrics.py --core "$RUNS/core-folds/metrics.json" --map "
     --map-held-out "$RUNS/map-held-out.json" --output "$RUNS/metrics.json"
 
 step "6/6 bundle"
-python -m export --core "$RUNS/core" --clip "$RUNS/clip" --precision fp32 --storage int8-text \
+python -m export --core "$RUNS/core" --clip "$RUNS/clip" --precision fp32 --storage int8-embeddings \
     --phrases "$RUNS/phrases.json" --metrics "$RUNS/metrics.json" \
     --name realm-tiny --description "Small CORE and CLIP, the default of realm-engine." \
     --licence recipes/LICENSE-WEIGHTS.md \
