@@ -21,6 +21,7 @@ class ClipConfig:
         embed_dim: realm-tiny only: size of the shared embedding space.
         image_size_px: realm-tiny only: side of the tower's input.
         lock_text: keep the text transformer as it is; its projection is trained all the same.
+        lock_image: keep the image tower as it is, to train the text projection alone.
         lock_batch_norm: keep the running statistics of batch norm.
         steps: batches to train on.
         steps_per_epoch: batches between two validations and savings.
@@ -31,6 +32,9 @@ class ClipConfig:
             flaws: a picture without flaws shall have a flat map.
         other_flaws: share of a description's target that goes to windows with another kind of flaw: it keeps a
             sense of unrealness in general, which kinds never trained on depend on.
+        neutral_denials: 0 pairs texts that deny any flaw with windows without one. Above 0 they are to be like no
+            window at all instead, with this weight on their mean squared similarity: "No, ..." then draws a map that
+            is uniformly real.
         ema: decay of the moving average that is validated and kept.
         precision: "fp32" or "bf16" (autocast).
         workers: processes that draw batches.
@@ -46,6 +50,7 @@ class ClipConfig:
     embed_dim: int = 256
     image_size_px: int = 64
     lock_text: bool = True
+    lock_image: bool = False
     lock_batch_norm: bool = True
     steps: int = 1000
     steps_per_epoch: int = 200
@@ -56,6 +61,7 @@ class ClipConfig:
     gradient_clip: float = 1.0
     flat_weight: float = 4.0
     other_flaws: float = 0.2
+    neutral_denials: float = 0.0
     ema: float = 0.995
     precision: str = "bf16"
     workers: int = 1

@@ -133,16 +133,23 @@ def train_clip(
                 batch = next(batches)
                 with accelerator.autocast():
                     image_features, text_features = prepared(batch)
+                belongs, related = belonging(batch.window_labels, batch.text_labels)
+                denials = batch.text_labels == CLEAN
+                if config.neutral_denials:
+                    belongs = belongs & ~denials
                 loss = loss_of(
                     image_features.float(),
                     text_features.float(),
                     model.logit_scale.exp(),
-                    *(
-                        pairs.to(image_features.device)
-                        for pairs in belonging(batch.window_labels, batch.text_labels)
-                    ),
+                    belongs.to(image_features.device),
+                    related.to(image_features.device),
                     config.other_flaws,
                 )
+                if config.neutral_denials and denials.any():
+                    similarity = (
+                        image_features.float() @ text_features[denials.to(text_features.device)].float().T
+                    )
+                    loss = loss + config.neutral_denials * similarity.square().mean()
                 if config.flat_weight:
                     loss = loss + config.flat_weight * unevenness(image_features, text_features, batch)
                 accelerator.backward(loss)
@@ -240,6 +247,8 @@ def unevenness(image_features: torch.Tensor, text_features: torch.Tensor, batch:
 def _lock(model: Any, config: ClipConfig) -> None:
     if config.lock_text and hasattr(model, "text") and hasattr(model.text, "transformer"):
         model.text.transformer.requires_grad_(False)
+    if config.lock_image:
+        model.visual.requires_grad_(False)
 
 
 def train_mode(model: Any, config: ClipConfig) -> None:
@@ -247,6 +256,8 @@ def train_mode(model: Any, config: ClipConfig) -> None:
     model.train()
     if config.lock_text and hasattr(model, "text") and hasattr(model.text, "transformer"):
         model.text.transformer.eval()
+    if config.lock_image:
+        model.visual.eval()
     if config.lock_batch_norm:
         for module in model.modules():
             if isinstance(module, nn.BatchNorm2d):
