@@ -37,8 +37,11 @@ core --cross-validate 5 --output "$RUNS/core-folds"
 step "2/6 CORE on all rows: the model that ships"
 core --no-validation --output "$RUNS/core"
 
-step "3/6 CLIP for DREAM"
-realm-train clip --data "$DATA" --image-weights "$IMAGE_WEIGHTS" --resume --output "$RUNS/clip"
+step "3/6 CLIP for DREAM: both towers, then the text projection alone, which learns that 'No, ...' is like no window"
+realm-train clip --data "$DATA" --image-weights "$IMAGE_WEIGHTS" --resume --output "$RUNS/clip-towers"
+realm-train clip --data "$DATA" --weights "$RUNS/clip-towers/checkpoint.safetensors" --resume --output "$RUNS/clip" \
+    --set lock_image=true --set neutral_denials=10 --set other_flaws=0.15 \
+    --set steps=200 --set steps_per_epoch=200 --set warmup_steps=20 --set ema=0.98
 
 step "4/6 maps on flaws in photographs never trained on"
 for kinds in all held-out; do
