@@ -30,11 +30,11 @@ demo: $(LEAN)
 	@mkdir -p out/demo
 	$(BIN)/realm-engine score samples --output out/demo/scores.csv
 	@cat out/demo/scores.csv
-	$(BIN)/realm-engine map samples --descriptions samples/image_descriptions.csv --output out/demo
+	$(BIN)/realm-engine map samples --descriptions samples/image_descriptions.csv --range 0.6 1 --output out/demo
 	@echo
 	@echo 'Scores: out/demo/scores.csv (realness 0-100, high = real).'
 	@echo 'Maps:   out/demo/*.overlay.png (bright = unreal); .heatmap.png, .npy and .json lie beside them.'
-	@echo 'Look at out/demo/cat-doubled.overlay.png and out/demo/coffee-melted.overlay.png first: they have a flaw.'
+	@echo 'Look at out/demo/coffee-melted.overlay.png and out/demo/temple-repeated.overlay.png first: they have a flaw.'
 
 # All three always run, so that one report says everything; pytest last, so that its summary ends the output.
 test: $(FULL)

@@ -26,7 +26,7 @@ from realm_engine.text import Descriptions, TextEncoder, Tokenizer
 log = logging.getLogger("realm_engine")
 
 DEFAULT_BUNDLE = "realm-tiny"
-DEFAULT_BATCH = 16
+DEFAULT_BATCH = 8
 PREFER_FP16 = "prefer-fp16"
 PRECISIONS = ("auto", "fp32", "fp16", "bf16", "int8")
 MISSING_TEXT = ("image-only", "error")

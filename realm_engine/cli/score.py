@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 )
 @click.option("--no-descriptions", is_flag=True, help="Look for no descriptions: score the images alone.")
 @click.option(
-    "--batch-size", type=click.IntRange(min=1), default=16, show_default=True, help="Changes no result."
+    "--batch-size", type=click.IntRange(min=1), default=8, show_default=True, help="Changes no result."
 )
 @click.option(
     "--output",
