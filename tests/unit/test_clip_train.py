@@ -281,3 +281,31 @@ def test_unevenness_is_the_variance_over_clean_windows() -> None:
 def test_settings_are_checked(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         clip_config("x", **settings)
+
+
+def test_denials_become_neutral_while_the_image_tower_stays(folder: Path, tmp_path: Path) -> None:
+    """A second run on the weights of a first: "No, ..." is like no window, and no window has moved."""
+    train_clip(folder / "data", tmp_path / "first", config_of(folder, "tiny"))
+    start = tmp_path / "first" / "checkpoint.safetensors"
+    config = config_of(
+        folder,
+        "tiny",
+        weights=str(start),
+        lock_image=True,
+        neutral_denials=50.0,
+        head_lr=1e-2,
+        ema=0.0,
+        steps=30,
+        steps_per_epoch=30,
+    )
+    train_clip(folder / "data", tmp_path / "second", config)
+    before, after = load_file(start), load_file(tmp_path / "second" / "checkpoint.safetensors")
+    assert all(torch.equal(before[key], after[key]) for key in before if key.startswith("visual."))
+    windows = torch.randint(0, 256, (16, 32, 32, 3), generator=torch.Generator().manual_seed(0)).byte()
+    denials = ["No, nothing looks unreal here.", "No, this looks like a genuine photograph."]
+    with torch.no_grad():
+        first, second = (
+            (clip.encode_windows(windows) @ clip.encode_texts(denials).T).square().mean()
+            for clip in (open_clip_run(tmp_path / "first"), open_clip_run(tmp_path / "second"))
+        )
+    assert second < 0.25 * first
