@@ -60,8 +60,8 @@ SMALL = CoreConfig(
     ),
 )
 
-# The embedded default: fixed towers and support-vector regressions on them, which beat the trained head of "small"
-# in cross-validation on 408 images. Of six stages of the image tower the last three, texture to shape, carry the
+# The embedded default: fixed towers and support-vector regressions on them. It was never compared with a tuned
+# "small", whose numbers are a starting point. Of six stages of the image tower the last three, texture to shape, carry the
 # score; of the text tower the first four layers.
 TINY = CoreConfig(
     model=CoreModelConfig(
