@@ -61,8 +61,8 @@ SMALL = CoreConfig(
 )
 
 # The embedded default: fixed towers and support-vector regressions on them. It was never compared with a tuned
-# "small", whose numbers are a starting point. Of six stages of the image tower the last three, texture to shape, carry the
-# score; of the text tower the first four layers.
+# "small", whose numbers are a starting point. Of the image tower's six stages the last three, texture to shape,
+# carry the score; of the text tower the first four layers.
 TINY = CoreConfig(
     model=CoreModelConfig(
         image_tower="tf_efficientnetv2_b0",
