@@ -1,0 +1,1 @@
+"""Latency, throughput, memory and fidelity of the engine against PyTorch. `python -m benchmarks`."""

@@ -1,0 +1,157 @@
+"""Who competes: the published loop, PyTorch in batches, torch.compile, and the engine on every device and precision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.cases import TEXT, Descriptions
+from benchmarks.eager import TorchCore, TorchDream
+from benchmarks.models import CoreModel, DreamModel, Exported, ModelInfo
+from benchmarks.published import Map, Pixels
+from benchmarks.settings import Settings, Unavailable
+from realm_engine import Engine
+from realm_engine.dream import DreamConfig
+
+ENGINE_PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One contender.
+
+    Attributes:
+        family: published, eager, compile or engine.
+        device: cpu, cuda or openvino.
+        precision: fp32, fp16, bf16 or int8.
+    """
+
+    family: str
+    device: str
+    precision: str
+
+    @property
+    def key(self) -> str:
+        """Its name in tables."""
+        if self.family == "engine":
+            return f"engine {self.device} {self.precision}"
+        return f"{self.family} {self.precision}"
+
+
+def specs(settings: Settings, compiled: bool = True) -> list[Spec]:
+    """Every contender of a run, the baselines first."""
+    device, precisions = settings.torch_device, ("fp32", settings.half)
+    result = [Spec("published", device, "fp32")]
+    result += [Spec("eager", device, precision) for precision in precisions]
+    if compiled:
+        result += [Spec("compile", device, precision) for precision in precisions]
+    result += [Spec("engine", engine, name) for engine in settings.devices for name in ENGINE_PRECISIONS]
+    return result
+
+
+# The engine sizes its calls by what its process holds. Here that process also holds PyTorch's copies of the
+# models, which no user's does; memory is measured in processes of their own, with the engine's own limit.
+MAX_MEMORY = "64G"
+
+
+def open_engine(bundle: str, spec: Spec, threads: int, max_memory: str | None = MAX_MEMORY) -> Engine:
+    """The engine as a contender asks for it; `max_memory` None is its own default."""
+    return Engine.open(bundle, spec.device, spec.precision, threads, max_memory, tuned=False)
+
+
+class EngineDream:
+    """DREAM by the engine. Every timed map has a text it has not seen, so that none is remembered."""
+
+    def __init__(self, bundle: str, spec: Spec, threads: int, max_memory: str | None = MAX_MEMORY) -> None:
+        self.engine = open_engine(bundle, spec, threads, max_memory)
+        self._serial = 0
+
+    @property
+    def how(self) -> str:
+        """The runtime."""
+        return str(self.engine.describe()["runtime"])
+
+    def map(self, image: Pixels, config: DreamConfig) -> Map:
+        """Realness map for the fixed text, float64 (H, W)."""
+        return np.asarray(self.engine.map(image, TEXT, config).values, dtype=np.float64)
+
+    def fresh(self, image: Pixels, config: DreamConfig) -> Map:
+        """The same for a new text."""
+        self._serial += 1
+        result = self.engine.map(image, f"{TEXT} ({self._serial})", config)
+        return np.asarray(result.values, dtype=np.float64)
+
+
+class EngineCore:
+    """CORE by the engine, from files."""
+
+    def __init__(self, bundle: str, spec: Spec, threads: int, max_memory: str | None = MAX_MEMORY) -> None:
+        self.engine = open_engine(bundle, spec, threads, max_memory)
+        self.batch: int | None = None  # the engine's own
+
+    @property
+    def how(self) -> str:
+        """The runtime."""
+        return str(self.engine.describe()["runtime"])
+
+    def score(self, paths: Sequence[Path], texts: Sequence[str]) -> npt.NDArray[np.float64]:
+        """MOS of images with their texts, float64 (N,). Raises Unavailable for one that failed."""
+        options = {} if self.batch is None else {"batch_size": self.batch}
+        scores = self.engine.score(list(paths), list(texts), **options)
+        failed = [score.error for score in scores if score.mos is None]
+        if failed:
+            raise Unavailable(f"scoring failed: {failed[0]}")
+        return np.array([score.mos for score in scores])
+
+
+DreamRunner = TorchDream | EngineDream
+CoreRunner = TorchCore | EngineCore
+
+
+def dream_runner(spec: Spec, model: DreamModel | None, exported: Exported, settings: Settings) -> DreamRunner:
+    """A contender ready for its first map.
+
+    Raises:
+        Unavailable, DeviceError, BundleError: it cannot be had here.
+    """
+    if spec.family == "engine":
+        _offered(spec, exported)
+        return EngineDream(exported.bundle, spec, settings.threads)
+    if model is None:
+        raise Unavailable("there are no PyTorch weights of this model")
+    batched = spec.family != "published"
+    runner = TorchDream(model, TEXT, spec.device, spec.precision, batched, spec.family == "compile")
+    runner.tune(settings.quick, convolutional=not model.plain)
+    return runner
+
+
+def core_runner(
+    spec: Spec, model: CoreModel | None, exported: Exported, settings: Settings, example: Path
+) -> CoreRunner:
+    """A contender ready for its first score. Raises as `dream_runner`."""
+    if spec.family == "engine":
+        _offered(spec, exported)
+        return EngineCore(exported.bundle, spec, settings.threads)
+    if model is None:
+        raise Unavailable("there are no PyTorch weights of this model")
+    runner = TorchCore(
+        model, spec.device, spec.precision, spec.family != "published", spec.family == "compile"
+    )
+    runner.tune(settings.quick, example)
+    return runner
+
+
+def _offered(spec: Spec, exported: Exported) -> None:
+    if spec.precision in exported.missing:
+        raise Unavailable(exported.missing[spec.precision])
+
+
+def fresh_texts(settings: Settings, count: int) -> Iterator[list[str]]:
+    """Lists of `count` descriptions, no text ever twice."""
+    descriptions = Descriptions(settings.seed)
+    while True:
+        yield descriptions(count)
