@@ -7,8 +7,8 @@ most similarities can be interpolated. Two things decide which ones are worth co
   `overlap`^2 of them, so an error at the border shows undiluted;
 * how much the similarities change around it, known once the first half of the budget has been computed.
 
-Within these densities windows follow a low-discrepancy sequence, not a regular grid: at the same count its
-error is half (a regular grid keeps the same phase to the encoder's patches, and its errors do not average out).
+Within these densities windows follow a low-discrepancy sequence, not a regular grid: on real images that alone
+halves the squared error of the map, while bilinear, cubic and kriging interpolation differ little.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ Float32 = npt.NDArray[np.float32]
 Bool = npt.NDArray[np.bool_]
 Encode = Callable[[Int], Float32]
 
-FAST_WINDOWS = 1.6
-"""Windows computed per window length, at which a map's Pearson to the full grid is about 0.99 or better."""
+FAST_FRACTION = 0.2
+"""Of 64 px windows at stride 8: keeps a map's Pearson to the full grid at 0.99 or over for nearly all images."""
 
 MIN_WINDOWS = 16
 """Never fewer windows than this (or all): less is no basis for interpolation."""
@@ -41,10 +41,12 @@ _SCALES = (2.0, 1.0, 0.5)  # of the Gaussians that interpolate, in distances bet
 def fast_fraction(window_px: int, stride_px: int) -> float:
     """Share of the windows of one scale that the fast mode computes, in (0, 1].
 
-    The finer the stride, the fewer: 0.2 for 64 px at stride 8, 0.05 for 128 px at stride 4. Where windows
-    hardly overlap (stride over half the window) it is nearly all or all of them.
+    `FAST_FRACTION` where 8 windows cover a pixel along an axis (64 px at stride 8). A finer stride needs a
+    smaller share (0.05 for 128 px at stride 4), a coarser one a larger (0.57 at stride 16, all at 32), because
+    a window in between then shares less with its neighbours.
     """
-    return min(1.0, FAST_WINDOWS * stride_px / window_px)
+    coarseness = 8.0 * stride_px / window_px
+    return min(1.0, FAST_FRACTION * coarseness * max(1.0, math.sqrt(coarseness)))
 
 
 def adaptive_similarities(
