@@ -1,160 +1,29 @@
-"""DREAM: one image and a text -> a map of how real every pixel looks."""
+"""DREAM: images and texts -> maps of how real every pixel looks, all windows in few passes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from realm_engine.backends import Array, Session
-from realm_engine.errors import UsageError, WindowError
-from realm_engine.manifest import AGGREGATES, DreamSpec, Preset
+from realm_engine.adaptive import adaptive_similarities
+from realm_engine.backends import Array, Backend, Session
+from realm_engine.errors import UsageError
+from realm_engine.manifest import DreamSpec
+from realm_engine.maps import DreamConfig, Phrase, RealnessMap, Region
+from realm_engine.memory import MemoryLimit
 from realm_engine.resample import resample_matrix
 from realm_engine.text import TextEncoder
 from realm_engine.windows import WindowGrid, covered_by_any, spread_scales
 
+__all__ = ["Dream", "DreamConfig", "Phrase", "Progress", "RealnessMap", "Region"]
+
 UInt8 = npt.NDArray[np.uint8]
+Int = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
 Progress = Callable[[int, int], None]
-
-QUANTITIES = ("realness", "similarity")
-
-
-@dataclass(frozen=True)
-class DreamConfig:
-    """How a map is made.
-
-    `windows_px`: sizes of the square windows. `stride_px`: pixels between windows. `aggregate`: how scales
-    are combined per pixel, "mean" or "max" of their realness. `quantity`: "realness" = 1 - cosine
-    (low = unreal) or "similarity" = 1 - that map (high = unreal). Raises WindowError or UsageError.
-    """
-
-    windows_px: tuple[int, ...] = (64,)
-    stride_px: int = 8
-    aggregate: str = "mean"
-    quantity: str = "realness"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "windows_px", tuple(self.windows_px))
-        if not self.windows_px:
-            raise WindowError("no window size given; give at least one, such as 64")
-        if len(set(self.windows_px)) != len(self.windows_px):
-            raise WindowError(f"window sizes {self.windows_px} repeat; give each once")
-        for size in (*self.windows_px, self.stride_px):
-            if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
-                raise WindowError(f"window sizes and stride must be whole numbers from 1, not {size!r}")
-        if self.aggregate not in AGGREGATES:
-            raise UsageError(f"aggregate is {self.aggregate!r}; choose one of {', '.join(AGGREGATES)}")
-        if self.quantity not in QUANTITIES:
-            raise UsageError(f"quantity is {self.quantity!r}; choose one of {', '.join(QUANTITIES)}")
-
-    @classmethod
-    def from_preset(cls, preset: Preset, quantity: str = "realness") -> DreamConfig:
-        """The configuration a bundle's preset stands for."""
-        return cls(preset.windows_px, preset.stride_px, preset.aggregate, quantity)
-
-    def grids(self, height: int, width: int) -> tuple[WindowGrid, ...]:
-        """Windows of each scale on an image. Raises WindowError for a scale that does not fit."""
-        return tuple(WindowGrid(height, width, window, self.stride_px) for window in self.windows_px)
-
-
-@dataclass(frozen=True)
-class Phrase:
-    """A phrase of the bundle's bank that the engine picked, and how far it stood out (z-score)."""
-
-    text: str
-    kind: str
-    z_score: float
-
-
-@dataclass(frozen=True)
-class Region:
-    """A connected area that looks unreal: its box in pixels, (x, y) its top left corner."""
-
-    x: int
-    y: int
-    width: int
-    height: int
-    mean_realness: float
-    area_px: int
-
-
-@dataclass(frozen=True)
-class RealnessMap:
-    """A map and everything that made it; `values` is float32 (H, W) of the original image.
-
-    `values` holds `config.quantity`; a pixel that no window covers is 0 in either quantity.
-    `windows` is the number of windows encoded. `phrases` is empty unless the engine chose the texts.
-    """
-
-    values: Float32
-    config: DreamConfig
-    texts: tuple[str, ...]
-    preset: str
-    windows: int
-    phrases: tuple[Phrase, ...] = ()
-
-    @cached_property
-    def covered(self) -> npt.NDArray[np.bool_]:
-        """Pixels that at least one window covers, bool (H, W)."""
-        height, width = self.values.shape
-        return covered_by_any(self.config.grids(height, width))
-
-    @property
-    def realness(self) -> Float32:
-        """The map as realness (1 - cosine, low = unreal), float32 (H, W), whatever quantity it holds."""
-        if self.config.quantity == "realness":
-            return self.values
-        return np.where(self.covered, np.float32(1.0) - self.values, np.float32(0.0))
-
-    def statistics(self) -> dict[str, float]:
-        """Minimum, maximum, mean, standard deviation and percentiles of the covered pixels' values."""
-        values = self.values[self.covered]
-        p5, median, p95 = np.percentile(values, [5, 50, 95])
-        return {
-            "min": float(values.min()),
-            "max": float(values.max()),
-            "mean": float(values.mean(dtype=np.float64)),
-            "std": float(values.std(dtype=np.float64)),
-            "p5": float(p5),
-            "median": float(median),
-            "p95": float(p95),
-            "covered_fraction": float(self.covered.mean()),
-        }
-
-    def regions(self, k: int = 5) -> list[Region]:
-        """Return at most k regions, the least real first.
-
-        A region is a connected set of covered pixels whose realness is more than one standard deviation
-        below the map's mean, of at least a quarter of the smallest window's area. Relative to its own
-        map: a region says where an image is least real, not that it is unreal.
-        """
-        realness, mask = self.realness, self.covered
-        mean, std = (float(f(realness[mask], dtype=np.float64)) for f in (np.mean, np.std))
-        if std < 1e-6:  # a constant map, up to rounding
-            return []
-        unreal = (mask & (realness < mean - std)).astype(np.uint8)
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(unreal, connectivity=8)
-        areas = stats[:, cv2.CC_STAT_AREA]
-        sums = np.bincount(labels.ravel(), weights=realness.ravel(), minlength=count)
-        smallest = min(self.config.windows_px) ** 2 / 4
-        found = [
-            Region(
-                x=int(stats[label, cv2.CC_STAT_LEFT]),
-                y=int(stats[label, cv2.CC_STAT_TOP]),
-                width=int(stats[label, cv2.CC_STAT_WIDTH]),
-                height=int(stats[label, cv2.CC_STAT_HEIGHT]),
-                mean_realness=float(sums[label] / areas[label]),
-                area_px=int(areas[label]),
-            )
-            for label in range(1, count)
-            if areas[label] >= smallest
-        ]
-        return sorted(found, key=lambda region: region.mean_realness)[:k]
 
 
 @lru_cache(maxsize=64)
@@ -170,12 +39,16 @@ class Dream:
         spec: DreamSpec,
         text_encoder: TextEncoder,
         session: Callable[[], Session],
-        window_batch: int = 32,
+        backend: Backend,
+        window_batch: int | None = None,
+        memory: MemoryLimit | None = None,
     ) -> None:
         self.spec = spec
         self._text = text_encoder
         self._session = session
-        self._window_batch = window_batch
+        self._backend = backend
+        self._window_batch = window_batch or backend.window_batch
+        self._memory = memory or MemoryLimit()
 
     def map(
         self, image: UInt8, texts: Sequence[str], config: DreamConfig, progress: Progress | None = None
@@ -185,22 +58,51 @@ class Dream:
         `progress(done, total)` is called in windows. Memory beyond the map is bounded by the windows of
         one call. Raises WindowError, DeviceError, and UsageError without a text.
         """
-        if not texts:
+        return self.map_together([image], [texts], config, progress)[0]
+
+    def map_together(
+        self,
+        images: Sequence[UInt8],
+        texts: Sequence[Sequence[str]],
+        config: DreamConfig,
+        progress: Progress | None = None,
+    ) -> list[RealnessMap]:
+        """Map images of one size, each with its own texts, their windows sharing calls. See `map`.
+
+        The same image may be given several times with different texts; it is encoded once.
+        """
+        if not all(texts):
             raise UsageError("a map needs at least one text")
-        height, width = image.shape[:2]
+        shapes = {image.shape for image in images}
+        if len(shapes) != 1:
+            raise ValueError(f"images of {len(shapes)} sizes cannot share calls")
+        height, width = images[0].shape[:2]
         grids = config.grids(height, width)
-        total, done = sum(grid.count for grid in grids), 0
-        embeddings = self._text.features(list(texts))
-        realness = []
+        embeddings, columns = self._embed_all(texts)
+        places, canvas = _stack(images)
+        counter = _Counter(progress, sum(grid.count for grid in grids) * (max(places) + 1))
+        realness: list[list[npt.NDArray[np.float64]]] = [[] for _ in images]
+        windows = [0] * len(images)
         for grid in grids:
+            encoded = self._encode_grid(canvas, grid, max(places) + 1, embeddings, config.fraction, counter)
+            for index, (place, chosen) in enumerate(zip(places, columns, strict=True)):
+                similarity, used = encoded[place]
+                mean = similarity[:, chosen].mean(axis=1, dtype=np.float64)
+                realness[index].append(1.0 - mean.reshape(grid.rows, grid.cols))
+                windows[index] += used
+        return [
+            self._finish(*parts, config=config, grids=grids)
+            for parts in zip(realness, texts, windows, strict=True)
+        ]
 
-            def advance(windows: int, before: int = done) -> None:
-                if progress is not None:
-                    progress(before + windows, total)
-
-            similarity = self.similarities(image, grid, embeddings, advance).mean(axis=1, dtype=np.float64)
-            realness.append(1.0 - similarity.reshape(grid.rows, grid.cols))
-            done += grid.count
+    def _finish(
+        self,
+        realness: list[npt.NDArray[np.float64]],
+        texts: Sequence[str],
+        windows: int,
+        config: DreamConfig,
+        grids: Sequence[WindowGrid],
+    ) -> RealnessMap:
         values = spread_scales(realness, grids, config.aggregate)
         if config.quantity == "similarity":
             values = np.where(covered_by_any(grids), 1.0 - values, 0.0)
@@ -209,7 +111,7 @@ class Dream:
             config=config,
             texts=tuple(texts),
             preset=self.preset_name(config),
-            windows=total,
+            windows=windows,
         )
 
     def similarities(
@@ -220,25 +122,70 @@ class Dream:
         progress: Callable[[int], None] | None = None,
     ) -> Float32:
         """Cosine of every window with every text embedding (K, D), float32 (windows, K), row by row."""
+        counter = _Counter(None if progress is None else lambda done, total: progress(done), grid.count)
+        return self._encode(image, grid.window_px, *grid.origins(), embeddings, counter)
+
+    def _encode_grid(
+        self,
+        canvas: UInt8,
+        grid: WindowGrid,
+        images: int,
+        embeddings: Float32,
+        fraction: float,
+        counter: _Counter,
+    ) -> list[tuple[Float32, int]]:
+        """Per image on the canvas: similarities (windows, K), and how many of them were computed."""
         tops, lefts = grid.origins()
-        resample = _matrix(grid.window_px, self.spec.image_size_px, self.spec.interpolation)
-        result = np.empty((grid.count, len(embeddings)), dtype=np.float32)
-        session = self._session()
-        for start in range(0, grid.count, self._window_batch):
-            chunk = slice(start, min(start + self._window_batch, grid.count))
-            # Only the rows these windows touch: the graph's work per call is then free of the image's height.
-            first, last = int(tops[chunk][0]), int(tops[chunk][-1]) + grid.window_px
-            feeds: dict[str, Array] = {
-                "image": image[first:last],
-                "top": tops[chunk] - first,
-                "left": lefts[chunk],
-                "resample": resample,
-                "text": embeddings,
-            }
+        if fraction >= 1.0:
+            offsets = np.repeat(np.arange(images) * grid.height, grid.count)
+            all_tops, all_lefts = np.tile(tops, images) + offsets, np.tile(lefts, images)
+            values = self._encode(canvas, grid.window_px, all_tops, all_lefts, embeddings, counter)
+            return [(part, grid.count) for part in np.split(values, images)]
+        found = []
+        for place in range(images):
+            image = canvas[place * grid.height : (place + 1) * grid.height]
+
+            def encode(indices: Int, image: UInt8 = image) -> Float32:
+                return self._encode(image, grid.window_px, tops[indices], lefts[indices], embeddings, counter)
+
+            overlap = grid.window_px / grid.stride_px
+            similarity, computed = adaptive_similarities(grid.rows, grid.cols, fraction, encode, overlap)
+            counter.skip(int((~computed).sum()))
+            found.append((similarity, int(computed.sum())))
+        return found
+
+    def _encode(
+        self, image: UInt8, window_px: int, tops: Int, lefts: Int, embeddings: Float32, counter: _Counter
+    ) -> Float32:
+        """Cosines float32 (N, K) of windows given row by row, in calls that memory allows."""
+        size = self.spec.image_size_px
+        session, backend = self._session(), self._backend
+        pixels = image.shape[0] * image.shape[1]
+        batch = self._window_batch
+        if not backend.resident:
+            batch = self._memory.inputs_per_call(size, size, batch, pixels)
+        shared: dict[str, Array] = {
+            "resample": _matrix(window_px, size, self.spec.interpolation),
+            "text": embeddings,
+        }
+        if backend.resident:  # the image goes to the device once
+            shared = {name: backend.upload(array) for name, array in {**shared, "image": image}.items()}
+        result = np.empty((len(tops), len(embeddings)), dtype=np.float32)
+        for start in range(0, len(tops), batch):
+            chunk = slice(start, min(start + batch, len(tops)))
+            top, left = tops[chunk], lefts[chunk]
+            feeds = {**shared, "top": top, "left": left}
+            if not backend.resident:
+                # A view of the rows these windows touch: work per call is then free of the image's height.
+                first, last = int(top.min()), int(top.max()) + window_px
+                feeds |= {"image": image[first:last], "top": top - first}
             result[chunk] = session.run(feeds, ["similarity"])[0]
-            if progress is not None:
-                progress(chunk.stop)
+            counter.add(chunk.stop - chunk.start)
         return result
+
+    def windows_per_call(self) -> int:
+        """How many windows a call may hold; images with fewer of them are worth mapping together."""
+        return self._window_batch
 
     def embed(self, texts: Sequence[str]) -> Float32:
         """Embeddings of texts, float32 (texts, D), L2-normalised."""
@@ -246,7 +193,47 @@ class Dream:
 
     def preset_name(self, config: DreamConfig) -> str:
         """Name of the preset a configuration equals, "custom" where there is none."""
-        for preset in self.spec.presets.values():
-            if DreamConfig.from_preset(preset, config.quantity) == config:
-                return preset.name
+        for name, preset in self.presets().items():
+            if preset.with_quantity(config.quantity) == config:
+                return name
         return "custom"
+
+    def presets(self) -> dict[str, DreamConfig]:
+        """The bundle's presets, its recommended one first, and "fast": that one with fewer windows."""
+        names = sorted(self.spec.presets, key=lambda name: name != self.spec.recommended_preset)
+        presets = {name: DreamConfig.from_preset(self.spec.presets[name]) for name in names}
+        return {**presets, **({} if "fast" in presets else {"fast": presets[names[0]].faster()})}
+
+    def _embed_all(self, texts: Sequence[Sequence[str]]) -> tuple[Float32, list[list[int]]]:
+        """Embeddings of all different texts (K, D), and per image the rows of its own."""
+        different = list(dict.fromkeys(text for own in texts for text in own))
+        row = {text: index for index, text in enumerate(different)}
+        return self.embed(different), [[row[text] for text in own] for own in texts]
+
+
+class _Counter:
+    """Counts windows for a progress function; interpolated ones count as done."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self._progress = progress
+        self._total = total
+        self._done = 0
+
+    def add(self, windows: int) -> None:
+        self._done += windows
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+
+    def skip(self, windows: int) -> None:
+        if windows:
+            self.add(windows)
+
+
+def _stack(images: Sequence[UInt8]) -> tuple[list[int], UInt8]:
+    """Different images one below the other, and each image's place among them."""
+    different: dict[int, int] = {}
+    places = [different.setdefault(id(image), len(different)) for image in images]
+    if len(different) == 1:
+        return places, images[0]
+    first = [images[places.index(place)] for place in range(len(different))]
+    return places, np.concatenate(first)

@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from realm_engine.backends import Session, open_backend
+from realm_engine.backends import Session
 from realm_engine.bundle import Bundle
 from realm_engine.core import Core, is_missing
-from realm_engine.dream import Dream, DreamConfig, Progress, RealnessMap, UInt8
+from realm_engine.dream import Dream, DreamConfig, Phrase, Progress, RealnessMap, UInt8
 from realm_engine.errors import BundleError, DeviceError, TextError, UsageError
-from realm_engine.images import ImageSource, collect_images, load_image
+from realm_engine.images import ImageSource, load_image
+from realm_engine.memory import MemoryLimit, parse_bytes
 from realm_engine.phrases import BankEntry, pick_phrases, read_bank
-from realm_engine.pipeline import Job, Pipeline
+from realm_engine.pipeline import BUDGET_BYTES, Job, Pipeline
+from realm_engine.plan import PREFER_FP16, PartPlan, choose_plans
+from realm_engine.sources import pair_jobs
 from realm_engine.text import Descriptions, TextEncoder, Tokenizer
+from realm_engine.tuned import load_tuned
+
+__all__ = ["DEFAULT_BUNDLE", "PREFER_FP16", "Engine", "Mapped", "Score"]
 
 log = logging.getLogger("realm_engine")
 
 DEFAULT_BUNDLE = "realm-tiny"
-DEFAULT_BATCH = 8
-PREFER_FP16 = "prefer-fp16"
-PRECISIONS = ("auto", "fp32", "fp16", "bf16", "int8")
 MISSING_TEXT = ("image-only", "error")
-_PARTS = ("core", "dream")
 _MAX_DECODERS = 4
+
+T = TypeVar("T")
+MapProgress = Callable[[float, int], None]
 
 
 @dataclass(frozen=True)
@@ -48,14 +52,24 @@ class Score:
     error: str | None = None
 
 
+@dataclass(frozen=True)
+class Mapped:
+    """DREAM's answer for one image: the decoded image (uint8 RGB H x W x 3) and its map, or `error`."""
+
+    name: str
+    image: UInt8 | None
+    map: RealnessMap | None
+    error: str | None = None
+
+
 class Engine:
     """A bundle opened on a device. Use as a context manager, or `close` it, to free the runtime."""
 
-    def __init__(self, bundle: Bundle, backend: Any, precision: dict[str, str]) -> None:
+    def __init__(self, bundle: Bundle, plans: Mapping[str, PartPlan], memory: MemoryLimit) -> None:
         self.bundle = bundle
-        self._backend = backend
-        self._precision = precision
-        self._sessions: dict[Path, Session] = {}
+        self._plans = plans
+        self._memory = memory
+        self._sessions: dict[tuple[Path, str, str], Session] = {}
         self._closed = False
         self._core: Core | None = None
         self._dream: Dream | None = None
@@ -68,23 +82,28 @@ class Engine:
         device: str = "auto",
         precision: str = "auto",
         threads: int | None = None,
+        max_memory: int | str | None = None,
+        tuned: bool = True,
     ) -> Engine:
         """Open a bundle by name or folder.
 
-        `device`: auto, cpu, cuda or openvino. `precision`: a variant of the bundle; "auto" is what the
-        manifest recommends for the device (`recommended_precision`), else fp32; "prefer-fp16" is fp16 where
-        device and bundle have it, else "auto" with a warning. `threads`: CPU threads, by default all that
-        the process may use. Raises BundleError or DeviceError; nothing is ever replaced silently.
+        `device`: auto, cpu, cuda or openvino. `precision`: auto, a variant of the bundle (fp32, fp16, int8),
+        one that the runtime computes by itself (openvino: bf16), or "prefer-fp16". `auto` is the fastest that
+        `realm-engine tune` measured here and found within its gates; without that, the first device that
+        works of cuda, cpu and openvino, and what the manifest recommends for it, else fp32. `threads`: CPU
+        threads, by default as tuned or all that the process may use. `max_memory`: bytes, or "2G", that the
+        process may hold; by default 2 GiB, or more where the models alone take that. `tuned` False ignores
+        what was measured. Raises BundleError, DeviceError or UsageError; nothing is ever replaced silently.
         """
         opened = Bundle.open(bundle)
-        backend = open_backend(device, threads)
-        engine = cls(opened, backend, _choose_precision(opened, precision, backend.device, backend.fast_fp16))
+        record = load_tuned(opened) if tuned and "auto" in (device, precision) else None
+        plans = choose_plans(opened, device, precision, threads, record)
+        limit = parse_bytes(max_memory) if isinstance(max_memory, str) else max_memory
+        engine = cls(opened, plans, MemoryLimit() if limit is None else MemoryLimit(limit, strict=True))
+        used = engine.describe()
         log.info(
             "device %s, runtime %s, precision %s, bundle %s",
-            backend.device,
-            backend.runtime,
-            engine.describe()["precision"],
-            opened.name,
+            *(used[key] for key in ("device", "runtime", "precision", "bundle")),
         )
         return engine
 
@@ -103,17 +122,18 @@ class Engine:
             session.close()
         self._sessions.clear()
 
-    def describe(self) -> dict[str, Any]:
-        """What answers: device, runtime, precision, threads, and the bundle's name, folder and weights."""
-        chosen = self._precision
-        one = len(set(chosen.values())) == 1
+    def describe(self, part: str | None = None) -> dict[str, Any]:
+        """What answers: device, runtime, precision, threads, and the bundle's name, folder and weights.
+
+        `part`: "core" or "dream" alone; by default both, joined where they differ ("core fp32, dream bf16").
+        """
+        plans = {name: plan for name, plan in self._plans.items() if part in (None, name)}
         return {
-            "device": self._backend.device,
-            "runtime": self._backend.runtime,
-            "precision": next(iter(chosen.values()))
-            if one
-            else ", ".join(f"{part} {precision}" for part, precision in chosen.items()),
-            "threads": self._backend.threads,
+            "device": _joined({name: plan.backend.device for name, plan in plans.items()}),
+            "runtime": _joined({name: plan.backend.runtime for name, plan in plans.items()}),
+            "precision": _joined({name: plan.precision for name, plan in plans.items()}),
+            "threads": _joined({name: plan.backend.threads for name, plan in plans.items()}),
+            "tuned": any(plan.tuned for plan in plans.values()),
             "bundle": self.bundle.name,
             "bundle_path": str(self.bundle.root),
             "weights": str(self.bundle.manifest.get("weights", "unknown")),
@@ -126,7 +146,7 @@ class Engine:
         images: ImageSource | Iterable[ImageSource],
         descriptions: str | Iterable[str | None] | Descriptions | None = None,
         *,
-        batch_size: int = DEFAULT_BATCH,
+        batch_size: int | None = None,
         missing_text: str = "image-only",
         names: Sequence[str] | None = None,
     ) -> list[Score]:
@@ -142,7 +162,7 @@ class Engine:
         images: ImageSource | Iterable[ImageSource],
         descriptions: str | Iterable[str | None] | Descriptions | None = None,
         *,
-        batch_size: int = DEFAULT_BATCH,
+        batch_size: int | None = None,
         missing_text: str = "image-only",
         names: Sequence[str] | None = None,
     ) -> Iterator[Score]:
@@ -155,11 +175,12 @@ class Engine:
         replaces the names in the results. Results do not depend on `batch_size`. An image that cannot be
         read or scored is a Score with `error`. Raises UsageError, and BundleError without CORE.
         """
-        if batch_size < 1:
+        if batch_size is not None and batch_size < 1:
             raise UsageError(f"batch size is {batch_size}; give a number of at least 1")
         if missing_text not in MISSING_TEXT:
             raise UsageError(f"missing_text is {missing_text!r}; choose one of {', '.join(MISSING_TEXT)}")
-        core = self._open_core()
+        core, plan = self._open_core(), self._plans["core"]
+        wanted = batch_size or plan.batch or plan.backend.image_batch
 
         def run(decoded: list[UInt8], jobs: list[Job]) -> list[Score]:
             values = core.score(decoded, [job.text for job in jobs])
@@ -168,17 +189,21 @@ class Engine:
         def fail(job: Job, message: str) -> Score:
             return Score(job.name, None, None, job.text, message)
 
-        jobs = _jobs(images, descriptions, names, missing_text == "error")
-        decoders = min(_MAX_DECODERS, self._backend.threads)
-        return Pipeline(load_image, run, fail, batch_size, decoders).stream(jobs)
+        def per_call(image: UInt8) -> int:
+            own_px = image.shape[0] * image.shape[1]
+            return self._memory.inputs_per_call(
+                core.spec.height_px, core.spec.width_px, wanted, own_px=own_px
+            )
+
+        per_call(np.empty((1, 1, 3), dtype=np.uint8))  # a limit below the models' own need fails now
+        jobs = pair_jobs(images, descriptions, names, missing_text == "error")
+        return self._pipeline("core", run, fail, per_call, wanted).stream(jobs)
 
     # ------------------------------------------------------------------ map
 
     def presets(self) -> dict[str, DreamConfig]:
-        """The map presets of the bundle, its recommended one first. Raises BundleError without DREAM."""
-        spec = self._open_dream().spec
-        names = sorted(spec.presets, key=lambda name: name != spec.recommended_preset)
-        return {name: DreamConfig.from_preset(spec.presets[name]) for name in names}
+        """The map presets of the bundle, its recommended one first, and "fast". BundleError without DREAM."""
+        return self._open_dream().presets()
 
     def map(
         self,
@@ -194,20 +219,67 @@ class Engine:
         recommended preset. `progress(done, total)` is called in windows while working.
         Raises ImageError, WindowError, TextError, DeviceError, and BundleError without DREAM.
         """
-        dream = self._open_dream()
+        self._open_dream()
         config = config or next(iter(self.presets().values()))
         pixels = load_image(image)
         config.grids(*pixels.shape[:2])  # a window that does not fit is found before any work
-        if text is None:
-            chosen = pick_phrases(dream, self._phrase_bank(), pixels, max(config.windows_px))
-            result = dream.map(pixels, [phrase.text for phrase in chosen], config, progress)
-            return RealnessMap(
-                result.values, config, result.texts, result.preset, result.windows, phrases=chosen
-            )
-        texts = [text] if isinstance(text, str) else list(text)
-        if not texts or any(is_missing(item) for item in texts):
-            raise TextError("the text of a map is empty; describe what looks unreal, or leave the text out")
-        return dream.map(pixels, texts, config, progress)
+        return self._map_together([pixels], [_texts(text)], config, progress)[0]
+
+    def map_texts(
+        self,
+        image: ImageSource,
+        texts: Sequence[str | Sequence[str]],
+        config: DreamConfig | None = None,
+        progress: Progress | None = None,
+    ) -> list[RealnessMap]:
+        """Map one image for several texts, one map each; its windows are encoded once. See `map`."""
+        self._open_dream()
+        config = config or next(iter(self.presets().values()))
+        pixels = load_image(image)
+        config.grids(*pixels.shape[:2])
+        return self._map_together([pixels] * len(texts), [_texts(text) for text in texts], config, progress)
+
+    def iter_maps(
+        self,
+        images: Iterable[ImageSource],
+        texts: str | Sequence[str | Sequence[str] | None] | None = None,
+        config: DreamConfig | None = None,
+        *,
+        names: Sequence[str] | None = None,
+        progress: MapProgress | None = None,
+    ) -> Iterator[Mapped]:
+        """Yield one Mapped per image, in order; the next images are decoded while the model works.
+
+        Images of one size with few windows share calls. `texts`: one for all images, or one entry per
+        image (as `map` takes it). `progress(images, windows)` is called with how many images, fractions
+        included, and windows are done. An image that fails is a Mapped with `error`.
+        Raises DeviceError, UsageError, and BundleError without DREAM.
+        """
+        dream = self._open_dream()
+        config = config or next(iter(self.presets().values()))
+        done = _Done(progress)
+
+        def texts_of(index: int) -> tuple[str, ...] | None:
+            return _texts(texts if texts is None or isinstance(texts, str) else texts[index])
+
+        def run(decoded: list[UInt8], jobs: list[Job]) -> list[Mapped]:
+            own = [texts_of(job.index) for job in jobs]
+            maps = self._map_together(decoded, own, config, done.within(len(jobs)))
+            done.add(len(jobs), sum(found.windows for found in maps))
+            return [
+                Mapped(job.name, image, found) for job, image, found in zip(jobs, decoded, maps, strict=True)
+            ]
+
+        def fail(job: Job, message: str) -> Mapped:
+            done.add(1, 0)
+            return Mapped(job.name, None, None, message)
+
+        def per_call(image: UInt8) -> int:
+            windows = sum(grid.count for grid in config.grids(*image.shape[:2]))
+            return max(1, dream.windows_per_call() // windows)
+
+        jobs = pair_jobs(images, None, names, text_required=False)
+        return self._pipeline("dream", run, fail, per_call, dream.windows_per_call()).stream(jobs)
 
     # ------------------------------------------------------------- internal
 
@@ -219,6 +291,36 @@ class Engine:
             self._bank = read_bank(self.bundle.file(spec.phrases))
         return self._bank
 
+    def _map_together(
+        self,
+        images: Sequence[UInt8],
+        texts: Sequence[tuple[str, ...] | None],
+        config: DreamConfig,
+        progress: Progress | None,
+    ) -> list[RealnessMap]:
+        """Map images of one size; for a text that is None the phrase bank decides."""
+        dream = self._open_dream()
+        chosen: dict[int, tuple[Phrase, ...]] = {}
+        own = []
+        for index, (image, given) in enumerate(zip(images, texts, strict=True)):
+            if given is None:
+                chosen[index] = pick_phrases(dream, self._phrase_bank(), image, max(config.windows_px))
+            own.append(tuple(phrase.text for phrase in chosen[index]) if given is None else given)
+        maps = dream.map_together(images, own, config, progress)
+        return [replace(found, phrases=chosen.get(index, ())) for index, found in enumerate(maps)]
+
+    def _pipeline(
+        self,
+        part: str,
+        run: Callable[[list[UInt8], list[Job]], Sequence[T]],
+        fail: Callable[[Job, str], T],
+        per_call: Callable[[UInt8], int],
+        batch_size: int,
+    ) -> Pipeline[T]:
+        threads = min(_MAX_DECODERS, self._plans[part].backend.threads)
+        waiting = min(BUDGET_BYTES, self._memory.limit_bytes // 8)
+        return Pipeline(load_image, run, fail, batch_size, threads, per_call, waiting)
+
     def _session(self, graph: str, part: str) -> Session:
         """Open the session of a graph on first use; two graphs of one file share it.
 
@@ -227,17 +329,19 @@ class Engine:
         """
         if self._closed:
             raise DeviceError("the engine is closed; open it again")
-        precision = self._precision.get(part)
-        if precision is None:
+        plan = self._plans.get(part)
+        if plan is None:
             has = ", ".join(self.bundle.precisions(part))
-            other = next(iter(self._precision.values()))
+            other = next(iter(self._plans.values())).precision
             raise BundleError(f"{self.bundle.name}: {part} is not there in {other}, only in {has}")
-        if graph != part and precision not in self.bundle.graphs[graph].variants:
-            precision = "fp32"
-        path = self.bundle.path(graph, precision)
-        if path not in self._sessions:
-            self._sessions[path] = self._backend.load(path, precision)
-        return self._sessions[path]
+        files = self.bundle.graphs[graph].variants
+        # Without a file of its own a precision is the runtime's own arithmetic on the fp32 file.
+        computed = plan.precision if plan.precision in (*files, *plan.backend.native) else "fp32"
+        path = self.bundle.path(graph, computed if computed in files else "fp32")
+        key = (path, plan.backend.device, computed)
+        if key not in self._sessions:
+            self._sessions[key] = plan.backend.load(path, computed)
+        return self._sessions[key]
 
     def _text_encoder(self, graph: str, part: str, output: str) -> TextEncoder:
         spec = self.bundle.core if part == "core" else self.bundle.dream
@@ -265,102 +369,58 @@ class Engine:
         if self.bundle.dream is None:
             raise BundleError(f"{self.bundle.name}: this bundle has no DREAM and cannot map; use another")
         if self._dream is None:
+            self._session("dream", "dream")
+            plan = self._plans["dream"]
             self._dream = Dream(
                 self.bundle.dream,
                 self._text_encoder("clip_text", "dream", "text_embedding"),
                 lambda: self._session("dream", "dream"),
-                self._backend.window_batch,
+                plan.backend,
+                plan.batch,
+                self._memory,
             )
         return self._dream
 
 
-def _choose_precision(bundle: Bundle, wanted: str, device: str, fast_fp16: bool) -> dict[str, str]:
-    """Precision of each part the bundle has it for. Raises BundleError naming what there is."""
-    has = {part: bundle.precisions(part) for part in _PARTS if bundle.precisions(part)}
-    recommended = bundle.manifest.get("recommended_precision")
-    default = recommended.get(device, "fp32") if isinstance(recommended, dict) else "fp32"
-    if wanted == PREFER_FP16:
-        chosen = _choose_precision(bundle, "auto", device, fast_fp16)
-        if fast_fp16:
-            chosen |= {part: "fp16" for part, variants in has.items() if "fp16" in variants}
-        if set(chosen.values()) != {"fp16"}:
-            reason = "not all of the bundle has it" if fast_fp16 else f"device {device} has no fast fp16 path"
-            used = ", ".join(f"{part} in {precision}" for part, precision in chosen.items())
-            log.warning("fp16 was asked for, but %s: running %s", reason, used)
-        return chosen
-    if wanted == "auto":
-        # A part exported only in another precision than the default still runs, and describe() says so.
-        return {part: default if default in variants else variants[0] for part, variants in has.items()}
-    chosen = {part: wanted for part, variants in has.items() if wanted in variants}
-    if not chosen:
-        known = ", ".join(dict.fromkeys(itertools.chain(*has.values())))
-        raise BundleError(f"{bundle.name}: no {wanted} variant; this bundle has {known}")
-    return chosen
+def _joined(values: Mapping[str, Any]) -> Any:
+    """The one value that all parts have, else each with its part's name."""
+    if len(set(values.values())) == 1:
+        return next(iter(values.values()))
+    return ", ".join(f"{part} {value}" for part, value in values.items())
+
+
+def _texts(given: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """The texts of one map; None: the phrase bank is to decide. Raises TextError where one is empty."""
+    texts = (given,) if isinstance(given, str) else given
+    if texts is None:
+        return None
+    if not texts or any(is_missing(text) for text in texts):
+        raise TextError("the text of a map is empty; describe what looks unreal, or leave the text out")
+    return tuple(texts)
+
+
+class _Done:
+    """Adds up images and windows over the calls of a stream of maps."""
+
+    def __init__(self, progress: MapProgress | None) -> None:
+        self._progress = progress or (lambda images, windows: None)
+        self._images = 0
+        self._windows = 0
+
+    def within(self, images: int) -> Progress:
+        """Progress of a call that maps so many images, in windows."""
+        return lambda done, total: self._progress(
+            self._images + images * done / max(1, total), self._windows + done
+        )
+
+    def add(self, images: int, windows: int) -> None:
+        """A call is over."""
+        self._images += images
+        self._windows += windows
+        self._progress(self._images, self._windows)
 
 
 def _score(core: Core, job: Job, mos: float) -> Score:
     if not np.isfinite(mos):
         return Score(job.name, None, None, job.text, "the model's answer is not a number")
     return Score(job.name, mos, core.rating(mos), job.text)
-
-
-def _jobs(
-    images: ImageSource | Iterable[ImageSource],
-    descriptions: str | Iterable[str | None] | Descriptions | None,
-    names: Sequence[str] | None,
-    text_required: bool,
-) -> Iterator[Job]:
-    """Pair images with names and descriptions. Lengths known beforehand are checked at once."""
-    one = _is_one(images)
-    if isinstance(images, str | os.PathLike) and Path(images).is_dir():
-        found = collect_images([images])
-        sources: Iterable[Any] = [file.path for file in found]
-        names = names or [file.name for file in found]
-    else:
-        sources = [images] if one else images  # type: ignore[assignment]
-    if isinstance(descriptions, str):
-        if not one:
-            raise UsageError("one description was given for many images; give a list with one per image")
-        descriptions = [descriptions]
-    for what, given in (("descriptions", descriptions), ("names", names)):
-        if isinstance(given, Sequence) and isinstance(sources, Sequence) and len(given) != len(sources):
-            raise UsageError(f"{len(sources)} images but {len(given)} {what}; give one per image")
-    return _pair(sources, descriptions, names, text_required)
-
-
-def _pair(
-    sources: Iterable[Any],
-    descriptions: Iterable[str | None] | Descriptions | None,
-    names: Sequence[str] | None,
-    text_required: bool,
-) -> Iterator[Job]:
-    texts = None if descriptions is None or isinstance(descriptions, Descriptions) else iter(descriptions)
-    for index, source in enumerate(sources):
-        name = names[index] if names is not None else _name(source, index)
-        text, error = None, None
-        if isinstance(descriptions, Descriptions):
-            try:
-                text = descriptions.lookup(name)
-            except TextError as problem:
-                error = str(problem)
-        elif texts is not None:
-            try:
-                text = next(texts)
-            except StopIteration:
-                raise UsageError(f"there are more images than descriptions ({index})") from None
-        if text_required and error is None and is_missing(text):
-            error = f"{name}: no description; add one or score from the picture alone"
-        yield Job(index, name, source, text, error)
-
-
-def _is_one(images: Any) -> bool:
-    if isinstance(images, str | os.PathLike | bytes | bytearray | memoryview) or hasattr(images, "read"):
-        return True
-    # An array of rank 4 is a batch; a Pillow image has no length and is no iterable either.
-    return images.ndim != 4 if isinstance(images, np.ndarray) else not isinstance(images, Iterable)
-
-
-def _name(source: Any, index: int) -> str:
-    if isinstance(source, str | os.PathLike):
-        return Path(source).as_posix()
-    return str(getattr(source, "name", None) or f"image-{index + 1}")

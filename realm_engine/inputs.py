@@ -91,7 +91,7 @@ def pending(items: Sequence[Item], done: Mapping[str, Row]) -> list[Item]:
 
 def run_identity(engine: Engine) -> dict[str, str]:
     """What must be equal for rows of two runs to stand in one table."""
-    used = engine.describe()
+    used = engine.describe("core")
     manifest = (engine.bundle.root / MANIFEST).read_bytes()
     return {
         "bundle": used["bundle"],
@@ -113,7 +113,7 @@ def count_described(
     return counts
 
 
-def score_items(engine: Engine, items: Sequence[Item], batch_size: int) -> Iterator[Row]:
+def score_items(engine: Engine, items: Sequence[Item], batch_size: int | None) -> Iterator[Row]:
     """Score items; one row each, in order. An item that carries an error is a row with that error."""
     fit = [item for item in items if not item.error]
     scores = engine.iter_scores(

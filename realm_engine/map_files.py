@@ -150,6 +150,7 @@ def map_record(result: RealnessMap, limits: tuple[float, float], regions: int = 
         "stride_px": config.stride_px,
         "aggregate": config.aggregate,
         "window_count": result.windows,
+        "windows_of_grid": result.windows_of_grid,
         "uncovered_pixels": int((~result.covered).sum()),
         "texts": list(result.texts),
         "phrases": [

@@ -7,8 +7,7 @@ from typing import Any
 from realm_engine import __version__
 from realm_engine.dream import DreamConfig, Phrase
 from realm_engine.engine import Engine
-from realm_engine.errors import OutputError, RealmError, UsageError
-from realm_engine.images import load_image
+from realm_engine.errors import UsageError
 from realm_engine.inputs import Item
 from realm_engine.map_files import MapFolder, output_stems
 
@@ -46,12 +45,15 @@ def choose_config(
     """
     if preset is not None and preset not in presets:
         raise UsageError(f"--preset {preset}: this bundle has {', '.join(presets)}")
-    config = replace(presets[preset or next(iter(presets))], quantity=quantity)
+    config = presets[preset or next(iter(presets))].with_quantity(quantity)
     if windows_px:
         config = replace(config, windows_px=tuple(windows_px))
     if stride_px is not None:
         config = replace(config, stride_px=stride_px)
-    return config if aggregate is None else replace(config, aggregate=aggregate)
+    if aggregate is not None:
+        config = replace(config, aggregate=aggregate)
+    # How many windows can be spared depends on the stride, which may be another one now.
+    return config if config.fraction == 1 else config.faster()
 
 
 def check_texts(engine: Engine, items: Sequence[Item], texts: Sequence[str]) -> None:
@@ -72,9 +74,9 @@ def map_items(
     texts: Sequence[str],
     config: DreamConfig,
     folder: MapFolder,
-    advance: Callable[[float], None] = lambda done: None,
+    advance: Callable[[float, int], None] = lambda images, windows: None,
 ) -> Iterator[Outcome]:
-    """Map images one by one and write their files, yielding what became of each, in order.
+    """Map images and write their files, yielding what became of each, in order.
 
     Args:
         engine: An open engine.
@@ -82,48 +84,38 @@ def map_items(
         texts: Texts for all of them; empty: each item's own, or the bundle's phrases where it has none.
         config: How to map.
         folder: Where to write.
-        advance: Told how many images are done, in fractions.
+        advance: Told how many images, in fractions, and windows are done.
 
     Raises:
         OutputError: the files cannot be written; what is wrong with one image is an outcome instead.
     """
     stems = output_stems([item.file.name for item in items])
-    for index, (item, stem) in enumerate(zip(items, stems, strict=True)):
-
-        def share(done: int, total: int, index: int = index) -> None:
-            advance(index + done / max(1, total))
-
-        try:
-            yield _map_one(engine, item, stem, texts, config, folder, share)
-        except OutputError:
-            raise
-        except RealmError as error:
-            message = str(error)
+    good = [item for item in items if not item.error]
+    bad = len(items) - len(good)
+    mapped = engine.iter_maps(
+        [item.file.path for item in good],
+        [list(texts) or item.text for item in good],
+        config,
+        names=[item.file.name for item in good],
+        progress=lambda images, windows: advance(bad + images, windows),
+    )
+    for item, stem in zip(items, stems, strict=True):
+        if item.error:
+            yield Outcome(item.file.name, error=item.error)
+            continue
+        answer = next(mapped)
+        if answer.map is None or answer.image is None:
+            message = answer.error or "no map came out"
             known = item.file.name in message or str(item.file.path) in message
             yield Outcome(item.file.name, error=message if known else f"{item.file.name}: {message}")
-        advance(index + 1)
-
-
-def _map_one(
-    engine: Engine,
-    item: Item,
-    stem: str,
-    texts: Sequence[str],
-    config: DreamConfig,
-    folder: MapFolder,
-    progress: Callable[[int, int], None],
-) -> Outcome:
-    if item.error:
-        return Outcome(item.file.name, error=item.error)
-    image = load_image(item.file.path)
-    result = engine.map(image, list(texts) or item.text, config, progress)
-    source = "phrases of the bundle" if result.phrases else "given" if texts else "descriptions"
-    folder.write(stem, image, result, _facts(engine, item.file.name, source))
-    return Outcome(item.file.name, result.phrases)
+            continue
+        source = "phrases of the bundle" if answer.map.phrases else "given" if texts else "descriptions"
+        folder.write(stem, answer.image, answer.map, _facts(engine, item.file.name, source))
+        yield Outcome(item.file.name, answer.map.phrases)
 
 
 def _facts(engine: Engine, name: str, text_source: str) -> dict[str, Any]:
-    used = engine.describe()
+    used = engine.describe("dream")
     return {
         "image": name,
         "engine_version": __version__,

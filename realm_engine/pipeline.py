@@ -20,8 +20,6 @@ T = TypeVar("T")
 
 # Decoded images that wait for the model; one 4000 x 3000 photograph is 36 MB.
 BUDGET_BYTES = 256 << 20
-# Pixels of one call: CORE holds a few float32 copies of them. Never fewer than one image.
-PIXELS_PER_CALL = 8 << 20
 
 
 @dataclass
@@ -81,8 +79,9 @@ class _Budget:
 class Pipeline(Generic[T]):
     """Streams jobs through `load` (on threads) and `run` (here, in batches of images of equal size).
 
-    `run(images, jobs)` answers a batch; `fail(job, message)` answers a job whose image, or whose batch
-    of one, raised a RealmError. Answers come in the order of the jobs, whatever the batches were.
+    `per_call(image)` says how many images of that size one `run` takes, at most `batch_size`. `run(images,
+    jobs)` answers a batch; `fail(job, message)` answers a job whose image, or whose batch of one, raised a
+    RealmError. Answers come in the order of the jobs, whatever the batches were.
     """
 
     def __init__(
@@ -92,16 +91,20 @@ class Pipeline(Generic[T]):
         fail: Callable[[Job, str], T],
         batch_size: int,
         threads: int,
+        per_call: Callable[[UInt8], int] | None = None,
+        budget_bytes: int = BUDGET_BYTES,
     ) -> None:
         self._load = load
         self._run = run
         self._fail = fail
+        self._per_call = per_call or (lambda image: batch_size)
         self._batch_size = batch_size
         self._threads = threads
+        self._budget_bytes = budget_bytes
 
     def stream(self, jobs: Iterator[Job]) -> Iterator[T]:
         """Yield one answer per job. Closing the generator stops the decoders."""
-        budget = _Budget(BUDGET_BYTES)
+        budget = _Budget(self._budget_bytes)
         lookahead = 2 * self._batch_size + self._threads
         slots: deque[_Slot[T]] = deque()
         executor = ThreadPoolExecutor(self._threads, thread_name_prefix="decode")
@@ -135,7 +138,10 @@ class Pipeline(Generic[T]):
         image = self._image(slots[0])
         if image is None:
             return
-        limit = min(self._batch_size, max(1, PIXELS_PER_CALL // (image.shape[0] * image.shape[1])))
+        try:
+            limit = min(self._batch_size, self._per_call(image))
+        except RealmError:  # whatever is wrong with it, `run` says so as well
+            limit = 1
         batch, images = [slots[0]], [image]
         for slot in itertools.islice(slots, 1, None):
             if len(batch) == limit:

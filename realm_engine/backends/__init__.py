@@ -10,7 +10,16 @@ from realm_engine.errors import DeviceError
 
 log = logging.getLogger("realm_engine")
 
-__all__ = ["DEVICES", "Array", "Backend", "Session", "available", "default_threads", "open_backend"]
+__all__ = [
+    "AUTO_ORDER",
+    "DEVICES",
+    "Array",
+    "Backend",
+    "Session",
+    "available",
+    "default_threads",
+    "open_backend",
+]
 
 
 def _cuda(threads: int) -> Backend:
@@ -33,7 +42,8 @@ def _openvino(threads: int) -> Backend:
 
 # In the order `auto` tries them.
 _OPENERS: dict[str, Callable[[int], Backend]] = {"cuda": _cuda, "cpu": _cpu, "openvino": _openvino}
-DEVICES = ("auto", *_OPENERS)
+AUTO_ORDER = tuple(_OPENERS)
+DEVICES = ("auto", *AUTO_ORDER)
 
 
 def open_backend(device: str = "auto", threads: int | None = None) -> Backend:

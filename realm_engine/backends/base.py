@@ -16,10 +16,10 @@ Array = npt.NDArray[Any]
 class Session(Protocol):
     """One opened graph."""
 
-    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+    def run(self, inputs: Mapping[str, Any], outputs: Sequence[str]) -> list[Array]:
         """Run the graph on named inputs and return the named outputs, in that order.
 
-        Raises DeviceError when the runtime fails.
+        An input is an array or what `Backend.upload` made of one. Raises DeviceError when the runtime fails.
         """
 
     def close(self) -> None:
@@ -27,14 +27,25 @@ class Session(Protocol):
 
 
 class Backend(Protocol):
-    """A runtime on a device."""
+    """A runtime on a device.
+
+    `native`: precisions that the runtime computes by itself from the fp32 file. `resident`: the device has
+    a memory of its own, so what several calls share is worth an `upload`. `window_batch` and `image_batch`:
+    DREAM's windows and CORE's images per call where nothing else is known.
+    """
 
     name: str
     device: str
     runtime: str
     threads: int
     fast_fp16: bool
+    native: tuple[str, ...]
+    resident: bool
     window_batch: int
+    image_batch: int
+
+    def upload(self, array: Array) -> Any:
+        """Put an array where the device computes, for several calls; the array itself where that is here."""
 
     def load(self, path: Path, precision: str) -> Session:
         """Open an ONNX file. Raises DeviceError when the runtime refuses it."""

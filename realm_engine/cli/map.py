@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from realm_engine.cli.options import engine_options, input_arguments, open_engine, say, say_descriptions
-from realm_engine.cli.progress import progress
+from realm_engine.cli.progress import progress, rate
 from realm_engine.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     help="A text per image, columns filename and description. [default: the bundle's phrases that fit best]",
 )
 @click.option(
-    "--preset", metavar="NAME", help="Windows, stride and aggregate. [default: the one the bundle recommends]"
+    "--preset",
+    metavar="NAME",
+    help="Windows, stride and aggregate. fast: a fifth of the windows, the rest interpolated. "
+    "[default: the one the bundle recommends]",
 )
 @click.option(
     "--window", "windows_px", type=int, multiple=True, metavar="PX", help="Window size; may be repeated."
@@ -92,6 +95,7 @@ def map_command(
     precision: str,
     fp16: bool,
     threads: int | None,
+    max_memory: str | None,
 ) -> None:
     """Map where images look unreal: per image an overlay, a heat map, the values (.npy) and a record (.json).
 
@@ -115,12 +119,17 @@ def map_command(
     if not texts and not by_root:
         for found in filter(None, {find_descriptions(file.root) for file in files}):
             say(f"{found} is not used; --descriptions {found} would use it")
-    with open_engine(bundle, device, precision, fp16, threads) as engine:
+    with open_engine(bundle, device, precision, fp16, threads, max_memory) as engine:
         config = choose_config(engine.presets(), preset, windows_px, stride_px, aggregate, quantity)
         check_texts(engine, items, texts)
         failed = 0
+        speed = rate("windows")
         with progress("mapping", len(items)) as advance:
-            for outcome in map_items(engine, items, texts, config, folder, advance):
+
+            def show(images: float, windows: int) -> None:
+                advance(images, speed(windows))
+
+            for outcome in map_items(engine, items, texts, config, folder, show):
                 failed += bool(outcome.error)
                 say_outcome(outcome)
     say(f"{len(items) - failed} of {len(items)} maps in {output}")

@@ -38,7 +38,12 @@ def device_options(command: Command) -> Command:
 
 
 def engine_options(command: Command) -> Command:
-    """--bundle, --device, --precision, --fp16 and --threads."""
+    """--bundle, --device, --precision, --fp16, --threads and --max-memory."""
+    command = click.option(
+        "--max-memory",
+        metavar="SIZE",
+        help="Memory this process may hold, such as 800M. [default: 2G, more where the models need it]",
+    )(command)
     command = click.option(
         "--fp16",
         is_flag=True,
@@ -49,7 +54,7 @@ def engine_options(command: Command) -> Command:
         type=click.Choice(PRECISIONS),
         default="auto",
         show_default=True,
-        help="Precision of the graphs; auto is what the bundle recommends for the device.",
+        help="auto: the fastest that realm-engine tune found good enough here, else what the bundle recommends.",
     )(command)
     command = device_options(command)
     return click.option(
@@ -71,16 +76,19 @@ def input_arguments(command: Command) -> Command:
     )(command)
 
 
-def open_engine(bundle: str, device: str, precision: str, fp16: bool, threads: int | None) -> "Engine":
+def open_engine(
+    bundle: str, device: str, precision: str, fp16: bool, threads: int | None, max_memory: str | None
+) -> "Engine":
     """Open the engine and say which device, runtime and precision it uses."""
     from realm_engine.engine import PREFER_FP16, Engine
 
     if fp16 and precision not in ("auto", "fp16"):
         raise UsageError(f"--fp16 contradicts --precision {precision}; give one of them")
-    engine = Engine.open(bundle, device, PREFER_FP16 if fp16 and precision == "auto" else precision, threads)
+    wanted = PREFER_FP16 if fp16 and precision == "auto" else precision
+    engine = Engine.open(bundle, device, wanted, threads, max_memory)
     used = engine.describe()
-    where = f"{used['runtime']} on {used['device']}"
-    say(f"{used['bundle']}: {where}, {used['precision']}, {used['threads']} threads")
+    where = f"{used['runtime']} on {used['device']}, {used['precision']}, {used['threads']} threads"
+    say(f"{used['bundle']}: {where}{' (as tuned)' if used['tuned'] else ''}")
     return engine
 
 

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
-from realm_engine import DreamConfig, RealnessMap
+from realm_engine import DreamConfig, Engine, RealnessMap
 from realm_engine.errors import UsageError, WindowError
+from realm_engine.memory import MemoryLimit, resident_bytes
 from realm_engine.phrases import pick_phrases, read_bank
 
 TEXT = "the face is melted"
@@ -213,3 +216,77 @@ def test_a_phrase_far_behind_the_best_is_left_out(engine, dream, photo):
 
     loud = (replace(bank[2], mean=-50.0, std=1.0), *bank[:2])
     assert [phrase.text for phrase in pick_phrases(dream, loud, photo(), 16)] == [bank[2].text]
+
+
+def test_the_fast_preset_encodes_fewer_windows_and_says_so(dream, photo):
+    image, config = photo(150, 190), DreamConfig((32,), 4)
+    full, seen = dream.map(image, [TEXT], config), []
+    fast = dream.map(image, [TEXT], config.faster(), lambda done, total: seen.append((done, total)))
+    assert fast.windows == math.ceil(0.2 * full.windows)
+    assert fast.windows_of_grid == full.windows == full.windows_of_grid
+    assert seen[-1] == (full.windows, full.windows)
+    assert np.corrcoef(fast.values[fast.covered], full.values[full.covered])[0, 1] > 0.9
+    assert not np.array_equal(fast.values, full.values)
+
+
+def test_where_windows_hardly_overlap_none_is_spared():
+    assert DreamConfig((64, 128), 8).faster().fraction == pytest.approx(0.2)
+    assert 0.4 < DreamConfig((64, 32), 8).faster().fraction < 1
+    assert DreamConfig((64,), 64).faster().fraction == 1.0
+    with pytest.raises(UsageError, match="fraction is 0"):
+        DreamConfig(fraction=0)
+
+
+@pytest.mark.parametrize("fraction", [1.0, 0.5])
+def test_images_that_share_calls_get_the_maps_they_get_alone(dream, photo, fraction):
+    config = DreamConfig((16, 24), 8, fraction=fraction)
+    images = [photo(40, 56, seed=seed) for seed in range(3)]
+    texts = [[TEXT], ["a doubled hand", TEXT], ["a doubled hand"]]
+    seen = []
+    together = dream.map_together(images, texts, config, lambda done, total: seen.append((done, total)))
+    for image, own, found in zip(images, texts, together, strict=True):
+        alone = dream.map(image, own, config)
+        np.testing.assert_allclose(found.values, alone.values, atol=1e-5)
+        assert (found.texts, found.windows) == (alone.texts, alone.windows)
+    assert seen[-1][0] == seen[-1][1] == sum(grid.count for grid in config.grids(40, 56)) * 3
+
+
+def test_one_image_with_several_texts_is_encoded_once(engine, photo):
+    config, seen = DreamConfig((16,), 8), []
+    image = photo(40, 56)
+    maps = engine.map_texts(image, [TEXT, "a doubled hand"], config, lambda done, total: seen.append(total))
+    assert set(seen) == {maps[0].windows}
+    for text, found in zip([TEXT, "a doubled hand"], maps, strict=True):
+        np.testing.assert_allclose(found.values, engine.map(image, text, config).values, atol=1e-6)
+
+
+class Recorder:
+    """A session that notes how many windows each call has."""
+
+    def __init__(self, session, calls):
+        self.session, self.calls = session, calls
+
+    def run(self, inputs, outputs):
+        self.calls.append(len(inputs["top"]))
+        return self.session.run(inputs, outputs)
+
+
+def test_a_memory_limit_makes_calls_smaller_and_changes_nothing(bundle_path, photo):
+    image, config = photo(60, 84), DreamConfig((16,), 8)
+    with Engine.open(bundle_path, device="cpu", threads=1) as engine:
+        expected = engine.map(image, TEXT, config).values
+        dream, calls = engine._open_dream(), []
+        session = dream._session()
+        dream._session = lambda: Recorder(session, calls)
+        five = resident_bytes() + 5 * MemoryLimit.input_bytes(dream.spec.image_size_px)
+        dream._memory = MemoryLimit(five, strict=True)
+        np.testing.assert_allclose(engine.map(image, TEXT, config).values, expected, atol=1e-5)
+    assert max(calls) <= 5 < dream.windows_per_call()
+
+
+def test_a_memory_limit_that_cannot_be_kept_is_an_error_that_says_what_would_do(bundle_path, photo):
+    with (
+        Engine.open(bundle_path, device="cpu", threads=1, max_memory="20M") as engine,
+        pytest.raises(UsageError, match=r"--max-memory 20M is too little: .* give at least \d+"),
+    ):
+        engine.map(photo(60, 84), TEXT, DreamConfig((16,), 8))
