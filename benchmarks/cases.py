@@ -24,9 +24,14 @@ GRIDS: dict[int, DreamConfig] = {
     2337: DreamConfig((64,), 8),
     26227: DreamConfig((128, 64, 32), 4, "max"),
 }
-TEXT = "Somewhat. Part of the facade is a broken repetition of one identical tile, in rows that do not line up."
+TEXT = (
+    "Somewhat. Part of the facade is a broken repetition of one identical tile, in rows that do not line up."
+)
 
-_SUBJECTS = "face hand sign roof cat window shadow tree wheel sleeve cup stair fence horizon".split()
+_SUBJECTS = (
+    *("face", "hand", "sign", "roof", "cat", "window", "shadow"),
+    *("tree", "wheel", "sleeve", "cup", "stair", "fence", "horizon"),
+)
 _FLAWS = (
     "melts into the background, distorted and unnaturally smooth",
     "is repeated in rows that do not line up with the rest",

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from benchmarks.cases import TEXT, Descriptions
 from benchmarks.eager import TorchCore, TorchDream
-from benchmarks.models import CoreModel, DreamModel, Exported, ModelInfo
+from benchmarks.models import CoreModel, DreamModel, Exported
 from benchmarks.published import Map, Pixels
-from benchmarks.settings import Settings, Unavailable
+from benchmarks.settings import Settings, UnavailableError
 from realm_engine import Engine
 from realm_engine.dream import DreamConfig
 
@@ -28,18 +28,19 @@ class Spec:
         family: published, eager, compile or engine.
         device: cpu, cuda or openvino.
         precision: fp32, fp16, bf16 or int8.
+        variation: What else distinguishes it, "" for nothing.
     """
 
     family: str
     device: str
     precision: str
+    variation: str = ""
 
     @property
     def key(self) -> str:
         """Its name in tables."""
-        if self.family == "engine":
-            return f"engine {self.device} {self.precision}"
-        return f"{self.family} {self.precision}"
+        device = f" {self.device}" if self.family == "engine" else ""
+        return f"{self.family}{device} {self.precision}" + (self.variation and f", {self.variation}")
 
 
 def specs(settings: Settings, compiled: bool = True) -> list[Spec]:
@@ -99,12 +100,12 @@ class EngineCore:
         return str(self.engine.describe()["runtime"])
 
     def score(self, paths: Sequence[Path], texts: Sequence[str]) -> npt.NDArray[np.float64]:
-        """MOS of images with their texts, float64 (N,). Raises Unavailable for one that failed."""
+        """MOS of images with their texts, float64 (N,). Raises UnavailableError for one that failed."""
         options = {} if self.batch is None else {"batch_size": self.batch}
         scores = self.engine.score(list(paths), list(texts), **options)
         failed = [score.error for score in scores if score.mos is None]
         if failed:
-            raise Unavailable(f"scoring failed: {failed[0]}")
+            raise UnavailableError(f"scoring failed: {failed[0]}")
         return np.array([score.mos for score in scores])
 
 
@@ -116,13 +117,13 @@ def dream_runner(spec: Spec, model: DreamModel | None, exported: Exported, setti
     """A contender ready for its first map.
 
     Raises:
-        Unavailable, DeviceError, BundleError: it cannot be had here.
+        UnavailableError, DeviceError, BundleError: it cannot be had here.
     """
     if spec.family == "engine":
         _offered(spec, exported)
         return EngineDream(exported.bundle, spec, settings.threads)
     if model is None:
-        raise Unavailable("there are no PyTorch weights of this model")
+        raise UnavailableError("there are no PyTorch weights of this model")
     batched = spec.family != "published"
     runner = TorchDream(model, TEXT, spec.device, spec.precision, batched, spec.family == "compile")
     runner.tune(settings.quick, convolutional=not model.plain)
@@ -137,7 +138,7 @@ def core_runner(
         _offered(spec, exported)
         return EngineCore(exported.bundle, spec, settings.threads)
     if model is None:
-        raise Unavailable("there are no PyTorch weights of this model")
+        raise UnavailableError("there are no PyTorch weights of this model")
     runner = TorchCore(
         model, spec.device, spec.precision, spec.family != "published", spec.family == "compile"
     )
@@ -147,7 +148,7 @@ def core_runner(
 
 def _offered(spec: Spec, exported: Exported) -> None:
     if spec.precision in exported.missing:
-        raise Unavailable(exported.missing[spec.precision])
+        raise UnavailableError(exported.missing[spec.precision])
 
 
 def fresh_texts(settings: Settings, count: int) -> Iterator[list[str]]:

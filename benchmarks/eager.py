@@ -139,11 +139,11 @@ class TorchDream:
             return self.similarities(image, origins, window)
 
         height, width = image.shape[:2]
-        return realness_map(
-            similarity, height, width, config.windows_px, config.stride_px, config.aggregate
-        )
+        return realness_map(similarity, height, width, config.windows_px, config.stride_px, config.aggregate)
 
-    def sample(self, image: Pixels, config: DreamConfig, count: int, draw: np.random.Generator) -> list[float]:
+    def sample(
+        self, image: Pixels, config: DreamConfig, count: int, draw: np.random.Generator
+    ) -> list[float]:
         """Similarities of `count` windows drawn without replacement from all scales in proportion."""
         grids = [
             (window, window_origins(*image.shape[:2], window, config.stride_px))

@@ -126,8 +126,9 @@ def one_line(error: BaseException) -> str:
     """The first line of an error with its type where the type says something."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
-    plain = type(error).__name__ in ("DeviceError", "BundleError", "RealmError", "ExportError", "Unavailable")
-    return text if plain else f"{type(error).__name__}: {text}"
+    # Our own errors are sentences; of others the type is half of the message.
+    ours = type(error).__module__.startswith(("realm_", "export", "benchmarks"))
+    return text if ours else f"{type(error).__name__}: {text}"
 
 
 def void(_: object) -> None:

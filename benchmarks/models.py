@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from benchmarks.measure import one_line
 from benchmarks.published import Preprocess, PublishedCore
-from benchmarks.settings import ROOT, SAMPLES, Unavailable
+from benchmarks.settings import ROOT, SAMPLES, UnavailableError
 
 Say = Callable[[str], None]
 TINY_RUN = ROOT / "runs" / "realm-tiny" / "core"
@@ -112,7 +112,7 @@ def export(info: ModelInfo, cache: Path, say: Say) -> Exported:
     A precision that the exporter does not offer, or that misses its gate, is left out with its reason.
 
     Raises:
-        Unavailable: not even fp32 could be exported.
+        UnavailableError: not even fp32 could be exported.
     """
     if info.key == "tiny":
         return Exported("realm-tiny", {})
@@ -131,7 +131,7 @@ def export(info: ModelInfo, cache: Path, say: Say) -> Exported:
             break
         except Exception as error:
             if len(wanted) == 1:
-                raise Unavailable(f"export failed: {one_line(error)}") from error
+                raise UnavailableError(f"export failed: {one_line(error)}") from error
             # The last one named is the likeliest to miss its gate; the others are kept.
             missing[wanted.pop()] = f"export refused it: {one_line(error)}"
             say(f"{info.title}: {one_line(error)}; exporting {', '.join(wanted)}")
@@ -203,7 +203,7 @@ def _tiny_dream(bundle: str) -> DreamModel:
     with Engine.open(bundle, "cpu", "fp32") as engine:
         spec = engine.bundle.dream
         if spec is None:
-            raise Unavailable(f"{bundle} has no DREAM")
+            raise UnavailableError(f"{bundle} has no DREAM")
         graph = onnx.load(str(engine.bundle.path("dream", "fp32"))).graph
     stored = {
         tensor.name.removesuffix("_fp16"): torch.from_numpy(numpy_helper.to_array(tensor).copy()).float()
@@ -228,14 +228,14 @@ def load_folded(module: nn.Module, stored: dict[str, Tensor], prefix: str) -> No
     """Fill a module from the initialisers of its graph, in which batch norms are folded into convolutions.
 
     Raises:
-        Unavailable: a weight of the module is not there, so the graph is of another architecture.
+        UnavailableError: a weight of the module is not there, so the graph is of another architecture.
     """
     waiting = ""  # the convolution whose folded bias the next batch norm takes
     for name, layer in module.named_modules():
         if isinstance(layer, nn.BatchNorm2d):
             bias = stored.get(f"{prefix}{waiting}.weight_bias")
             if bias is None or layer.running_mean is None or layer.running_var is None:
-                raise Unavailable(f"the graph has no folded bias for {name}")
+                raise UnavailableError(f"the graph has no folded bias for {name}")
             nn.init.ones_(layer.weight)
             layer.running_mean.zero_()
             layer.running_var.fill_(1 - layer.eps)
@@ -246,13 +246,13 @@ def load_folded(module: nn.Module, stored: dict[str, Tensor], prefix: str) -> No
         for key, parameter in layer.named_parameters(recurse=False):
             tensor = stored.get(f"{prefix}{name}.{key}")
             if tensor is None:
-                raise Unavailable(f"the graph has no weight named {prefix}{name}.{key}")
+                raise UnavailableError(f"the graph has no weight named {prefix}{name}.{key}")
             _copy(parameter, tensor, f"{name}.{key}")
 
 
 def _copy(parameter: Tensor, value: Tensor, name: str) -> None:
     if parameter.shape != value.shape:
-        raise Unavailable(f"{name} has another shape in the graph")
+        raise UnavailableError(f"{name} has another shape in the graph")
     with torch.no_grad():
         parameter.copy_(value)
 
@@ -264,7 +264,7 @@ def core_model(info: ModelInfo, cache: Path) -> CoreModel:
     """The PyTorch side of a model with CORE.
 
     Raises:
-        Unavailable: realm-tiny's training run is not on this machine.
+        UnavailableError: realm-tiny's training run is not on this machine.
     """
     if info.key != "tiny":
         loaded = _loaded_core(cache)
@@ -275,7 +275,7 @@ def core_model(info: ModelInfo, cache: Path) -> CoreModel:
         from realm_train.core.checkpoint import load_core
 
         if not (TINY_RUN / "config.json").is_file():
-            raise Unavailable("needs the training run of realm-tiny (`make realm-tiny`)")
+            raise UnavailableError("needs the training run of realm-tiny (`make realm-tiny`)")
         loaded = load_core(TINY_RUN)
         module, plain = _WithText(loaded.model), False
     config = loaded.config.model

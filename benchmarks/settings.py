@@ -11,7 +11,7 @@ SAMPLES = ROOT / "samples"
 CACHE = ROOT / "out" / "benchmarks" / "cache"
 
 
-class Unavailable(Exception):
+class UnavailableError(Exception):
     """A contender that this machine, bundle or installation cannot run; the message says why."""
 
 

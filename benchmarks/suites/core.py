@@ -1,0 +1,171 @@
+"""Scores: 1 to 256 images with a description each, from files; PyTorch pads every text to 128 tokens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from benchmarks.accuracy import compare_scores
+from benchmarks.cases import image_files
+from benchmarks.contenders import CoreRunner, EngineCore, core_runner, fresh_texts, specs
+from benchmarks.measure import one_line
+from benchmarks.models import MODELS, CoreModel, Exported, ModelInfo, core_model, export
+from benchmarks.peak import gflop, measure_peaks
+from benchmarks.results import Book, Case, clean
+from benchmarks.settings import Settings, UnavailableError
+from benchmarks.suites.common import Entry, Say, attempt, fastest, time_case
+
+COUNTS = (1, 8, 64, 256)
+QUICK_COUNTS = (1, 64)
+WHOLE = 64  # up to here the engine's passes are never sampled in a full run
+BATCHES = (1, 4, 8, 16, 32)
+NOTE = (
+    "Every pass starts from JPEG files of 512 x 384 and texts that nobody has seen before, about 30 tokens each, and "
+    "ends with the scores. In PyTorch's passes: Pillow decoding and resize, tokens padded to the full length, "
+    "forward. The baselines decode in the same thread that computes, as the published code does."
+)
+
+
+def run(settings: Settings, book: Book, say: Say) -> None:
+    """All models with CORE."""
+    peaks = measure_peaks(settings.torch_device, settings.half)
+    for key in settings.models:
+        if "core" in MODELS[key].parts:
+            attempt(
+                book, f"core, {MODELS[key].title}", partial(_model, MODELS[key], settings, book, say, peaks)
+            )
+
+
+def _model(info: ModelInfo, settings: Settings, book: Book, say: Say, peaks: dict[str, float]) -> None:
+    exported = export(info, settings.cache, say)
+    counts = QUICK_COUNTS if settings.quick else COUNTS
+    paths = image_files(settings.cache, max(counts), settings.seed)
+    model: CoreModel | None = None
+    work = 0.0
+    try:
+        model = core_model(info, settings.cache)
+        work = _gflop(model)
+    except UnavailableError as error:
+        book.fail(f"core, {info.title}, PyTorch", str(error))
+    entries, runners = _prepare(info, model, exported, settings, paths, say)
+    peak = {name: float(value) for name, value in peaks.items() if name != "shapes"}
+    for images in counts:
+        case = Case("core", info.key, f"{info.title}: {images} images", "images", images)
+        case.gflop_per_unit, case.peak_gflops, case.note = work, peak, NOTE
+        chosen = entries if images in (1, 64) else _chosen(entries)
+        calls = _calls(chosen, runners, paths, images, settings)
+        say(f"{case.title}: {len(calls)} contenders")
+        time_case(case, chosen, calls, settings)
+        book.cases.append(case)
+        book.save(settings.output / "results.json")
+    if not settings.quick:
+        _batches(info, entries, runners, paths, settings, book, say)
+
+
+def _prepare(
+    info: ModelInfo,
+    model: CoreModel | None,
+    exported: Exported,
+    settings: Settings,
+    paths: Sequence[Path],
+    say: Say,
+) -> tuple[list[Entry], dict[str, CoreRunner]]:
+    """Build every contender and compare its scores with the published loop's in fp32 on the same images."""
+    images = 8 if settings.quick else 24
+    texts = next(fresh_texts(settings, images))
+    entries: list[Entry] = []
+    runners: dict[str, CoreRunner] = {}
+    reference = None
+    for spec in specs(settings, info.compiled and not settings.quick):
+        entry = Entry(spec)
+        entries.append(entry)
+        say(f"{info.title}: {spec.key}")
+        try:
+            runner = core_runner(spec, model, exported, settings, paths[0])
+            runner.score(paths[:2], ["warm up", "the second text"])
+            before = time.perf_counter()
+            values = runner.score(paths[:images], texts)
+            entry.unit_s = (time.perf_counter() - before) / images
+            reference = values if reference is None else reference
+            entry.how, entry.accuracy = runner.how, compare_scores(values, reference)
+            runners[spec.key] = runner
+        except Exception as error:
+            entry.error = clean(one_line(error))
+    return entries, runners
+
+
+def _chosen(entries: Sequence[Entry]) -> list[Entry]:
+    best = [fastest(entries, "engine", precision) for precision in ("fp32", "fp16", "bf16", "int8")]
+    keep = {id(entry) for entry in best if entry is not None}
+    return [entry for entry in entries if id(entry) in keep or entry.spec.family in ("published", "eager")]
+
+
+def _calls(
+    entries: Sequence[Entry],
+    runners: dict[str, CoreRunner],
+    paths: Sequence[Path],
+    images: int,
+    settings: Settings,
+) -> dict[str, tuple[Callable[[], object], int]]:
+    calls: dict[str, tuple[Callable[[], object], int]] = {}
+    for entry in entries:
+        runner = runners.get(entry.spec.key)
+        if runner is None:
+            continue
+        count = min(images, max(1, int(settings.pass_s / max(entry.unit_s, 1e-9))))
+        if isinstance(runner, EngineCore):
+            if not settings.quick and images <= WHOLE:
+                count = images
+        elif count < images:  # whole batches only
+            batch = runner.tower.batch
+            count = min(images, max(count // batch, 1) * batch)
+        calls[entry.spec.key] = partial(_pass, runner, paths, count, fresh_texts(settings, count)), count
+    return calls
+
+
+def _pass(runner: CoreRunner, paths: Sequence[Path], count: int, texts: Iterator[list[str]]) -> object:
+    return runner.score(paths[:count], next(texts))
+
+
+def _batches(
+    info: ModelInfo,
+    entries: Sequence[Entry],
+    runners: dict[str, CoreRunner],
+    paths: Sequence[Path],
+    settings: Settings,
+    book: Book,
+    say: Say,
+) -> None:
+    """Throughput of the engine's fastest precision by batch size."""
+    best = fastest(entries, "engine")
+    runner = runners.get(best.spec.key) if best is not None else None
+    if best is None or not isinstance(runner, EngineCore):
+        return
+    case = Case("core", info.key, f"{info.title}: 32 images by batch size", "images", 32)
+    say(case.title)
+    calls: dict[str, tuple[Callable[[], object], int]] = {}
+    rows: list[Entry] = []
+    texts = fresh_texts(settings, 32)
+
+    def score(batch: int) -> object:
+        runner.batch = batch
+        return runner.score(paths[:32], next(texts))
+
+    for batch in BATCHES:
+        entry = Entry(replace(best.spec, variation=f"batches of {batch}"), runner.how)
+        rows.append(entry)
+        calls[entry.spec.key] = partial(score, batch), 32
+    time_case(case, rows, calls, settings)
+    runner.batch = None
+    book.cases.append(case)
+
+
+def _gflop(model: CoreModel) -> float:
+    import torch
+
+    pixels = torch.zeros(1, 3, model.height_px, model.width_px)
+    ids = torch.ones(1, model.max_tokens, dtype=torch.int64)
+    return gflop(model.module, pixels, ids, torch.ones_like(ids))

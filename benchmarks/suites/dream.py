@@ -1,0 +1,156 @@
+"""Maps: 165, 2337 and 26227 windows of a 512 x 384 image, every contender on the same weights."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+
+from benchmarks.accuracy import compare_maps
+from benchmarks.cases import GRIDS, HEIGHT, WIDTH, count, part, picture
+from benchmarks.contenders import DreamRunner, EngineDream, specs
+from benchmarks.contenders import dream_runner as build
+from benchmarks.eager import TorchDream
+from benchmarks.measure import one_line
+from benchmarks.models import MODELS, DreamModel, Exported, ModelInfo, dream_model, export
+from benchmarks.peak import gflop, measure_peaks
+from benchmarks.published import Pixels
+from benchmarks.results import Book, Case, clean
+from benchmarks.settings import Settings
+from benchmarks.suites.common import Entry, Say, attempt, fastest, time_case
+from realm_engine.dream import DreamConfig
+
+# Windows of the maps that are compared with the published loop: what it does in some 20 s on two cores.
+ACCURACY_WINDOWS = {"tiny": 2337, "vitb32": 165, "vitb16": 48, "vitl14": 15}
+QUICK_ACCURACY_WINDOWS = {"tiny": 700, "vitb32": 45, "vitb16": 15, "vitl14": 15}
+# Cases that are measured whole in a full run, however long a pass takes: a target stands on them.
+WHOLE = {("vitb32", 165), ("tiny", 165), ("tiny", 2337), ("tiny", 26227)}
+PUBLISHED_WINDOWS = (165, 2337, 26227)
+QUICK_WINDOWS = (165, 2337)
+NOTE = (
+    "Every pass starts from the decoded image and ends with the map on the host. In PyTorch's passes: Pillow crop and "
+    "resize, forward, cosine, map; their text is embedded beforehand. In the engine's: all of it, and a text that "
+    "it has not seen before."
+)
+
+
+def run(settings: Settings, book: Book, say: Say) -> None:
+    """All models with DREAM, all window counts."""
+    peaks = measure_peaks(settings.torch_device, settings.half)
+    for key in settings.models:
+        if "dream" in MODELS[key].parts:
+            attempt(
+                book,
+                f"dream, {MODELS[key].title}",
+                partial(_model, MODELS[key], settings, book, say, peaks),
+            )
+
+
+def _model(info: ModelInfo, settings: Settings, book: Book, say: Say, peaks: dict[str, float]) -> None:
+    exported = export(info, settings.cache, say)
+    model = dream_model(info, exported.bundle)
+    size = model.preprocess.size
+    work = gflop(model.tower, torch.zeros(1, 3, size, size))
+    entries, runners = prepare(info, model, exported, settings, say)
+    peak = {name: float(value) for name, value in peaks.items() if name != "shapes"}
+    for windows in window_counts(info, settings):
+        case = Case("dream", info.key, f"{info.title}: {windows} windows", "windows", windows)
+        case.gflop_per_unit, case.peak_gflops, case.note = work, peak, NOTE
+        chosen = _chosen(entries, windows, settings)
+        calls = _calls(info, chosen, runners, windows, settings)
+        say(f"{case.title}: {len(calls)} contenders")
+        time_case(case, chosen if windows > 165 else entries, calls, settings)
+        book.cases.append(case)
+        book.save(settings.output / "results.json")
+
+
+def window_counts(info: ModelInfo, settings: Settings) -> tuple[int, ...]:
+    """The window counts of a model: those asked for, else the published ones, as far as it can afford them."""
+    published = QUICK_WINDOWS if settings.quick else PUBLISHED_WINDOWS
+    affordable = tuple(n for n in settings.windows or published if n <= info.most_windows)
+    return affordable or (info.most_windows,)
+
+
+def prepare(
+    info: ModelInfo, model: DreamModel, exported: Exported, settings: Settings, say: Say
+) -> tuple[list[Entry], dict[str, DreamRunner]]:
+    """Build every contender, warm it up, and compare its map with the published loop's in fp32."""
+    table = QUICK_ACCURACY_WINDOWS if settings.quick else ACCURACY_WINDOWS
+    windows = min(table[info.key], max(window_counts(info, settings)))
+    config = GRIDS[min((grid for grid in GRIDS if grid >= windows), default=165)]
+    image = part(picture(), config, windows)
+    entries, runners, reference = [], {}, None
+    compiled = info.compiled and not settings.quick
+    for spec in specs(settings, compiled):
+        entry = Entry(spec)
+        entries.append(entry)
+        say(f"{info.title}: {spec.key}")
+        try:
+            runner = build(spec, model, exported, settings)
+            small = part(image, config, 1)
+            runner.map(small, config)
+            before = time.perf_counter()
+            values = runner.map(image, config)
+            entry.unit_s = (time.perf_counter() - before) / count(config, *image.shape[:2])
+            reference = values if reference is None else reference
+            entry.how, entry.accuracy = runner.how, compare_maps(values, reference)
+            runners[spec.key] = runner
+        except Exception as error:
+            entry.error = clean(one_line(error))
+    return entries, runners
+
+
+def _chosen(entries: Sequence[Entry], windows: int, settings: Settings) -> list[Entry]:
+    """All contenders on the small grids; on the large ones the baselines and the best of each engine precision."""
+    if windows <= 165:
+        return list(entries)
+    best = [fastest(entries, "engine", precision) for precision in ("fp32", "fp16", "bf16", "int8")]
+    keep = {id(entry) for entry in best if entry is not None}
+    return [
+        entry
+        for entry in entries
+        if id(entry) in keep
+        or entry.spec.family == "published"
+        or (entry.spec.family == "eager" and entry.spec.precision == settings.half)
+    ]
+
+
+def _calls(
+    info: ModelInfo,
+    entries: Sequence[Entry],
+    runners: dict[str, DreamRunner],
+    windows: int,
+    settings: Settings,
+) -> dict[str, tuple[Callable[[], object], int]]:
+    """One pass of each contender: the whole case where it is short enough, else a sample of its windows."""
+    image, config = picture(WIDTH, HEIGHT), GRIDS[windows]
+    calls: dict[str, tuple[Callable[[], object], int]] = {}
+    for entry in entries:
+        runner = runners.get(entry.spec.key)
+        if runner is None:
+            continue
+        affordable = max(1, int(settings.pass_s / max(entry.unit_s, 1e-9)))
+        whole = affordable >= windows or (
+            (info.key, windows) in WHOLE
+            and (isinstance(runner, EngineDream) or (windows <= 165 and not settings.quick))
+        )
+        calls[entry.spec.key] = _call(
+            runner, image, config, windows if whole else affordable, whole, settings
+        )
+    return calls
+
+
+def _call(
+    runner: DreamRunner, image: Pixels, config: DreamConfig, windows: int, whole: bool, settings: Settings
+) -> tuple[Callable[[], object], int]:
+    if isinstance(runner, TorchDream):
+        if whole:
+            return partial(runner.map, image, config), windows
+        windows = max(windows // runner.tower.batch, 1) * runner.tower.batch
+        draw = np.random.default_rng(settings.seed)
+        return partial(runner.sample, image, config, windows, draw), windows
+    image = image if whole else part(image, config, windows)
+    return partial(runner.fresh, image, config), count(config, *image.shape[:2])
