@@ -10,7 +10,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -45,8 +45,8 @@ exported once into out/benchmarks/cache. Run it on an idle machine.
 """
 
 
-def _names(known: tuple[str, ...]) -> click.ParamType:
-    class Names(click.ParamType):
+def _names(known: tuple[str, ...]) -> Any:
+    class Names(click.ParamType):  # type: ignore[type-arg]
         name = "list"
 
         def convert(
@@ -166,6 +166,8 @@ def run(settings: Settings) -> list[str]:
     use_threads(settings.threads)
     described = machine.describe()
     described["load_before"] = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+    if described["load_before"] is not None and described["load_before"] > 0.5:
+        _say(f"warning: the machine is busy (load {described['load_before']}); the ratios will spread")
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
     asked = " ".join(["python -m benchmarks", *settings.suites, *(["--quick"] if settings.quick else [])])
     book = Book(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -101,7 +102,7 @@ class EngineCore:
 
     def score(self, paths: Sequence[Path], texts: Sequence[str]) -> npt.NDArray[np.float64]:
         """MOS of images with their texts, float64 (N,). Raises UnavailableError for one that failed."""
-        options = {} if self.batch is None else {"batch_size": self.batch}
+        options: dict[str, Any] = {} if self.batch is None else {"batch_size": self.batch}
         scores = self.engine.score(list(paths), list(texts), **options)
         failed = [score.error for score in scores if score.mos is None]
         if failed:

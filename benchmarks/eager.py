@@ -145,9 +145,9 @@ class TorchDream:
         self, image: Pixels, config: DreamConfig, count: int, draw: np.random.Generator
     ) -> list[float]:
         """Similarities of `count` windows drawn without replacement from all scales in proportion."""
+        height, width = image.shape[:2]
         grids = [
-            (window, window_origins(*image.shape[:2], window, config.stride_px))
-            for window in config.windows_px
+            (window, window_origins(height, width, window, config.stride_px)) for window in config.windows_px
         ]
         every = [(window, origin) for window, origins in grids for origin in origins]
         chosen = [every[index] for index in draw.choice(len(every), min(count, len(every)), replace=False)]

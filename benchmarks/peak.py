@@ -63,15 +63,19 @@ def _product(m: int, k: int, n: int, precision: str, device: str) -> Callable[[]
 
 
 def _rate(call: Callable[[], object], work: float, device: str, seconds: float) -> float:
-    synchronise = torch.cuda.synchronize if device == "cuda" else (lambda: None)
     fastest = float("inf")
     with torch.inference_mode():
         call()
-        synchronise()
+        _synchronise(device)
         end = time.perf_counter() + seconds
         while time.perf_counter() < end:
             before = time.perf_counter()
             call()
-            synchronise()
+            _synchronise(device)
             fastest = min(fastest, time.perf_counter() - before)
     return work / fastest
+
+
+def _synchronise(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()

@@ -55,7 +55,10 @@ def _latency(cases: list[Case], path: Path) -> str:
         )
     axes.set(xscale="log", yscale="log", xlabel="windows", ylabel="seconds of one map (median)")
     axes.set_title(MODELS[cases[0].model].title)
-    axes.grid(alpha=0.3, which="both")
+    counts = [case.units for case in cases]
+    axes.set_xticks(counts, [str(count) for count in counts])
+    axes.set_xticks([], minor=True)
+    axes.grid(alpha=0.3)
     axes.legend(fontsize=7)
     return _save(figure, path)
 
@@ -72,9 +75,7 @@ def _ratios(case: Case, path: Path) -> str:
     axes.invert_yaxis()
     for place, spread in zip(places, spreads, strict=True):
         axes.text(spread.high, place, f"  {spread.median:.1f} x", va="center", fontsize=8)
-    axes.set(
-        xlabel="times as fast as the published loop (bars: median; lines: smallest and largest of the rounds)"
-    )
+    axes.set(xlabel="times as fast as the published loop; lines: all rounds")
     axes.set_title(case.title)
     axes.margins(x=0.12)
     return _save(figure, path)

@@ -148,7 +148,7 @@ class Book:
         for case, stored in zip(self.cases, data["cases"], strict=True):
             for row, entry in zip(case.rows, stored["rows"], strict=True):
                 entry["statistics"] = statistics(case, row) if row.seconds else {}
-        return plain(data)
+        return {name: plain(value) for name, value in data.items()}
 
     def save(self, path: Path) -> None:
         """Write `results.json`: to a temporary name first, so that no half file is ever there."""

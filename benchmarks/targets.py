@@ -151,7 +151,7 @@ def _linear(book: Book, model: str, title: str) -> Verdict:
     first = small.row(row.key) if row is not None else None
     if row is None or first is None:
         return _nothing(name, wanted)
-    growth = (row.median_s / large.units) / (first.median_s / small.units) - 1
+    growth = round((row.median_s / large.units) / (first.median_s / small.units) - 1, 4) + 0.0  # no -0.0
     detail = row.key + (
         "" if growth >= -0.1 else "; grows more slowly than linear: 165 windows carry fixed costs"
     )

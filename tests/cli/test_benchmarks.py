@@ -1,0 +1,67 @@
+"""`python -m benchmarks` as its users run it, on the embedded default."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmarks", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=300)
+
+
+def test_maps_of_the_embedded_default(tmp_path):
+    output = tmp_path / "results"
+    options = ["--models", "tiny", "--windows", "15", "--repeats", "2", "--device", "cpu", "--quick"]
+    done = benchmarks("dream", *options, "--output", str(output))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    data = json.loads((output / "results.json").read_text(encoding="utf-8"))
+    (case,) = data["cases"]
+    rows = {row["key"]: row for row in case["rows"]}
+    for key in ("published fp32", "eager fp32", "engine cpu fp32"):
+        assert len(rows[key]["seconds"]) >= 2
+        assert (
+            rows[key]["accuracy"]["max_abs_diff"] <= 1e-4
+        )  # the engine is exact, on the artefact that was timed
+    assert rows["engine cpu bf16"]["error"]  # ONNX Runtime has none on a CPU, and says so
+    assert case["gflop_per_unit"] > 0.1
+    assert data["machine"]["peaks"]["fp32"] > 0
+    report = (output / "results.md").read_text(encoding="utf-8")
+    assert "realm-tiny (embedded default): 15 windows" in report
+    assert str(ROOT) not in report + json.dumps(data)
+    assert str(tmp_path) not in report + json.dumps(data)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing"], "nothing"),
+        (["--models", "huge"], "huge is unknown; choose from tiny, vitb32"),
+        (["--windows", "7"], "7 is unknown"),
+        (["--repeats", "0"], "repeats"),
+        (["--device", "cuda"], "--device cuda: not available"),
+    ],
+)
+def test_bad_usage_is_one_line(arguments, message, tmp_path):
+    done = benchmarks(*arguments, "--output", str(tmp_path / "results"))
+    if arguments == ["--device", "cuda"] and done.returncode == 0:
+        pytest.skip("there is a GPU")
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert message in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_help():
+    done = benchmarks("-h")
+    assert done.returncode == 0
+    for word in ("dream", "core", "fast", "startup", "sizes", "--quick", "--models", "results.md"):
+        assert word in done.stdout
