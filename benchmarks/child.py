@@ -111,7 +111,7 @@ def peak_memory_mb() -> float:
 
 def _pass(job: Job) -> Callable[[], object]:
     from benchmarks.cases import GRIDS, Descriptions, image_files, picture
-    from benchmarks.contenders import EngineCore, EngineDream, Spec
+    from benchmarks.engines import EngineCore, EngineDream, Spec
 
     spec = Spec(job.family, job.device, job.precision)
     if job.family != "engine":

@@ -1,114 +1,15 @@
-"""Who competes: the published loop, PyTorch in batches, torch.compile, and the engine on every device and precision."""
+"""Builds contenders: the published loop, PyTorch in batches, torch.compile, and the engine."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from benchmarks.cases import TEXT, Descriptions
 from benchmarks.eager import TorchCore, TorchDream
+from benchmarks.engines import EngineCore, EngineDream, Spec
 from benchmarks.models import CoreModel, DreamModel, Exported
-from benchmarks.published import Map, Pixels
 from benchmarks.settings import Settings, UnavailableError
-from realm_engine import Engine
-from realm_engine.dream import DreamConfig
-
-ENGINE_PRECISIONS = ("fp32", "fp16", "bf16", "int8")
-
-
-@dataclass(frozen=True)
-class Spec:
-    """One contender.
-
-    Attributes:
-        family: published, eager, compile or engine.
-        device: cpu, cuda or openvino.
-        precision: fp32, fp16, bf16 or int8.
-        variation: What else distinguishes it, "" for nothing.
-    """
-
-    family: str
-    device: str
-    precision: str
-    variation: str = ""
-
-    @property
-    def key(self) -> str:
-        """Its name in tables."""
-        device = f" {self.device}" if self.family == "engine" else ""
-        return f"{self.family}{device} {self.precision}" + (self.variation and f", {self.variation}")
-
-
-def specs(settings: Settings, compiled: bool = True) -> list[Spec]:
-    """Every contender of a run, the baselines first."""
-    device, precisions = settings.torch_device, ("fp32", settings.half)
-    result = [Spec("published", device, "fp32")]
-    result += [Spec("eager", device, precision) for precision in precisions]
-    if compiled:
-        result += [Spec("compile", device, precision) for precision in precisions]
-    result += [Spec("engine", engine, name) for engine in settings.devices for name in ENGINE_PRECISIONS]
-    return result
-
-
-# The engine sizes its calls by what its process holds. Here that process also holds PyTorch's copies of the
-# models, which no user's does; memory is measured in processes of their own, with the engine's own limit.
-MAX_MEMORY = "64G"
-
-
-def open_engine(bundle: str, spec: Spec, threads: int, max_memory: str | None = MAX_MEMORY) -> Engine:
-    """The engine as a contender asks for it; `max_memory` None is its own default."""
-    return Engine.open(bundle, spec.device, spec.precision, threads, max_memory, tuned=False)
-
-
-class EngineDream:
-    """DREAM by the engine. Every timed map has a text it has not seen, so that none is remembered."""
-
-    def __init__(self, bundle: str, spec: Spec, threads: int, max_memory: str | None = MAX_MEMORY) -> None:
-        self.engine = open_engine(bundle, spec, threads, max_memory)
-        self._serial = 0
-
-    @property
-    def how(self) -> str:
-        """The runtime."""
-        return str(self.engine.describe()["runtime"])
-
-    def map(self, image: Pixels, config: DreamConfig) -> Map:
-        """Realness map for the fixed text, float64 (H, W)."""
-        return np.asarray(self.engine.map(image, TEXT, config).values, dtype=np.float64)
-
-    def fresh(self, image: Pixels, config: DreamConfig) -> Map:
-        """The same for a new text."""
-        self._serial += 1
-        result = self.engine.map(image, f"{TEXT} ({self._serial})", config)
-        return np.asarray(result.values, dtype=np.float64)
-
-
-class EngineCore:
-    """CORE by the engine, from files."""
-
-    def __init__(self, bundle: str, spec: Spec, threads: int, max_memory: str | None = MAX_MEMORY) -> None:
-        self.engine = open_engine(bundle, spec, threads, max_memory)
-        self.batch: int | None = None  # the engine's own
-
-    @property
-    def how(self) -> str:
-        """The runtime."""
-        return str(self.engine.describe()["runtime"])
-
-    def score(self, paths: Sequence[Path], texts: Sequence[str]) -> npt.NDArray[np.float64]:
-        """MOS of images with their texts, float64 (N,). Raises UnavailableError for one that failed."""
-        options: dict[str, Any] = {} if self.batch is None else {"batch_size": self.batch}
-        scores = self.engine.score(list(paths), list(texts), **options)
-        failed = [score.error for score in scores if score.mos is None]
-        if failed:
-            raise UnavailableError(f"scoring failed: {failed[0]}")
-        return np.array([score.mos for score in scores])
-
 
 DreamRunner = TorchDream | EngineDream
 CoreRunner = TorchCore | EngineCore

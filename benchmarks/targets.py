@@ -89,6 +89,7 @@ def _map_targets(book: Book) -> Iterator[Verdict]:
         spread = Spread.of(row.seconds)
         yield Verdict(name, wanted, _seconds(spread), spread.median <= 1.5, row.key)
     yield _command(book)
+    yield _memory(book)
     yield _fast(book)
 
 
@@ -101,6 +102,18 @@ def _command(book: Book) -> Verdict:
     best = min(rows, key=lambda row: float(row["median_s"]))
     spread = Spread(best["median_s"], best["low_s"], best["high_s"], best["runs"])
     return Verdict(name, wanted, _seconds(spread), spread.median <= 2.5, f"--device {best['device']}")
+
+
+def _memory(book: Book) -> Verdict:
+    name, wanted = "embedded default, preset paper, 512 x 384, resident memory on a CPU", "<= 2000 MB"
+    table = book.table("processes")
+    rows = [row for row in table.records() if row["pass"] == "26227 windows"] if table is not None else []
+    peaks = {str(row["contender"]): float(row["peak_memory_mb"]) for row in rows if row["model"] == "tiny"}
+    peaks = {key: peak for key, peak in peaks.items() if math.isfinite(peak)}
+    if not peaks:
+        return _nothing(name, wanted)
+    worst = max(peaks, key=lambda key: peaks[key])
+    return Verdict(name, wanted, f"{peaks[worst]:.0f} MB", peaks[worst] <= 2000, f"{worst}, the largest")
 
 
 def _fast(book: Book) -> Verdict:

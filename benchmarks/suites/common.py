@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.contenders import Spec
+from benchmarks.engines import Spec
 from benchmarks.measure import Contender, one_line, run_rounds
 from benchmarks.results import Book, Case, Row, clean
 from benchmarks.settings import Settings

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from benchmarks.accuracy import compare_scores
 from benchmarks.cases import image_files
-from benchmarks.contenders import CoreRunner, EngineCore, core_runner, fresh_texts, specs
+from benchmarks.contenders import CoreRunner, core_runner, fresh_texts
+from benchmarks.engines import EngineCore, specs
 from benchmarks.measure import one_line
 from benchmarks.models import MODELS, CoreModel, Exported, ModelInfo, core_model, export
 from benchmarks.peak import gflop, measure_peaks

@@ -11,9 +11,10 @@ import torch
 
 from benchmarks.accuracy import compare_maps
 from benchmarks.cases import GRIDS, HEIGHT, WIDTH, count, part, picture
-from benchmarks.contenders import DreamRunner, EngineDream, specs
+from benchmarks.contenders import DreamRunner
 from benchmarks.contenders import dream_runner as build
 from benchmarks.eager import TorchDream
+from benchmarks.engines import EngineDream, specs
 from benchmarks.measure import one_line
 from benchmarks.models import MODELS, DreamModel, Exported, ModelInfo, dream_model, export
 from benchmarks.peak import gflop, measure_peaks

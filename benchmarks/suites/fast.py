@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.accuracy import compare_maps
 from benchmarks.cases import described_images
-from benchmarks.contenders import Spec, open_engine
+from benchmarks.engines import Spec, open_engine
 from benchmarks.models import MODELS, export
 from benchmarks.results import Book, Table
 from benchmarks.settings import Settings

@@ -12,12 +12,13 @@ from PIL import Image
 
 from benchmarks.cases import TEXT, image_files, picture
 from benchmarks.child import Job, run_command, run_job
-from benchmarks.contenders import Spec, specs
+from benchmarks.engines import Spec, open_engine, specs
 from benchmarks.measure import Spread, one_line
 from benchmarks.models import MODELS, Exported, export
 from benchmarks.results import Book, Table, clean
 from benchmarks.settings import Settings
 from benchmarks.suites.common import Say, attempt
+from realm_engine.errors import RealmError
 
 # What one pass of a child does. `paper` on the embedded default as well: its memory must stay bounded.
 UNITS = {("tiny", "dream"): (2337, 26227), ("vitb32", "dream"): (48,), ("vitb16", "dream"): (15,)}
@@ -83,9 +84,10 @@ def _jobs(key: str, exported: Exported, settings: Settings) -> Iterator[tuple[Sp
                 continue
             for spec in specs(settings, compiled=False):
                 baseline = spec.family != "engine"
-                skip = spec.precision in exported.missing or (baseline and (index or settings.quick))
-                if skip:
+                if baseline and (index or settings.quick):
                     continue
+                if not baseline and not _opens(exported, spec, part, settings):
+                    continue  # the suites dream and core say why
                 yield (
                     spec,
                     Job(
@@ -101,6 +103,17 @@ def _jobs(key: str, exported: Exported, settings: Settings) -> Iterator[tuple[Sp
                         settings.seed,
                     ),
                 )
+
+
+def _opens(exported: Exported, spec: Spec, part: str, settings: Settings) -> bool:
+    """Whether the engine offers this at all, found out without a process."""
+    if spec.precision in exported.missing:
+        return False
+    try:
+        with open_engine(exported.bundle, spec, settings.threads) as engine:
+            return bool(engine.describe(part)["precision"] == spec.precision)
+    except RealmError:
+        return False
 
 
 def _processes(key: str, settings: Settings, book: Book, table: Table, say: Say) -> None:
