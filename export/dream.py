@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from export.class_token import use_class_token_only
 from export.clip_model import ClipModel
 from export.graph import GraphExport, Port
 from export.resize import gather_windows, resample_exactly
+from export.transformer import with_child
 
 
 class DreamGraph(nn.Module):
@@ -69,6 +71,13 @@ class ImageTower(nn.Module):
         return features
 
 
+def _lean(model: nn.Module) -> nn.Module:
+    """The CLIP with an image tower that computes only what its embedding needs."""
+    visual = getattr(model, "visual", None)
+    lean = use_class_token_only(visual) if isinstance(visual, nn.Module) else visual
+    return model if lean is visual else with_child(model, "visual", lean)
+
+
 def dream_export(clip: ClipModel) -> GraphExport:
     """Describe the `dream` graph of a CLIP: module, example inputs, names and free dimensions."""
     size, dim = clip.image_size_px, clip.embed_dim
@@ -76,7 +85,7 @@ def dream_export(clip: ClipModel) -> GraphExport:
     generator = torch.Generator().manual_seed(0)
     return GraphExport(
         name="dream",
-        module=DreamGraph(ImageTower(clip.model), clip.mean, clip.std).eval(),
+        module=DreamGraph(ImageTower(_lean(clip.model)), clip.mean, clip.std).eval(),
         example=(
             torch.randint(0, 256, (70, 90, 3), dtype=torch.uint8, generator=generator),
             torch.tensor([0, 3, 11], dtype=torch.int64),
