@@ -205,7 +205,9 @@ def _peaks(settings: Settings, book: Book) -> None:
     from benchmarks.peak import measure_peaks
 
     try:
-        book.machine["peaks"] = measure_peaks(settings.torch_device, settings.half)
+        book.machine["peaks"] = measure_peaks(
+            settings.torch_device, settings.half, 0.2 if settings.quick else 0.8
+        )
     except Exception as error:
         book.fail("matrix peak", one_line(error))
 

@@ -96,19 +96,23 @@ def run_rounds(
         for key in list(alive):
             attempt(key, lambda key=key: void(alive[key].call()))  # type: ignore[misc]
     started = clock()
-    for index in range(most):
-        spent = clock() - started
-        if index >= least and spent + spent / index > budget_s:
-            break
-        for key in order(list(alive), index):
-            gc.collect()  # nobody pays for the garbage of the one before
+    gc.freeze()  # what is there already need not be looked through again and again
+    try:
+        for index in range(most):
+            spent = clock() - started
+            if index >= least and spent + spent / index > budget_s:
+                break
+            for key in order(list(alive), index):
+                gc.collect()  # nobody pays for the garbage of the one before
 
-            def timed(key: str = key) -> None:
-                before = clock()
-                alive[key].call()
-                samples[key].seconds.append((clock() - before) * alive[key].scale)
+                def timed(key: str = key) -> None:
+                    before = clock()
+                    alive[key].call()
+                    samples[key].seconds.append((clock() - before) * alive[key].scale)
 
-            attempt(key, timed)
+                attempt(key, timed)
+    finally:
+        gc.unfreeze()
     return samples
 
 

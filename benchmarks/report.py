@@ -70,15 +70,13 @@ def _machine(book: Book) -> list[str]:
     if load is not None:
         parts.append(f"Load of the machine before the run: {load}")
     if machine.get("peaks"):
-        parts.append("Measured matrix peaks: " + _peaks(machine["peaks"]))
+        parts.append("Measured matrix peaks: " + _peaks(book.peaks))
     return [f"* {part}" for part in parts]
 
 
-def _peaks(peaks: dict[str, Any]) -> str:
+def _peaks(peaks: dict[str, float]) -> str:
     return ", ".join(
-        f"{name} {value:.0f} {'GOP/s' if name == 'int8' else 'GFLOP/s'}"
-        for name, value in peaks.items()
-        if isinstance(value, float)
+        f"{name} {value:.0f} {'GOP/s' if name == 'int8' else 'GFLOP/s'}" for name, value in peaks.items()
     )
 
 

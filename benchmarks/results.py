@@ -127,6 +127,12 @@ class Book:
     failures: list[str] = field(default_factory=list)
     suite_seconds: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def peaks(self) -> dict[str, float]:
+        """Measured matrix peaks, GFLOP/s (GOP/s for int8) by precision; empty where none were measured."""
+        found = self.machine.get("peaks", {})
+        return {name: value for name, value in found.items() if isinstance(value, float)}
+
     def fail(self, what: str, why: str) -> None:
         """Note that something has no result."""
         self.failures.append(f"{what}: {clean(why)}")

@@ -14,7 +14,7 @@ from benchmarks.contenders import CoreRunner, core_runner, fresh_texts
 from benchmarks.engines import EngineCore, specs
 from benchmarks.measure import one_line
 from benchmarks.models import MODELS, CoreModel, Exported, ModelInfo, core_model, export
-from benchmarks.peak import gflop, measure_peaks
+from benchmarks.peak import gflop
 from benchmarks.results import Book, Case, clean
 from benchmarks.settings import Settings, UnavailableError
 from benchmarks.suites.common import Entry, Say, attempt, fastest, time_case
@@ -32,15 +32,12 @@ NOTE = (
 
 def run(settings: Settings, book: Book, say: Say) -> None:
     """All models with CORE."""
-    peaks = measure_peaks(settings.torch_device, settings.half)
     for key in settings.models:
         if "core" in MODELS[key].parts:
-            attempt(
-                book, f"core, {MODELS[key].title}", partial(_model, MODELS[key], settings, book, say, peaks)
-            )
+            attempt(book, f"core, {MODELS[key].title}", partial(_model, MODELS[key], settings, book, say))
 
 
-def _model(info: ModelInfo, settings: Settings, book: Book, say: Say, peaks: dict[str, float]) -> None:
+def _model(info: ModelInfo, settings: Settings, book: Book, say: Say) -> None:
     exported = export(info, settings.cache, say)
     counts = QUICK_COUNTS if settings.quick else COUNTS
     paths = image_files(settings.cache, max(counts), settings.seed)
@@ -52,7 +49,7 @@ def _model(info: ModelInfo, settings: Settings, book: Book, say: Say, peaks: dic
     except UnavailableError as error:
         book.fail(f"core, {info.title}, PyTorch", str(error))
     entries, runners = _prepare(info, model, exported, settings, paths, say)
-    peak = {name: float(value) for name, value in peaks.items() if name != "shapes"}
+    peak = book.peaks
     for images in counts:
         case = Case("core", info.key, f"{info.title}: {images} images", "images", images)
         case.gflop_per_unit, case.peak_gflops, case.note = work, peak, NOTE

@@ -17,7 +17,7 @@ from benchmarks.eager import TorchDream
 from benchmarks.engines import EngineDream, specs
 from benchmarks.measure import one_line
 from benchmarks.models import MODELS, DreamModel, Exported, ModelInfo, dream_model, export
-from benchmarks.peak import gflop, measure_peaks
+from benchmarks.peak import gflop
 from benchmarks.published import Pixels
 from benchmarks.results import Book, Case, clean
 from benchmarks.settings import Settings
@@ -40,23 +40,22 @@ NOTE = (
 
 def run(settings: Settings, book: Book, say: Say) -> None:
     """All models with DREAM, all window counts."""
-    peaks = measure_peaks(settings.torch_device, settings.half)
     for key in settings.models:
         if "dream" in MODELS[key].parts:
             attempt(
                 book,
                 f"dream, {MODELS[key].title}",
-                partial(_model, MODELS[key], settings, book, say, peaks),
+                partial(_model, MODELS[key], settings, book, say),
             )
 
 
-def _model(info: ModelInfo, settings: Settings, book: Book, say: Say, peaks: dict[str, float]) -> None:
+def _model(info: ModelInfo, settings: Settings, book: Book, say: Say) -> None:
     exported = export(info, settings.cache, say)
     model = dream_model(info, exported.bundle)
     size = model.preprocess.size
     work = gflop(model.tower, torch.zeros(1, 3, size, size))
     entries, runners = prepare(info, model, exported, settings, say)
-    peak = {name: float(value) for name, value in peaks.items() if name != "shapes"}
+    peak = book.peaks
     for windows in window_counts(info, settings):
         case = Case("dream", info.key, f"{info.title}: {windows} windows", "windows", windows)
         case.gflop_per_unit, case.peak_gflops, case.note = work, peak, NOTE

@@ -19,7 +19,8 @@ def benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_maps_of_the_embedded_default(tmp_path):
     output = tmp_path / "results"
-    options = ["--models", "tiny", "--windows", "15", "--repeats", "2", "--device", "cpu", "--quick"]
+    options = ["--models", "tiny", "--windows", "15", "--repeats", "2", "--device", "cpu", "--threads", "1"]
+    options += ["--quick"]
     done = benchmarks("dream", *options, "--output", str(output))
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
@@ -44,8 +45,8 @@ def test_maps_of_the_embedded_default(tmp_path):
     ("arguments", "message"),
     [
         (["nothing"], "nothing"),
-        (["--models", "huge"], "huge is unknown; choose from tiny, vitb32"),
-        (["--windows", "7"], "7 is unknown"),
+        (["--models", "huge"], "'huge' is unknown; choose from tiny, vitb32"),
+        (["--windows", "7"], "'7' is unknown"),
         (["--repeats", "0"], "repeats"),
         (["--device", "cuda"], "--device cuda: not available"),
     ],
