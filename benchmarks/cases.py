@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,13 +53,17 @@ def count(config: DreamConfig, height: int, width: int) -> int:
     return sum(grid.count for grid in config.grids(height, width))
 
 
-def part(image: Pixels, config: DreamConfig, most: int) -> Pixels:
-    """The top rows of an image, as many as hold at most `most` windows, and at least one row of each scale."""
-    least = max(config.windows_px)
-    height = image.shape[0]
-    while height > least and count(config, height, image.shape[1]) > most:
-        height -= 1
-    return np.ascontiguousarray(image[:height])
+def thin(config: DreamConfig, most: int, height: int = HEIGHT, width: int = WIDTH) -> DreamConfig:
+    """The same windows at the smallest multiple of the stride that leaves at most `most` of them (or one per scale).
+
+    A regular sample over the whole image, with every scale in about its share.
+    """
+    multiple = 1
+    while True:
+        thinned = replace(config, stride_px=config.stride_px * multiple)
+        if count(thinned, height, width) <= max(most, len(config.windows_px)):
+            return thinned
+        multiple += 1
 
 
 class Descriptions:

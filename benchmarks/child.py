@@ -127,7 +127,7 @@ def _pass(job: Job) -> Callable[[], object]:
 
 def _torch_pass(job: Job) -> Callable[[], object]:
     """The same in PyTorch, with batches of 32; DREAM as one batch and a half of its windows."""
-    from benchmarks.cases import GRIDS, TEXT, Descriptions, image_files, part, picture
+    from benchmarks.cases import GRIDS, TEXT, Descriptions, image_files, picture
     from benchmarks.eager import TorchCore, TorchDream
     from benchmarks.models import MODELS, core_model, dream_model
     from benchmarks.settings import use_threads
@@ -137,8 +137,7 @@ def _torch_pass(job: Job) -> Callable[[], object]:
     if job.part == "dream":
         model = dream_model(info, job.bundle)
         mapper = TorchDream(model, TEXT, job.device, job.precision, batched)
-        config = GRIDS[min(job.units, 165)]
-        image = part(picture(), config, 48)
+        image, config = picture(), GRIDS[min(job.units, 48)]
         return lambda: mapper.map(image, config)
     scorer = TorchCore(core_model(info, Path(job.cache)), job.device, job.precision, batched)
     paths, texts = image_files(Path(job.cache), job.units, job.seed), Descriptions(job.seed)

@@ -77,20 +77,19 @@ class Tower:
         filled = [torch.cat([t, t[-1:].expand(self.batch - count, *t.shape[1:])]) for t in (pixels, *rest)]
         return self(*filled)[:count]
 
-    def tune(self, example: Sequence[Tensor], quick: bool, convolutional: bool) -> None:
+    def tune(self, example: Sequence[Tensor], sizes: Sequence[int], convolutional: bool) -> None:
         """Choose batch size and memory layout by trying them on rows of `example` repeated."""
         if self.compiled:
             return
-        sizes = (16, 33) if quick else (8, 16, 33, 64)
         layouts = ("contiguous", "channels_last") if convolutional else ("contiguous",)
-        best = float("inf")
+        best, chosen = float("inf"), layouts[0]
         for layout in layouts:
             self.layout = layout
             if layout == "channels_last":
                 self._module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self(*_rows(example, 2))
             for size in sizes:
-                rows = [tensor[:1].expand(size, *tensor.shape[1:]).contiguous() for tensor in example]
-                seconds = min(_time(self, rows) for _ in range(2 if best == float("inf") else 1)) / size
+                seconds = _time(self, _rows(example, size)) / size
                 if seconds < best:
                     best, self.batch, chosen = seconds, size, layout
                 if seconds * size > 8:  # a slow model: larger batches would take longer than they are worth
@@ -98,6 +97,10 @@ class Tower:
         self.layout = chosen
         if chosen == "contiguous" and convolutional:
             self._module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+
+
+def _rows(example: Sequence[Tensor], count: int) -> list[Tensor]:
+    return [tensor[:1].expand(count, *tensor.shape[1:]).contiguous() for tensor in example]
 
 
 def _time(tower: Tower, rows: Sequence[Tensor]) -> float:
@@ -121,7 +124,8 @@ class TorchDream:
         """Choose the batch size."""
         if self._batched:
             size = self._preprocess.size
-            self.tower.tune([torch.rand(1, 3, size, size)], quick, convolutional)
+            sizes = (33,) if quick else (16, 33, 64)
+            self.tower.tune([torch.rand(1, 3, size, size)], sizes, convolutional)
 
     @property
     def how(self) -> str:
@@ -183,7 +187,8 @@ class TorchCore:
     def tune(self, quick: bool, example: Path) -> None:
         """Choose batch size and layout."""
         if self._batched:
-            self.tower.tune(self._inputs([example], ["Yes. The hand looks wrong."]), quick, True)
+            inputs = self._inputs([example], ["Yes. The hand looks wrong."])
+            self.tower.tune(inputs, (8,) if quick else (8, 16), True)
 
     @property
     def how(self) -> str:

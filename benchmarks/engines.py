@@ -48,7 +48,7 @@ def specs(settings: Settings, compiled: bool = True) -> list[Spec]:
     result = [Spec("published", device, "fp32")]
     result += [Spec("eager", device, precision) for precision in precisions]
     if compiled:
-        result += [Spec("compile", device, precision) for precision in precisions]
+        result.append(Spec("compile", device, settings.half))
     result += [Spec("engine", engine, name) for engine in settings.devices for name in ENGINE_PRECISIONS]
     return result
 

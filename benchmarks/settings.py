@@ -58,7 +58,7 @@ class Settings:
     @property
     def pass_s(self) -> float:
         """The longest pass that is measured whole; a longer one is sampled and scaled."""
-        return 4.0 if self.quick else 8.0
+        return 2.5 if self.quick else 6.0
 
     @property
     def most_rounds(self) -> int:
@@ -68,7 +68,7 @@ class Settings:
     @property
     def budget_s(self) -> float:
         """Seconds of a case beyond its least rounds."""
-        return 10.0 if self.quick else 40.0
+        return 5.0 if self.quick else 20.0
 
 
 def use_threads(threads: int) -> None:

@@ -43,6 +43,7 @@ def time_case(
     entries: Sequence[Entry],
     calls: Mapping[str, tuple[Callable[[], object], int]],
     settings: Settings,
+    headline: bool = False,
 ) -> None:
     """Run the rounds of a case and fill its rows.
 
@@ -51,9 +52,11 @@ def time_case(
         entries: All contenders, those without a call too: their rows say why.
         calls: By key: one pass, and how many of the case's units it does.
         settings: Rounds and budget.
+        headline: The targets stand on it: `--repeats` rounds at least, one fewer elsewhere.
     """
     contenders = [Contender(key, call, case.units / max(1, done)) for key, (call, done) in calls.items()]
-    samples = run_rounds(contenders, settings.repeats, settings.most_rounds, settings.budget_s, warm_up=0)
+    least = settings.repeats if headline else max(1, settings.repeats - 1)
+    samples = run_rounds(contenders, least, settings.most_rounds, settings.budget_s, warm_up=0)
     for entry in entries:
         key = entry.spec.key
         row = entry.row(calls[key][1] if key in calls else 0)

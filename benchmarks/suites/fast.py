@@ -35,7 +35,7 @@ def run(settings: Settings, book: Book, say: Say) -> None:
     if not found:
         book.fail("fast", f"no image_descriptions.csv with images in {settings.images.name}")
         return
-    exported = export(MODELS["tiny"], settings.cache, say)
+    exported = export(MODELS["tiny"], settings.cache, say, settings.torch_device == "cuda")
     raw = Table(
         "fast",
         RAW,

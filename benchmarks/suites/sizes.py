@@ -27,7 +27,7 @@ def run(settings: Settings, book: Book, say: Say) -> None:
     if "tiny" not in settings.models:
         say("sizes: measured on the embedded default only, which is not among --models")
         return
-    exported = export(MODELS["tiny"], settings.cache, say)
+    exported = export(MODELS["tiny"], settings.cache, say, settings.torch_device == "cuda")
     table = Table(
         "sizes",
         SIZES,
@@ -46,8 +46,10 @@ def run(settings: Settings, book: Book, say: Say) -> None:
         for device in settings.devices:
             engine = Engine.open(exported.bundle, device, "auto", settings.threads, "64G", tuned=False)
             engines[device] = engine
+            engine.map(picture(256, 256), TEXT, CONFIG)  # sessions are built before anybody is timed
+            _score(engine, picture(256, 256))
             calls += [Contender(f"{kind} {device}", call) for kind, call in _passes(engine, image)]
-        samples = run_rounds(calls, settings.repeats, settings.repeats, settings.budget_s)
+        samples = run_rounds(calls, 1, settings.repeats, settings.budget_s, warm_up=0)
         for device, engine in engines.items():
             mapped, scored = samples[f"map {device}"], samples[f"score {device}"]
             map_s, score_s = (
