@@ -99,7 +99,9 @@ def _command(book: Book) -> Verdict:
     rows = [row for row in table.records() if row["command"] == MAP_COMMAND] if table is not None else []
     if not rows:
         return _nothing(name, wanted)
-    best = min(rows, key=lambda row: float(row["median_s"]))
+    best = next(
+        (row for row in rows if row["device"] == "auto"), rows[0]
+    )  # what a user gets who says nothing
     spread = Spread(best["median_s"], best["low_s"], best["high_s"], best["runs"])
     return Verdict(name, wanted, _seconds(spread), spread.median <= 2.5, f"--device {best['device']}")
 

@@ -65,6 +65,20 @@ def time_case(
         case.rows.append(row)
 
 
+def reference_note(entries: Sequence[Entry]) -> str:
+    """What accuracy is measured against, where it is not the published loop."""
+    first = next((entry.spec.key for entry in entries if entry.accuracy is not None), "")
+    return "" if first in ("", "published fp32") else f" Accuracy is against {first}: {entries[0].error}."
+
+
+def close(runners: Mapping[str, object]) -> None:
+    """Free the engines' sessions, so that the next model has the memory."""
+    for runner in runners.values():
+        engine = getattr(runner, "engine", None)
+        if engine is not None:
+            engine.close()
+
+
 def fastest(entries: Sequence[Entry], family: str, precision: str | None = None) -> Entry | None:
     """The entry of a family (and precision) with the fewest seconds per unit."""
     found = [

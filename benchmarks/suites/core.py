@@ -17,7 +17,7 @@ from benchmarks.models import MODELS, CoreModel, Exported, ModelInfo, core_model
 from benchmarks.peak import gflop
 from benchmarks.results import Book, Case, clean
 from benchmarks.settings import Settings, UnavailableError
-from benchmarks.suites.common import Entry, Say, attempt, fastest, time_case
+from benchmarks.suites.common import Entry, Say, attempt, close, fastest, reference_note, time_case
 
 COUNTS = (1, 8, 64, 256)
 QUICK_COUNTS = (1, 64)
@@ -49,10 +49,10 @@ def _model(info: ModelInfo, settings: Settings, book: Book, say: Say) -> None:
     except UnavailableError as error:
         book.fail(f"core, {info.title}, PyTorch", str(error))
     entries, runners = _prepare(info, model, exported, settings, paths, say)
-    peak = book.peaks
     for images in counts:
         case = Case("core", info.key, f"{info.title}: {images} images", "images", images)
-        case.gflop_per_unit, case.peak_gflops, case.note = work, peak, NOTE
+        case.gflop_per_unit, case.peak_gflops = work, book.peaks
+        case.note = NOTE + reference_note(entries)
         chosen = entries if images in (1, 64) else _chosen(entries)
         calls = _calls(chosen, runners, paths, images, settings)
         say(f"{case.title}: {len(calls)} contenders")
@@ -61,6 +61,7 @@ def _model(info: ModelInfo, settings: Settings, book: Book, say: Say) -> None:
         book.save(settings.output / "results.json")
     if not settings.quick:
         _batches(info, entries, runners, paths, settings, book, say)
+    close(runners)
 
 
 def _prepare(

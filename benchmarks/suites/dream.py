@@ -21,7 +21,7 @@ from benchmarks.peak import gflop
 from benchmarks.published import Pixels
 from benchmarks.results import Book, Case, clean
 from benchmarks.settings import Settings
-from benchmarks.suites.common import Entry, Say, attempt, fastest, time_case
+from benchmarks.suites.common import Entry, Say, attempt, close, fastest, reference_note, time_case
 from realm_engine.dream import DreamConfig
 
 # Windows of the maps that are compared with the published loop: what it does in some 20 s on two cores. Those of
@@ -59,16 +59,17 @@ def _model(info: ModelInfo, settings: Settings, book: Book, say: Say) -> None:
     size = model.preprocess.size
     work = gflop(model.tower, torch.zeros(1, 3, size, size))
     entries, runners = prepare(info, model, exported, settings, say)
-    peak = book.peaks
     for windows in window_counts(info, settings):
         case = Case("dream", info.key, f"{info.title}: {windows} windows", "windows", windows)
-        case.gflop_per_unit, case.peak_gflops, case.note = work, peak, NOTE
+        case.gflop_per_unit, case.peak_gflops = work, book.peaks
+        case.note = NOTE + reference_note(entries)
         chosen = _chosen(entries, windows, settings)
         calls = _calls(info, chosen, runners, windows, settings)
         say(f"{case.title}: {len(calls)} contenders")
         time_case(case, chosen, calls, settings, headline=windows == 165)
         book.cases.append(case)
         book.save(settings.output / "results.json")
+    close(runners)
 
 
 def window_counts(info: ModelInfo, settings: Settings) -> tuple[int, ...]:
