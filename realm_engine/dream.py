@@ -123,7 +123,7 @@ class Dream:
     ) -> Float32:
         """Cosine of every window with every text embedding (K, D), float32 (windows, K), row by row."""
         counter = _Counter(None if progress is None else lambda done, total: progress(done), grid.count)
-        return self._encode(image, grid.window_px, *grid.origins(), embeddings, counter)
+        return self.encode(image, grid.window_px, *grid.origins(), embeddings, counter)
 
     def _encode_grid(
         self,
@@ -139,14 +139,14 @@ class Dream:
         if fraction >= 1.0:
             offsets = np.repeat(np.arange(images) * grid.height, grid.count)
             all_tops, all_lefts = np.tile(tops, images) + offsets, np.tile(lefts, images)
-            values = self._encode(canvas, grid.window_px, all_tops, all_lefts, embeddings, counter)
+            values = self.encode(canvas, grid.window_px, all_tops, all_lefts, embeddings, counter)
             return [(part, grid.count) for part in np.split(values, images)]
         found = []
         for place in range(images):
             image = canvas[place * grid.height : (place + 1) * grid.height]
 
             def encode(indices: Int, image: UInt8 = image) -> Float32:
-                return self._encode(image, grid.window_px, tops[indices], lefts[indices], embeddings, counter)
+                return self.encode(image, grid.window_px, tops[indices], lefts[indices], embeddings, counter)
 
             overlap = grid.window_px / grid.stride_px
             similarity, computed = adaptive_similarities(grid.rows, grid.cols, fraction, encode, overlap)
@@ -154,16 +154,22 @@ class Dream:
             found.append((similarity, int(computed.sum())))
         return found
 
-    def _encode(
-        self, image: UInt8, window_px: int, tops: Int, lefts: Int, embeddings: Float32, counter: _Counter
+    def encode(
+        self,
+        image: UInt8,
+        window_px: int,
+        tops: Int,
+        lefts: Int,
+        embeddings: Float32,
+        counter: _Counter | None = None,
     ) -> Float32:
-        """Cosines float32 (N, K) of windows given row by row, in calls that memory allows."""
+        """Cosines float32 (N, K) of windows with text embeddings (K, D), in calls that memory allows.
+
+        `tops`, `lefts`: first row and column of every window, int64 (N,), best row by row.
+        """
         size = self.spec.image_size_px
         session, backend = self._session(), self._backend
-        pixels = image.shape[0] * image.shape[1]
-        batch = self._window_batch
-        if not backend.resident:
-            batch = self._memory.inputs_per_call(size, size, batch, pixels)
+        batch = self._fitting(image.shape[0] * image.shape[1])
         shared: dict[str, Array] = {
             "resample": _matrix(window_px, size, self.spec.interpolation),
             "text": embeddings,
@@ -180,12 +186,28 @@ class Dream:
                 first, last = int(top.min()), int(top.max()) + window_px
                 feeds |= {"image": image[first:last], "top": top - first}
             result[chunk] = session.run(feeds, ["similarity"])[0]
-            counter.add(chunk.stop - chunk.start)
+            if counter is not None:
+                counter.add(chunk.stop - chunk.start)
         return result
+
+    def check_memory(self) -> None:
+        """Raise UsageError when the memory limit does not even allow one window."""
+        self._fitting(0)
+
+    def _fitting(self, pixels: int) -> int:
+        """Windows per call of an image of so many pixels; on a device of its own, memory there is not bounded."""
+        size = self.spec.image_size_px
+        if self._backend.resident:
+            return self._window_batch
+        return self._memory.inputs_per_call(size, size, self._window_batch, pixels)
 
     def windows_per_call(self) -> int:
         """How many windows a call may hold; images with fewer of them are worth mapping together."""
         return self._window_batch
+
+    def set_windows_per_call(self, windows: int) -> None:
+        """Another number of windows per call, for those who measure; it changes no result."""
+        self._window_batch = windows
 
     def embed(self, texts: Sequence[str]) -> Float32:
         """Embeddings of texts, float32 (texts, D), L2-normalised."""

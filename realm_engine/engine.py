@@ -190,6 +190,8 @@ class Engine:
             return Score(job.name, None, None, job.text, message)
 
         def per_call(image: UInt8) -> int:
+            if plan.backend.resident:  # what a call takes, it takes on the device
+                return wanted
             own_px = image.shape[0] * image.shape[1]
             return self._memory.inputs_per_call(
                 core.spec.height_px, core.spec.width_px, wanted, own_px=own_px
@@ -379,6 +381,7 @@ class Engine:
                 plan.batch,
                 self._memory,
             )
+            self._dream.check_memory()
         return self._dream
 
 

@@ -21,6 +21,9 @@ from realm_engine.errors import OutputError
 log = logging.getLogger("realm_engine")
 
 FORMAT_VERSION = 1
+# A difference of speed below this share is noise.
+CLEARLY = 0.03
+_BITS = {"fp32": 32, "fp16": 16, "bf16": 16, "int8": 8}
 _PACKAGES = ("onnxruntime", "onnxruntime-gpu", "openvino")
 
 
@@ -53,13 +56,19 @@ class Tuned:
     measured: tuple[Measured, ...]
 
     def fastest(self, part: str, precision: str | None = None) -> list[Measured]:
-        """Measurements of a part, the fastest first: those that pass, or all of one precision."""
-        found = [
-            m
-            for m in self.measured
-            if m.part == part and (m.passes if precision is None else m.precision == precision)
-        ]
-        return sorted(found, key=lambda measured: -measured.per_second)
+        """Measurements of a part, the best choice first: those that pass, or all of one precision.
+
+        A lower precision that is not clearly faster than a higher one on the same device comes after it.
+        """
+        mine = [one for one in self.measured if one.part == part]
+        found = [one for one in mine if (one.passes if precision is None else one.precision == precision)]
+
+        def worth(one: Measured) -> float:
+            finer = [o for o in found if o.device == one.device and _BITS[o.precision] > _BITS[one.precision]]
+            beaten = any(other.per_second > (1 - CLEARLY) * one.per_second for other in finer)
+            return 0.0 if beaten else one.per_second
+
+        return sorted(found, key=lambda one: (-worth(one), -one.per_second))
 
 
 def machine_facts() -> dict[str, Any]:

@@ -1,10 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from bundles import Reference, build_bundle
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_records_of_this_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """An empty cache folder: what `realm-engine tune` remembers here must not decide how tests run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REALM_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

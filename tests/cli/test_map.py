@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -192,3 +197,54 @@ def test_mistakes_are_one_line_and_exit_code_two(cli, pictures, tmp_path) -> Non
         lines = [line for line in result.stderr.splitlines() if line.lower().startswith("error: ")]
         assert len(lines) == 1 and message in lines[0], result.stderr
     assert not files(tmp_path / "maps") if (tmp_path / "maps").exists() else True
+
+
+def test_the_fast_preset_says_how_many_windows_it_used(cli, photo, tmp_path) -> None:
+    Image.fromarray(photo(150, 190, 1)).save(tmp_path / "p.png")
+    for arguments in (("--preset", "fast"), ("--preset", "fast", "--stride", 64)):
+        result = cli(
+            "map", tmp_path / "p.png", "--text", "x", *arguments, "--output", tmp_path, "--format", "json"
+        )
+        assert result.exit_code == 0
+        facts = record(tmp_path / "p.json")
+        if "--stride" in arguments:  # windows that do not overlap cannot be spared
+            assert facts["window_count"] == facts["windows_of_grid"] == 4
+        else:
+            assert facts["preset"] == "fast"
+            assert facts["window_count"] == math.ceil(facts["windows_of_grid"] / 5)
+
+
+def test_a_memory_limit_below_the_models_need_is_an_error_with_the_cure(cli, pictures, tmp_path) -> None:
+    result = cli("map", pictures, "--text", "x", "--max-memory", "10M", "--output", tmp_path / "m")
+    assert result.exit_code == 2 and "--max-memory 10M is too little" in result.stderr
+    result = cli("score", pictures, "--max-memory", "10M")
+    assert result.exit_code == 2 and "give at least" in result.stderr
+    result = cli("score", pictures, "--max-memory", "much")
+    assert result.exit_code == 2 and "'much' is no amount of memory" in result.stderr
+
+
+def test_interrupt_leaves_no_half_written_file(photo, tmp_path, bundle_path) -> None:
+    """A real Ctrl-C in the middle of real maps."""
+    folder, out = tmp_path / "many", tmp_path / "maps"
+    folder.mkdir()
+    for number in range(40):
+        Image.fromarray(photo(400, 500, number)).save(folder / f"x{number:02}.png", compress_level=0)
+    command = [str(Path(sys.executable).with_name("realm-engine")), "map", str(folder), "--text", "x"]
+    command += ["--bundle", str(bundle_path), "--threads", "1", "--output", str(out), "--stride", "16"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None and not list(out.glob("*.json")):
+        time.sleep(0.002)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    if process.returncode == 0:
+        pytest.skip("the run was over before the interrupt")
+    assert process.returncode == 130
+    assert "Traceback" not in stderr and stderr.splitlines()[-1] == "interrupted"
+    for path in out.iterdir():
+        if path.suffix == ".npy":
+            assert np.load(path).shape == (400, 500)
+        elif path.suffix == ".png":
+            Image.open(path).load()
+        else:
+            record(path)

@@ -24,9 +24,10 @@ def test_long_work_says_a_line_now_and_then(capsys, monkeypatch) -> None:
     monkeypatch.setattr(module, "SECONDS_BETWEEN_LINES", 0.0)
     with progress("mapping", 2) as advance:
         for done in (0.5, 1, 2):
-            advance(done)
+            advance(done, "9 windows/s")
     out, err = capsys.readouterr()
     assert out == ""
+    assert all(line.endswith(" s left, 9 windows/s") for line in err.splitlines())
     assert [line.split(",")[0] for line in err.splitlines()] == ["mapping: 0.5 of 2", "mapping: 1.0 of 2"]
 
 
