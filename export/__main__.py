@@ -13,7 +13,7 @@ from export.errors import ExportError
 from realm_engine.errors import RealmError
 
 SAMPLES = Path(__file__).parent.parent / "samples"
-PRECISIONS = ("fp32", "fp16")
+PRECISIONS = ("fp32", "fp16", "int8")
 STORAGES = ("fp32", "fp16", "int8-embeddings", "int8-text")
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -30,7 +30,14 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option(
     "--clip-weights", metavar="PATH|TAG|random", help="CLIP's weights; a run folder brings its own."
 )
-@click.option("--precision", "precisions", multiple=True, type=click.Choice(PRECISIONS), default=("fp32",))
+@click.option(
+    "--precision",
+    "precisions",
+    multiple=True,
+    type=click.Choice(PRECISIONS),
+    default=("fp32",),
+    help="A variant to write; repeat for several [fp32]. int8 quantises the image towers, compared with fp32.",
+)
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder of the bundle.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing bundle.")
 @click.option("--name", help="Name of the bundle [default: name of the output folder].")
@@ -50,7 +57,16 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--commercial-use", is_flag=True, help="That licence allows commercial use.")
 @click.option("--training-data", default="not stated", help="One line about the training data.")
 @click.option(
-    "--verify-images", type=FOLDER, default=SAMPLES, help="Photographs to prove the bundle on [samples/]."
+    "--verify-images",
+    type=FOLDER,
+    default=SAMPLES,
+    help="Photographs to prove the bundle on [samples/]; image_descriptions.csv beside them is used, MOS too.",
+)
+@click.option(
+    "--calibration-images",
+    type=FOLDER,
+    default=SAMPLES,
+    help="Photographs that int8 is calibrated on [samples/]; those that prove the bundle are left out.",
 )
 def export(
     core_path: str | None,
@@ -70,6 +86,7 @@ def export(
     commercial_use: bool,
     training_data: str,
     verify_images: Path,
+    calibration_images: Path,
 ) -> None:
     """Export CORE, a CLIP for DREAM, or both as a bundle of ONNX graphs.
 
@@ -109,6 +126,7 @@ def export(
         storage=storage,
         overwrite=overwrite,
         report=click.echo,
+        calibration=calibration_images,
     )
 
 

@@ -9,15 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
+import torch
 
+from export.calibration import calibration_pictures, core_study, dream_study
 from export.clip_model import ClipModel
 from export.clip_text import clip_text_export
-from export.core import CoreSource, core_export, core_section, core_text_export
+from export.core import CoreSource, core_export, core_section, core_text_export, text_features
 from export.dream import dream_export
 from export.errors import ExportError
+from export.gates import MAP_IMAGES, make_trial
 from export.graph import GraphExport, serialize, tidy, to_onnx
 from export.half import to_half
+from export.int8 import Study, to_int8
 from export.manifest import (
     FORMAT,
     FORMAT_VERSION,
@@ -28,11 +33,11 @@ from export.manifest import (
     write_manifest,
 )
 from export.shared_text import shared_text_export
-from export.verify import verify
+from export.verify import clip_texts, verify
 from export.weights import store
 from realm_engine.bundle import MANIFEST, Bundle
 
-PRECISIONS = ("fp32", "fp16")
+PRECISIONS = ("fp32", "fp16", "int8")
 Report = Callable[[str], None]
 
 
@@ -56,6 +61,7 @@ def export_bundle(
     storage: str = "fp32",
     overwrite: bool = False,
     report: Report = print,
+    calibration: Path | None = None,
 ) -> dict[str, Any]:
     """Export CORE, DREAM or both as a bundle and prove it against PyTorch.
 
@@ -65,10 +71,11 @@ def export_bundle(
         core: CORE, or None.
         clip: CLIP, or None.
         images: Photographs to compare on.
-        precisions: "fp32", "fp16".
+        precisions: "fp32", "fp16", "int8". int8 is compared with fp32 and needs it too.
         storage: How fp32 files keep their weights (`export.weights.STORAGES`).
         overwrite: Replace an existing bundle.
         report: Receives one line per step.
+        calibration: Folder of the photographs that int8 is calibrated on; needed for int8 alone.
 
     Returns:
         The manifest.
@@ -78,14 +85,20 @@ def export_bundle(
     """
     if core is None and clip is None:
         raise ExportError("nothing to export; give --core, --clip or both")
+    if "int8" in precisions and "fp32" not in precisions:
+        raise ExportError("int8 is compared with fp32; give --precision fp32 too")
     check_output(output, overwrite)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as temporary:
         folder = Path(temporary) / output.name
         folder.mkdir(mode=0o755)
-        manifest = _write(folder, info, core, clip, precisions, storage, report)
+        studies = _studies(info, core, clip, images, calibration) if "int8" in precisions else {}
+        manifest = _write(folder, info, core, clip, precisions, storage, report, studies)
         write_manifest(folder, manifest)
-        manifest["fidelity"] = verify(folder, core, clip, images, precisions, storage, report)
+        fidelity = verify(folder, core, clip, images, precisions, storage, report)
+        for precision, made in manifest["fidelity"].items():
+            fidelity[precision] |= made
+        manifest["fidelity"] = fidelity
         manifest = write_manifest(folder, manifest)
         size = sum(path.stat().st_size for path in folder.rglob("*"))
         Bundle.open(folder)
@@ -116,16 +129,26 @@ def _write(
     precisions: Sequence[str],
     storage: str,
     report: Report,
+    studies: Mapping[str, Study],
 ) -> dict[str, Any]:
     sections = _sections(folder, info, core, clip)
     graphs: dict[str, Any] = {}
+    quantised: dict[str, Any] = {}
     for file in _files(core, clip, sections):
         report(f"exporting {file.stem}")
         master = tidy(to_onnx(file.export))
         variants: dict[str, str] = {}
         for precision in precisions:
             path = f"{file.stem}.onnx" if precision == "fp32" else f"{file.stem}.{precision}.onnx"
-            variant = _variant(master, precision, storage, file.stem)
+            if precision != "int8":
+                variant = _variant(master, precision, storage, file.stem)
+            elif file.stem in studies:
+                made = to_int8(ir.to_proto(master), studies[file.stem], file.stem, report)
+                quantised[file.stem] = made.record()
+                variant = ir.from_proto(made.model)
+                store(variant, "fp32" if storage == "fp32" else "fp16", file.stem)  # what stayed float
+            else:
+                continue  # text: embedded once per text, and the engine uses its fp32 file
             metadata = onnx_metadata(",".join(sorted(file.entries)), info.name, file.config)
             (folder / path).write_bytes(serialize(variant, metadata))
             variants[precision] = path
@@ -148,8 +171,34 @@ def _write(
         "weights": labels.pop() if len(labels) == 1 else "; ".join(_part_labels(core, clip)),
         "metrics": dict(info.metrics),
         "graphs": dict(sorted(graphs.items())),
+        "fidelity": {"int8": {"graphs": quantised}} if quantised else {},
         **sections,
     }
+
+
+def _studies(
+    info: BundleInfo,
+    core: CoreSource | None,
+    clip: ClipModel | None,
+    images: Sequence[Path],
+    calibration: Path | None,
+) -> dict[str, Study]:
+    """Calibration inputs of the graphs that get an int8 variant, by file."""
+    if calibration is None:
+        raise ExportError("int8 is calibrated on photographs; give --calibration-images DIR")
+    trial = make_trial(images)
+    pictures = calibration_pictures(calibration, trial.paths, trial.paths[:MAP_IMAGES])
+    studies = {}
+    if core is not None:
+        features = torch.cat([text_features(core, text) for text in trial.texts]).numpy()
+        studies["core"] = core_study(core, pictures, features)
+    if clip is not None:
+        sizes = {size for preset in info.all_presets.values() for size in preset["windows_px"]}
+        texts = torch.nn.functional.normalize(clip_texts(clip, trial.texts), dim=-1).numpy()
+        studies["dream"] = dream_study(
+            pictures, sorted(sizes), clip.image_size_px, clip.interpolation, texts.astype(np.float32)
+        )
+    return studies
 
 
 def _variant(master: ir.Model, precision: str, storage: str, stem: str) -> ir.Model:

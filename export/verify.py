@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,11 @@ import torch
 from PIL import Image
 from tokenizers import Tokenizer
 
+from export.calibration import correlation
 from export.clip_model import ClipModel
 from export.core import CoreSource, text_features
 from export.errors import ExportError
+from export.gates import TEXTS, compare_precisions, floor, make_trial, two_digits
 from realm_engine import Engine
 from realm_engine.dream import DreamConfig
 from realm_engine.images import find_images, load_image
@@ -25,11 +26,6 @@ from realm_engine.images import find_images, load_image
 Array = npt.NDArray[Any]
 Report = Callable[[str], None]
 
-TEXTS = (
-    "Yes, the edge of the face melts into the background and the hand has too many fingers.",
-    "Somewhat, the text on the sign is garbled.",
-    "No",
-)
 MOST_IMAGES = 4
 MOST_WINDOWS = 24  # per image and scale: enough to find a wrong graph, few enough to wait for
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
@@ -67,7 +63,10 @@ def verify(
     storage: str,
     report: Report,
 ) -> dict[str, Any]:
-    """Run a bundle through the engine on photographs and compare with PyTorch.
+    """Run a bundle through the engine on photographs and compare: fp32 and fp16 with PyTorch, the rest with fp32.
+
+    Where fp32 is there, every other variant and the native modes of installed runtimes are also compared with
+    it, on more windows and pairs (`export.gates`).
 
     Returns:
         The manifest's "fidelity": per precision the measured differences, rounded to two digits.
@@ -82,6 +81,8 @@ def verify(
     expected_maps = _torch_maps(clip, pictures) if clip is not None else None
     fidelity: dict[str, Any] = {}
     for precision in precisions:
+        if precision == "int8":
+            continue  # the gate of a quantised model is what it changes of the float32 one
         limits = gates(precision, storage)
         measured: dict[str, Any] = {"images": len(pictures)}
         if precision == "fp32":
@@ -94,6 +95,8 @@ def verify(
                 measured["dream"] = _compare_dream(engine, clip, pictures, expected_maps, limits)
         report(f"verified {precision}: {_summary(measured)}")
         fidelity[precision] = measured
+    for precision, record in compare_precisions(folder, make_trial(images), precisions, report).items():
+        fidelity[precision] = {**fidelity.get(precision, {}), **record}
     return fidelity
 
 
@@ -128,7 +131,7 @@ def _torch_mos(core: CoreSource, pictures: Sequence[Array]) -> Array:
 @torch.no_grad()
 def _torch_maps(clip: ClipModel, pictures: Sequence[Array]) -> list[tuple[DreamConfig, Array]]:
     """Per picture a configuration of windows that do not overlap, and their similarities [windows, texts]."""
-    text = torch.nn.functional.normalize(_torch_text(clip), dim=-1)
+    text = torch.nn.functional.normalize(clip_texts(clip, TEXTS), dim=-1)
     results = []
     for picture in pictures:
         config = verification_config(picture.shape[0], picture.shape[1])
@@ -163,14 +166,19 @@ def _encode_image(clip: ClipModel, pixels: torch.Tensor) -> torch.Tensor:
     return features
 
 
-def _torch_text(clip: ClipModel) -> torch.Tensor:
-    """Embeddings by open_clip's own tokenizer where the tower is native, else padded to full length."""
+@torch.no_grad()
+def clip_texts(clip: ClipModel, texts: Sequence[str]) -> torch.Tensor:
+    """Embeddings float32 [K, D], not normalised, by PyTorch.
+
+    By open_clip's own tokenizer where the tower is native, else padded to full length.
+    """
     if clip.fixed_length:
-        ids = open_clip.tokenizer.SimpleTokenizer(context_length=clip.max_tokens)(list(TEXTS))
+        ids = open_clip.tokenizer.SimpleTokenizer(context_length=clip.max_tokens)(list(texts))
     else:
         tokenizer = Tokenizer.from_str(clip.tokenizer_json)
         tokenizer.enable_padding(length=clip.max_tokens, pad_id=clip.pad_id)
-        ids = torch.tensor([tokenizer.encode(text).ids for text in TEXTS])
+        tokenizer.enable_truncation(clip.max_tokens)
+        ids = torch.tensor([tokenizer.encode(text).ids for text in texts])
     features: torch.Tensor = clip.model.encode_text(ids)  # type: ignore[operator]
     return features
 
@@ -185,8 +193,8 @@ def _compare_core(
     difference = np.abs(np.array(columns).T - expected)
     _gate("MOS differs from PyTorch", float(difference.max()), limits.mos_max_abs_diff)
     return {
-        "mos_max_abs_diff": _two_digits(difference.max()),
-        "mos_mean_abs_diff": _two_digits(difference.mean()),
+        "mos_max_abs_diff": two_digits(difference.max()),
+        "mos_mean_abs_diff": two_digits(difference.mean()),
     }
 
 
@@ -220,10 +228,10 @@ def _compare_dream(
     for tower, value in cosine.items():
         _gate(f"the {tower} tower's cosine with PyTorch", value, limits.tower_cosine, at_least=True)
     return {
-        "similarity_max_abs_diff": _two_digits(difference.max()),
-        "similarity_mean_abs_diff": _two_digits(difference.mean()),
-        "map_pearson_min": _floor(pearson),
-        **{f"{tower}_cosine_min": _floor(value) for tower, value in cosine.items()},
+        "similarity_max_abs_diff": two_digits(difference.max()),
+        "similarity_mean_abs_diff": two_digits(difference.mean()),
+        "map_pearson_min": floor(pearson),
+        **{f"{tower}_cosine_min": floor(value) for tower, value in cosine.items()},
     }
 
 
@@ -233,7 +241,7 @@ def _tower_cosines(
 ) -> Mapping[str, float]:
     """Smallest cosine between an embedding of the engine and PyTorch's, per tower."""
     dream = engine._open_dream()
-    texts = torch.nn.functional.normalize(_torch_text(clip), dim=-1).numpy()
+    texts = torch.nn.functional.normalize(clip_texts(clip, TEXTS), dim=-1).numpy()
     text_cosine = (dream.embed(TEXTS) * texts).sum(axis=1).min()
     picture, config = pictures[0], expected[0][0]
     (grid,) = config.grids(*picture.shape[:2])
@@ -245,15 +253,6 @@ def _tower_cosines(
     return {"image": float((ours * theirs).sum(axis=1).min()), "text": float(text_cosine)}
 
 
-def correlation(a: Array, b: Array) -> float:
-    """Pearson correlation; 1 where both are constant to rounding, as on a picture of one colour."""
-    if a.std() < 1e-6 and b.std() < 1e-6:
-        return 1.0
-    if a.std() == 0 or b.std() == 0:
-        return 0.0
-    return float(np.corrcoef(a, b)[0, 1])
-
-
 def _gate(what: str, value: float, limit: float, at_least: bool = False) -> None:
     passed = value >= limit if at_least else value <= limit
     if not passed:  # NaN fails as well
@@ -261,18 +260,6 @@ def _gate(what: str, value: float, limit: float, at_least: bool = False) -> None
             f"{what}: {value:.6g}, the gate is {'at least' if at_least else 'at most'} {limit:g}; "
             "no bundle was written"
         )
-
-
-def _two_digits(value: float) -> float:
-    """Two significant digits, rounded up: a reported difference is never too small."""
-    if value <= 0:
-        return 0.0
-    step = 10.0 ** (math.floor(math.log10(value)) - 1)
-    return float(f"{math.ceil(value / step) * step:.2g}")
-
-
-def _floor(value: float) -> float:
-    return math.floor(min(value, 1.0) * 1e6) / 1e6
 
 
 def _summary(measured: Mapping[str, Any]) -> str:

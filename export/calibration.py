@@ -1,0 +1,201 @@
+"""Real inputs for int8: windows and crops of photographs, and how close a quantised graph's answers are on them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from export.core import CoreSource
+from export.errors import ExportError
+from export.int8 import Feeds, Study
+from realm_engine.errors import RealmError
+from realm_engine.images import find_images, load_image
+from realm_engine.resample import resample_matrix
+from realm_engine.windows import WindowGrid, spread_mean
+
+Array = npt.NDArray[Any]
+
+MOST_PICTURES = 8
+WINDOWS = 25  # per picture and size
+BATCH = 8
+# Neighbouring pixels of a photograph are alike (correlation 0.8 to 0.99), those of noise are not.
+LEAST_NEIGHBOUR_CORRELATION = 0.3
+# Stricter than the gates (0.99 of maps, 0.995 of scores), which other pictures must pass.
+ENOUGH_MAP, ENOUGH_SCORE = 0.993, 0.997
+
+
+def calibration_pictures(folder: Path, *verified: Sequence[Path]) -> list[Array]:
+    """At most `MOST_PICTURES` photographs of a folder, uint8 [H, W, 3].
+
+    The first of `verified` that leaves at least two others is left out, so that gates are passed on pictures
+    that the calibration never saw.
+
+    Args:
+        folder: Of photographs.
+        verified: Files that the bundle is verified on: all of them, then those that matter most.
+
+    Raises:
+        ExportError: there is none, or one is noise, on which ranges of values would be wrong.
+    """
+    try:
+        files = find_images(folder)
+    except RealmError as error:
+        raise ExportError(f"int8 is calibrated on photographs: {error}") from None
+    if not files:
+        raise ExportError(
+            f"{folder}: no image; int8 is calibrated on photographs, give --calibration-images DIR"
+        )
+    for paths in verified:
+        known = {path.resolve() for path in paths}
+        others = [path for path in files if path.resolve() not in known]
+        if len(others) >= 2:
+            files = others
+            break
+    step = max(1, len(files) // MOST_PICTURES)
+    pictures = []
+    for path in files[::step][:MOST_PICTURES]:
+        picture = load_image(path)
+        correlation = neighbour_correlation(picture)
+        if correlation < LEAST_NEIGHBOUR_CORRELATION:
+            raise ExportError(
+                f"{path}: neighbouring pixels are unrelated (correlation {correlation:.2f}): noise or one colour; "
+                "int8 is calibrated on photographs, give a folder of them with --calibration-images"
+            )
+        pictures.append(picture)
+    return pictures
+
+
+def neighbour_correlation(picture: Array) -> float:
+    """Pearson correlation of horizontally neighbouring grey values, uint8 [H, W, 3]; 0 for a single colour."""
+    grey = picture.astype(np.float32).mean(axis=2)
+    return correlation(grey[:, :-1].ravel(), grey[:, 1:].ravel()) if grey.std() > 0 else 0.0
+
+
+def correlation(a: Array, b: Array) -> float:
+    """Pearson correlation; 1 where both are constant to rounding, as on a picture of one colour, 0 where one is."""
+    if a.std() < 1e-6 and b.std() < 1e-6:
+        return 1.0
+    if a.std() == 0 or b.std() == 0:
+        return 0.0
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def sliding_grid(height: int, width: int, window: int, most: int) -> WindowGrid:
+    """Windows that overlap by half or more, about `most` of them where the picture has room.
+
+    The grid covers the top left part of a picture that would hold more at half-overlap; in one that holds
+    fewer the stride shrinks, to a sixteenth of the window at least. A small picture has a smaller window.
+    """
+    window = min(window, height, width)
+    stride = max(1, window // 2)
+    while WindowGrid(height, width, window, stride).count < most and stride > max(1, window // 16):
+        stride -= 1
+    grid = WindowGrid(height, width, window, stride)
+    rows, cols = grid.rows, grid.cols
+    while rows * cols > most and rows * cols > 1:
+        rows, cols = (rows - 1, cols) if rows > cols else (rows, cols - 1)
+    return WindowGrid(window + (rows - 1) * stride, window + (cols - 1) * stride, window, stride)
+
+
+def dream_study(
+    pictures: Sequence[Array],
+    windows_px: Sequence[int],
+    size_px: int,
+    interpolation: str,
+    texts: Array,
+) -> Study:
+    """Sliding windows of every size on every picture, and the smallest correlation of their maps.
+
+    Args:
+        pictures: uint8 [H, W, 3].
+        windows_px: All sizes that the bundle's presets use.
+        size_px: Side of the tower's input.
+        interpolation: "bicubic" or "bilinear".
+        texts: float32 [K, D], embeddings of real descriptions, L2-normalised.
+    """
+    feeds: list[Feeds] = []
+    grids: list[tuple[WindowGrid, int]] = []
+    for picture, window in itertools.product(pictures, windows_px):
+        if window > min(picture.shape[:2]):
+            continue
+        grid = sliding_grid(*picture.shape[:2], window, WINDOWS)
+        tops, lefts = grid.origins()
+        # The middle of the picture: that is where its subject is.
+        down, right = (picture.shape[0] - grid.height) // 2, (picture.shape[1] - grid.width) // 2
+        matrix = resample_matrix(grid.window_px, size_px, interpolation).astype(np.float32)
+        starts = range(0, grid.count, BATCH)
+        feeds += [
+            {
+                "image": picture,
+                "top": tops[start : start + BATCH] + down,
+                "left": lefts[start : start + BATCH] + right,
+                "resample": matrix,
+                "text": texts,
+            }
+            for start in starts
+        ]
+        grids.append((grid, len(starts)))
+    if not feeds:
+        raise ExportError("no window size of the presets fits the calibration pictures; give larger ones")
+
+    def closeness(answers: Sequence[Array], expected: Sequence[Array]) -> float:
+        worst, first = 1.0, 0
+        for grid, batches in grids:
+            ours, theirs = (np.concatenate(part[first : first + batches]) for part in (answers, expected))
+            worst = min(worst, map_correlation(ours, theirs, grid))
+            first += batches
+        return worst
+
+    return Study(feeds, closeness, ENOUGH_MAP)
+
+
+def map_correlation(ours: Array, theirs: Array, grid: WindowGrid) -> float:
+    """Smallest Pearson correlation over texts of the maps that two sets of similarities [windows, K] make."""
+    shape = (grid.rows, grid.cols)
+    return min(
+        correlation(spread_mean(a.reshape(shape), grid).ravel(), spread_mean(b.reshape(shape), grid).ravel())
+        for a, b in zip(ours.T, theirs.T, strict=True)
+    )
+
+
+def core_study(core: CoreSource, pictures: Sequence[Array], features: Array) -> Study:
+    """Every picture and its quarters and centre with real descriptions in turn, and the scores' correlation.
+
+    Args:
+        core: The model.
+        pictures: uint8 [H, W, 3].
+        features: float32 [K, F], text features of real descriptions.
+    """
+    feeds: list[Feeds] = []
+    views = [view for picture in pictures for view in crops(picture)]
+    for index, view in enumerate(views):
+        feeds.append(
+            {
+                "pixels": view[None],
+                "resample_rows": _matrix(view.shape[0], core.height_px, core.interpolation),
+                "resample_cols": _matrix(view.shape[1], core.width_px, core.interpolation),
+                "text_features": features[[index % len(features)]],
+                "has_text": np.ones(1, dtype=np.float32),
+            }
+        )
+
+    def closeness(answers: Sequence[Array], expected: Sequence[Array]) -> float:
+        return correlation(np.concatenate(answers), np.concatenate(expected))
+
+    return Study(feeds, closeness, ENOUGH_SCORE)
+
+
+def crops(picture: Array) -> list[Array]:
+    """A picture, its quarters and its centre: real images of other content and scale."""
+    height, width = picture.shape[0] // 2, picture.shape[1] // 2
+    corners = [(0, 0), (0, width), (height, 0), (height, width), (height // 2, width // 2)]
+    return [picture, *(np.ascontiguousarray(picture[y : y + height, x : x + width]) for y, x in corners)]
+
+
+def _matrix(in_size: int, out_size: int, interpolation: str) -> Array:
+    return resample_matrix(in_size, out_size, interpolation).astype(np.float32)
