@@ -30,6 +30,10 @@ finally:
 """
 
 
+class ChildError(Exception):
+    """A process failed; the message is its last line."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Job:
     """What a child process does.
@@ -67,7 +71,7 @@ def run_job(job: Job, timeout_s: float = 600) -> dict[str, float]:
         peak_memory_mb and, on a GPU, device_memory_mb.
 
     Raises:
-        RuntimeError: it failed; the message is its last line.
+        ChildError: it failed; the message is its last line.
     """
     return _run([sys.executable, "-m", "benchmarks.child", json.dumps(dataclasses.asdict(job))], timeout_s)
 
@@ -80,12 +84,17 @@ def run_command(arguments: list[str], timeout_s: float = 600) -> dict[str, float
 def _run(command: list[str], timeout_s: float) -> dict[str, float]:
     before = time.perf_counter()
     root = Path(__file__).parent.parent
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, cwd=root, check=False)
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=timeout_s, cwd=root, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise ChildError(f"no answer within {timeout_s:g} s") from None
     process_s = time.perf_counter() - before
     lines = (done.stderr.strip() or "no message").splitlines()
     if done.returncode != 0:
         words = [line for line in lines if not line.startswith("peak_memory_mb")]
-        raise RuntimeError(words[-1] if words else f"exit status {done.returncode}")
+        raise ChildError(words[-1] if words else f"exit status {done.returncode}")
     if lines[-1].startswith("peak_memory_mb"):
         return {"process_s": process_s, "peak_memory_mb": float(lines[-1].split()[1])}
     found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
@@ -154,7 +163,15 @@ def _device_memory_mb() -> dict[str, float]:
 
 def main() -> None:
     """Do the job in argv and print what it cost."""
-    job = Job(**json.loads(sys.argv[1]))
+    try:
+        print(json.dumps(_measure(Job(**json.loads(sys.argv[1])))))
+    except Exception as error:
+        from benchmarks.measure import one_line
+
+        sys.exit(one_line(error))
+
+
+def _measure(job: Job) -> dict[str, float]:
     work = _pass(job)
     marks: list[Any] = [time.perf_counter()]
     for _ in range(2):
@@ -168,7 +185,7 @@ def main() -> None:
     }
     if job.device == "cuda":
         found |= _device_memory_mb()
-    print(json.dumps(found))
+    return found
 
 
 if __name__ == "__main__":

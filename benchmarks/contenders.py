@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.cases import TEXT, Descriptions
 from benchmarks.eager import TorchCore, TorchDream
-from benchmarks.engines import EngineCore, EngineDream, Spec
+from benchmarks.engines import FORWARD_ALONE, EngineCore, EngineDream, Spec
 from benchmarks.models import CoreModel, DreamModel, Exported
 from benchmarks.settings import Settings, UnavailableError
 
@@ -28,6 +28,7 @@ def dream_runner(spec: Spec, model: DreamModel | None, exported: Exported, setti
         raise UnavailableError("there are no PyTorch weights of this model")
     batched = spec.family != "published"
     runner = TorchDream(model, TEXT, spec.device, spec.precision, batched, spec.family == "compile")
+    runner.forward_alone = spec.variation == FORWARD_ALONE
     runner.tune(settings.quick, convolutional=not model.plain)
     return runner
 

@@ -16,6 +16,7 @@ from realm_engine import Engine
 from realm_engine.dream import DreamConfig
 
 Map = npt.NDArray[np.float64]
+FORWARD_ALONE = "forward alone"  # windows cut and resized beforehand: no more than a bound
 ENGINE_PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 
 
@@ -42,11 +43,13 @@ class Spec:
         return f"{self.family}{device} {self.precision}" + (self.variation and f", {self.variation}")
 
 
-def specs(settings: Settings, compiled: bool = True) -> list[Spec]:
+def specs(settings: Settings, compiled: bool, dream: bool = False) -> list[Spec]:
     """Every contender of a run, the baselines first."""
     device, precisions = settings.torch_device, ("fp32", settings.half)
     result = [Spec("published", device, "fp32")]
     result += [Spec("eager", device, precision) for precision in precisions]
+    if dream:
+        result.append(Spec("eager", device, settings.half, FORWARD_ALONE))
     if compiled:
         result.append(Spec("compile", device, settings.half))
     result += [Spec("engine", engine, name) for engine in settings.devices for name in ENGINE_PRECISIONS]

@@ -160,7 +160,15 @@ def _export(info: ModelInfo, folder: Path, precisions: Sequence[str], cache: Pat
     images = find_images(SAMPLES) if "int8" in precisions else find_images(SAMPLES)[:1]
     bundle = BundleInfo(f"benchmark-{info.key}", "Seeded random weights, for benchmarks only.")
     export_bundle(
-        folder, bundle, core, clip, images, tuple(precisions), overwrite=True, report=lambda _: None
+        folder,
+        bundle,
+        core,
+        clip,
+        images,
+        tuple(precisions),
+        overwrite=True,
+        report=lambda _: None,
+        calibration=SAMPLES if "int8" in precisions else None,
     )
 
 
