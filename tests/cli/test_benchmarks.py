@@ -33,7 +33,7 @@ def test_maps_of_the_embedded_default(tmp_path):
             rows[key]["accuracy"]["max_abs_diff"] <= 1e-4
         )  # the engine is exact, on the artefact that was timed
     assert rows["engine cpu bf16"]["error"]  # ONNX Runtime has none on a CPU, and says so
-    assert case["gflop_per_unit"] > 0.1
+    assert 0.05 < case["gflop_per_unit"] < 0.2
     assert data["machine"]["peaks"]["fp32"] > 0
     report = (output / "results.md").read_text(encoding="utf-8")
     assert "realm-tiny (embedded default): 15 windows" in report
