@@ -33,6 +33,7 @@ WHOLE = {
     ("vitb32", 165): ("published", "engine"),
     **{("tiny", windows): ("engine",) for windows in (165, 2337, 26227)},
 }
+SMALLEST_SAMPLE = 48
 PUBLISHED_WINDOWS = (165, 2337, 26227)
 QUICK_WINDOWS = {"tiny": (165, 2337)}
 NOTE = (
@@ -158,5 +159,6 @@ def _call(
         windows = max(windows // runner.tower.batch, 1) * runner.tower.batch
         draw = np.random.default_rng(settings.seed)
         return partial(runner.sample, image, config, windows, draw), windows
-    config = config if whole else thin(config, windows)
+    # At least more than one call of the engine's, or its sample would say nothing of a whole map.
+    config = config if whole else thin(config, max(windows, SMALLEST_SAMPLE))
     return partial(runner.fresh, image, config), count(config, *image.shape[:2])
