@@ -22,9 +22,9 @@ _METHOD = (
     "median is given with the smallest and largest. Percentiles are of as many passes as the column n says: with few, "
     "p95 and p99 are close to the slowest. *Extrapolated* passes did a sample of the work and are scaled. "
     "Peak is what matrix products of the models' own shapes reach here, in the same run and precision, in PyTorch "
-    "(int8: or in ONNX Runtime's MatMulInteger, whichever is faster); "
-    "FLOPs are counted on the PyTorch model. Accuracy is against the published loop in fp32 on the same weights and "
-    "image, measured on the artefact that was timed."
+    "(int8: or in ONNX Runtime's MatMulInteger, whichever is faster); FLOPs are counted on the PyTorch model, for "
+    "CORE at the text length that each of the two runs. Accuracy is against the published loop in fp32 on the same "
+    "weights and image, measured on the artefact that was timed."
 )
 
 

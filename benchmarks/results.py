@@ -59,6 +59,7 @@ class Case:
         units: How many of them the work has.
         rows: The contenders.
         gflop_per_unit: Arithmetic of one unit, counted on the PyTorch model; 0 where it was not.
+        engine_gflop_per_unit: The same for the engine where it needs less, as for texts that are not padded.
         peak_gflops: GFLOP/s that matrix products of the model's shapes reach here, by precision.
         note: What the reader must know.
     """
@@ -70,6 +71,7 @@ class Case:
     units: int
     rows: list[Row] = field(default_factory=list)
     gflop_per_unit: float = 0.0
+    engine_gflop_per_unit: float = 0.0
     peak_gflops: dict[str, float] = field(default_factory=dict)
     note: str = ""
 
@@ -91,7 +93,9 @@ class Case:
     def fraction_of_peak(self, row: Row) -> float:
         """Share of the measured peak of its precision; nan where that was not measured."""
         peak = self.peak_gflops.get(row.precision, math.nan)
-        return self.throughput(row) * self.gflop_per_unit / peak if self.gflop_per_unit else math.nan
+        trimmed = row.family == "engine" and self.engine_gflop_per_unit
+        work = self.engine_gflop_per_unit if trimmed else self.gflop_per_unit
+        return self.throughput(row) * work / peak if work else math.nan
 
     def baseline_half(self) -> str:
         """Key of the eager half-precision baseline."""

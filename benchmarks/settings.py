@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,3 +78,4 @@ def use_threads(threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
+    logging.getLogger("torch").setLevel(logging.ERROR)  # remarks of torch.compile about the installation

@@ -147,7 +147,7 @@ def test_accuracy():
 
 def test_json_holds_samples_statistics_and_no_folders(tmp_path):
     found = book()
-    found.fail("core, tiny", "no such file: /home/somebody/data/run/config.json")
+    found.fail("core, tiny", "no such file: /srv/somebody/data/run/config.json")
     found.cases[0].rows[0].accuracy["srocc"] = float("nan")
     found.save(tmp_path / "results.json")
     text = (tmp_path / "results.json").read_text(encoding="utf-8")
