@@ -77,7 +77,8 @@ def _model(info: ModelInfo, settings: Settings, book: Book, say: Say) -> None:
 def window_counts(info: ModelInfo, settings: Settings) -> tuple[int, ...]:
     """The window counts of a model: those asked for, else the published ones, as far as it can afford them."""
     published = QUICK_WINDOWS.get(info.key, (165,)) if settings.quick else PUBLISHED_WINDOWS
-    affordable = tuple(n for n in settings.windows or published if n <= info.most_windows)
+    most = max(GRIDS) if settings.torch_device == "cuda" else info.most_windows
+    affordable = tuple(n for n in settings.windows or published if n <= most)
     return affordable or (info.most_windows,)
 
 
