@@ -38,6 +38,14 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     default=("fp32",),
     help="A variant to write; repeat for several [fp32]. int8 quantises the image towers, compared with fp32.",
 )
+@click.option(
+    "--int8-part",
+    "int8_parts",
+    multiple=True,
+    type=click.Choice(("core", "dream")),
+    default=("core", "dream"),
+    help="Which part gets an int8 variant [both]; the other has its fp32 file alone.",
+)
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder of the bundle.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing bundle.")
 @click.option("--name", help="Name of the bundle [default: name of the output folder].")
@@ -73,6 +81,7 @@ def export(
     clip_name: str | None,
     clip_weights: str | None,
     precisions: tuple[str, ...],
+    int8_parts: tuple[str, ...],
     output: Path,
     overwrite: bool,
     name: str | None,
@@ -127,6 +136,7 @@ def export(
         overwrite=overwrite,
         report=click.echo,
         calibration=calibration_images,
+        int8_parts=int8_parts,
     )
 
 

@@ -62,6 +62,7 @@ def export_bundle(
     overwrite: bool = False,
     report: Report = print,
     calibration: Path | None = None,
+    int8_parts: Sequence[str] = ("core", "dream"),
 ) -> dict[str, Any]:
     """Export CORE, DREAM or both as a bundle and prove it against PyTorch.
 
@@ -76,6 +77,7 @@ def export_bundle(
         overwrite: Replace an existing bundle.
         report: Receives one line per step.
         calibration: Folder of the photographs that int8 is calibrated on; needed for int8 alone.
+        int8_parts: Parts that get an int8 variant; the other runs its fp32 file.
 
     Returns:
         The manifest.
@@ -92,7 +94,10 @@ def export_bundle(
     with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as temporary:
         folder = Path(temporary) / output.name
         folder.mkdir(mode=0o755)
-        studies = _studies(info, core, clip, images, calibration) if "int8" in precisions else {}
+        studies: dict[str, Study] = {}
+        if "int8" in precisions:
+            quantised = (core if "core" in int8_parts else None, clip if "dream" in int8_parts else None)
+            studies = _studies(info, *quantised, images, calibration)
         manifest = _write(folder, info, core, clip, precisions, storage, report, studies)
         write_manifest(folder, manifest)
         fidelity = verify(folder, core, clip, images, precisions, storage, report)
@@ -186,6 +191,8 @@ def _studies(
     """Calibration inputs of the graphs that get an int8 variant, by file."""
     if calibration is None:
         raise ExportError("int8 is calibrated on photographs; give --calibration-images DIR")
+    if core is None and clip is None:
+        raise ExportError("int8: the part that it is for is not exported; leave --int8-part out")
     trial = make_trial(images)
     pictures = calibration_pictures(calibration, trial.paths, trial.paths[:MAP_IMAGES])
     studies = {}

@@ -123,7 +123,7 @@ def dream_study(
     for picture, window in itertools.product(pictures, windows_px):
         if window > min(picture.shape[:2]):
             continue
-        grid = sliding_grid(*picture.shape[:2], window, WINDOWS)
+        grid = sliding_grid(picture.shape[0], picture.shape[1], window, WINDOWS)
         tops, lefts = grid.origins()
         # The middle of the picture: that is where its subject is.
         down, right = (picture.shape[0] - grid.height) // 2, (picture.shape[1] - grid.width) // 2

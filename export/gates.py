@@ -144,11 +144,11 @@ def compare_precisions(
         wanted += [(precision, "openvino", True) for precision in NATIVE["openvino"]]
     if not wanted:
         return {}
-    expected = _answer(folder, "cpu", "fp32", trial)
+    expected = _answer(folder, "cpu", "fp32", trial, native=False)
     records: dict[str, dict[str, Any]] = {}
     for precision, device, native in wanted:
         try:
-            answers = _answer(folder, device, precision, trial)
+            answers = _answer(folder, device, precision, trial, native)
         except (BundleError, DeviceError) as error:
             if device == "cpu":
                 raise
@@ -168,12 +168,14 @@ def compare_precisions(
     return records
 
 
-def _answer(folder: Path, device: str, precision: str, trial: Trial) -> Answers:
+def _answer(folder: Path, device: str, precision: str, trial: Trial, native: bool) -> Answers:
+    """Run the parts that have the precision: as a file, or natively from the fp32 file."""
     with Engine.open(folder, device=device, precision=precision) as engine:
         found: dict[str, Any] = {}
-        if engine.bundle.dream is not None:
+        file = "fp32" if native else precision
+        if file in engine.bundle.precisions("dream"):
             found |= _embed(engine, trial)
-        if engine.bundle.core is not None:
+        if file in engine.bundle.precisions("core"):
             features = engine._open_core()._text.features(list(trial.texts))
             found["core_texts"] = features / np.linalg.norm(features, axis=1, keepdims=True)
             found["scores"] = _scores(engine, trial.scores)
@@ -190,7 +192,7 @@ def _embed(engine: Engine, trial: Trial) -> dict[str, Any]:
     sizes = window_sizes(dream.spec)
     grids, embeddings = [], []
     for image, window in zip(trial.maps, itertools.cycle(sizes), strict=False):
-        grid = sliding_grid(*image.shape[:2], window, MAP_WINDOWS)
+        grid = sliding_grid(image.shape[0], image.shape[1], window, MAP_WINDOWS)
         top, left = (image.shape[0] - grid.height) // 2, (image.shape[1] - grid.width) // 2
         middle = np.ascontiguousarray(image[top : top + grid.height, left : left + grid.width])
         grids.append(grid)
@@ -206,10 +208,7 @@ def window_sizes(spec: Any) -> list[int]:
 
 def _scores(engine: Engine, pairs: Sequence[tuple[Array, str | None]]) -> Array:
     scores = engine.score([image for image, _ in pairs], [text for _, text in pairs])
-    for score in scores:
-        if score.mos is None:
-            raise ExportError(f"the engine cannot score with this bundle: {score.error}")
-    return np.array([score.mos for score in scores], dtype=np.float64)
+    return np.array([np.nan if score.mos is None else score.mos for score in scores], dtype=np.float64)
 
 
 def _compare(ours: Answers, theirs: Answers, trial: Trial, limits: PrecisionGates) -> dict[str, Any]:

@@ -116,6 +116,7 @@ def test_refusals(config, tmp_path):
     clip = ["--clip", config, "--clip-weights", "random", "--output", tmp_path / "b"]
     for arguments, expected in (
         (["--precision", "int8"], "give --precision fp32 too"),
+        (["--precision", "fp32", "--precision", "int8", "--int8-part", "core"], "leave --int8-part out"),
         (
             ["--precision", "fp32", "--precision", "int8", "--calibration-images", tmp_path / "empty"],
             "--calibration-images",
