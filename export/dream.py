@@ -74,8 +74,10 @@ class ImageTower(nn.Module):
 def _lean(model: nn.Module) -> nn.Module:
     """The CLIP with an image tower that computes only what its embedding needs."""
     visual = getattr(model, "visual", None)
-    lean = use_class_token_only(visual) if isinstance(visual, nn.Module) else visual
-    return model if lean is visual else with_child(model, "visual", lean)
+    if not isinstance(visual, nn.Module):
+        return model
+    lean: nn.Module = with_child(model, "visual", use_class_token_only(visual))
+    return lean
 
 
 def dream_export(clip: ClipModel) -> GraphExport:

@@ -122,6 +122,10 @@ class Engine:
             session.close()
         self._sessions.clear()
 
+    def can(self, part: str) -> bool:
+        """Whether the bundle has "core" or "dream" in the precision that was asked for."""
+        return part in self._plans
+
     def describe(self, part: str | None = None) -> dict[str, Any]:
         """What answers: device, runtime, precision, threads, and the bundle's name, folder and weights.
 

@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from realm_engine.backends import default_threads
+from realm_engine.backends import AUTO_ORDER, default_threads
 from realm_engine.bundle import Bundle, cache_dir
 from realm_engine.errors import OutputError
 
@@ -22,7 +22,7 @@ log = logging.getLogger("realm_engine")
 
 FORMAT_VERSION = 1
 # A difference of speed below this share is noise.
-CLEARLY = 0.03
+CLEARLY = 0.05
 _BITS = {"fp32": 32, "fp16": 16, "bf16": 16, "int8": 8}
 _PACKAGES = ("onnxruntime", "onnxruntime-gpu", "openvino")
 
@@ -58,17 +58,26 @@ class Tuned:
     def fastest(self, part: str, precision: str | None = None) -> list[Measured]:
         """Measurements of a part, the best choice first: those that pass, or all of one precision.
 
-        A lower precision that is not clearly faster than a higher one on the same device comes after it.
+        What is not clearly faster than a precision at least as high on the same device, or on one that comes
+        earlier in `AUTO_ORDER`, comes after it.
         """
         mine = [one for one in self.measured if one.part == part]
         found = [one for one in mine if (one.passes if precision is None else one.precision == precision)]
 
-        def worth(one: Measured) -> float:
-            finer = [o for o in found if o.device == one.device and _BITS[o.precision] > _BITS[one.precision]]
-            beaten = any(other.per_second > (1 - CLEARLY) * one.per_second for other in finer)
-            return 0.0 if beaten else one.per_second
+        def pointless(one: Measured) -> bool:
+            return any(
+                other is not one
+                and _BITS.get(other.precision, 0) >= _BITS.get(one.precision, 0)
+                and _order(other.device) <= _order(one.device)
+                and other.per_second > (1 - CLEARLY) * one.per_second
+                for other in found
+            )
 
-        return sorted(found, key=lambda one: (-worth(one), -one.per_second))
+        return sorted(found, key=lambda one: (pointless(one), -one.per_second))
+
+
+def _order(device: str) -> int:
+    return AUTO_ORDER.index(device) if device in AUTO_ORDER else len(AUTO_ORDER)
 
 
 def machine_facts() -> dict[str, Any]:

@@ -14,6 +14,7 @@ from realm_engine.cli.info import info
 from realm_engine.cli.map import map_command
 from realm_engine.cli.options import say
 from realm_engine.cli.score import score
+from realm_engine.cli.tune import tune
 from realm_engine.cli.verify import verify
 from realm_engine.errors import RealmError
 
@@ -50,5 +51,5 @@ def main() -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-for _command in (score, map_command, info, verify):
+for _command in (score, map_command, tune, info, verify):
     main.add_command(_command)

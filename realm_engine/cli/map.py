@@ -119,7 +119,7 @@ def map_command(
     if not texts and not by_root:
         for found in filter(None, {find_descriptions(file.root) for file in files}):
             say(f"{found} is not used; --descriptions {found} would use it")
-    with open_engine(bundle, device, precision, fp16, threads, max_memory) as engine:
+    with open_engine("dream", bundle, device, precision, fp16, threads, max_memory) as engine:
         config = choose_config(engine.presets(), preset, windows_px, stride_px, aggregate, quantity)
         check_texts(engine, items, texts)
         failed = 0

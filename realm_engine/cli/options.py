@@ -77,16 +77,22 @@ def input_arguments(command: Command) -> Command:
 
 
 def open_engine(
-    bundle: str, device: str, precision: str, fp16: bool, threads: int | None, max_memory: str | None
+    part: str,
+    bundle: str,
+    device: str,
+    precision: str,
+    fp16: bool,
+    threads: int | None,
+    max_memory: str | None,
 ) -> "Engine":
-    """Open the engine and say which device, runtime and precision it uses."""
+    """Open the engine and say which device, runtime and precision a part ("core" or "dream") uses."""
     from realm_engine.engine import PREFER_FP16, Engine
 
     if fp16 and precision not in ("auto", "fp16"):
         raise UsageError(f"--fp16 contradicts --precision {precision}; give one of them")
     wanted = PREFER_FP16 if fp16 and precision == "auto" else precision
     engine = Engine.open(bundle, device, wanted, threads, max_memory)
-    used = engine.describe()
+    used = engine.describe(part) if engine.can(part) else engine.describe()
     where = f"{used['runtime']} on {used['device']}, {used['precision']}, {used['threads']} threads"
     say(f"{used['bundle']}: {where}{' (as tuned)' if used['tuned'] else ''}")
     return engine

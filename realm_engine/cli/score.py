@@ -71,7 +71,7 @@ def score(
     if output is not None:
         check_output(output, keep=[Path(found.source) for found in by_root.values()])
     say_descriptions(items, by_root)
-    with open_engine(bundle, device, precision, fp16, threads, max_memory) as engine:
+    with open_engine("core", bundle, device, precision, fp16, threads, max_memory) as engine:
         failed = _run(engine, items, output, resume, batch_size)
     if failed:
         say(f"{failed} of {len(items)} images failed; see the column error")
