@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,12 @@ from realm_engine.phrases import read_bank
 from realm_engine.text import Tokenizer
 
 SAMPLE_TEXT = "The edges are melted."
+
+# What is shown of a measured difference, per part.
+_SHOWN = {
+    "dream": ("map_pearson_min", "image_cosine_min"),
+    "core": ("mos_max_abs_diff", "srocc", "srocc_change"),
+}
 
 _OWN_WORDS = (
     "name",
@@ -89,7 +95,8 @@ def verify_bundle(name_or_path: str | os.PathLike[str], device: str, threads: in
     """Check a bundle piece by piece, yielding each result as it comes.
 
     Manifest and files, checksums, tokenizers, phrase bank, the interface of every graph file against the
-    manifest, and a real inference in every precision. Stops early only where nothing further can be checked.
+    manifest, a real inference in every precision, and what the export measured of each precision's difference
+    from float32. Stops early only where nothing further can be checked.
 
     Raises:
         DeviceError: `device` cannot be had, so that no inference can be tried.
@@ -123,6 +130,29 @@ def verify_bundle(name_or_path: str | os.PathLike[str], device: str, threads: in
         yield from _inferences(bundle, device, threads)
     else:
         yield Check("inference", False, "not tried: files differ from their checksums")
+    yield from _recorded(bundle.manifest.get("fidelity"))
+
+
+def _recorded(fidelity: Any) -> Iterator[Check]:
+    """What the export measured on photographs. A native mode beyond its gate is no fault: auto avoids it."""
+    for precision, record in fidelity.items() if isinstance(fidelity, Mapping) else ():
+        devices = record.get("devices") if isinstance(record, Mapping) else None
+        if not isinstance(devices, Mapping):
+            continue
+        for device, measured in devices.items():
+            native = bool(record.get("native"))
+            passes = bool(measured.get("passes"))
+            parts = [
+                f"{part} {name.replace('_', ' ')} {measured[part][name]:g}"
+                for part, names in _SHOWN.items()
+                for name in names
+                if isinstance(measured.get(part), Mapping) and name in measured[part]
+            ]
+            verdict = "within its gates" if passes else "beyond its gates, auto does not take it"
+            detail = (
+                f"{', '.join(parts)}: {verdict} ({measured.get('runtime', device)}, measured by the export)"
+            )
+            yield Check(f"fidelity {precision} on {device}", passes or native or device != "cpu", detail)
 
 
 def _check(name: str, work: Callable[[], str]) -> Check:

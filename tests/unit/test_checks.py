@@ -131,3 +131,25 @@ def test_sample_image_is_the_same_every_time() -> None:
     image = sample_image(48, 64)
     assert image.shape == (48, 64, 3) and image.dtype.name == "uint8"
     assert (image == sample_image(48, 64)).all() and image.std() > 20
+
+
+def test_what_the_export_measured_is_shown_and_a_miss_of_a_file_is_a_fault(own_bundle: Path) -> None:
+    def record(passes: bool, **more: object) -> dict[str, object]:
+        measured = {
+            "runtime": "ONNX Runtime 1",
+            "passes": passes,
+            "dream": {"map_pearson_min": 0.97, "passes": passes},
+            "core": {"mos_max_abs_diff": 0.004},
+        }
+        return {"gates": {}, "devices": {"cpu": measured}, **more}
+
+    manifest = read_manifest(own_bundle)
+    manifest["fidelity"] = {"fp32": {"images": 4}, "bf16": record(False, native=True), "int8": record(False)}
+    write_manifest(own_bundle, manifest)
+    checks = {check.name: check for check in verify_bundle(own_bundle, "cpu", 1)}
+    native, file = checks["fidelity bf16 on cpu"], checks["fidelity int8 on cpu"]
+    assert native.ok and not file.ok
+    assert "dream map pearson min 0.97, core mos max abs diff 0.004: beyond its gates" in file.detail
+    manifest["fidelity"] = {"int8": record(True)}
+    write_manifest(own_bundle, manifest)
+    assert not failures(own_bundle)
