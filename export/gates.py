@@ -106,10 +106,10 @@ class Answers:
 def make_trial(images: Sequence[Path]) -> Trial:
     """Choose from a folder's images, with the descriptions and ratings of the CSV beside them or one level up."""
     described, ratings = _table(images)
-    rated_paths = [path for path in images if path.name in ratings and path.name in described][:RATED_IMAGES]
+    rated_paths = [path for path in images if path.stem in ratings and path.stem in described][:RATED_IMAGES]
     map_paths, scored_paths = images[:MAP_IMAGES], images[:SCORED_IMAGES]
     loaded = {path: load_image(path) for path in dict.fromkeys([*scored_paths, *rated_paths])}
-    own = [described[path.name] for path in scored_paths if path.name in described]
+    own = [described[path.stem] for path in scored_paths if path.stem in described]
     texts = tuple(dict.fromkeys([*TEXTS, *own]))
     if rated_paths:
         pairs = [(path, text) for path in map_paths for text in (None, *TEXTS)]
@@ -120,7 +120,7 @@ def make_trial(images: Sequence[Path]) -> Trial:
         maps=tuple(loaded[path] for path in map_paths),
         texts=texts,
         scores=tuple((loaded[path], text) for path, text in pairs),
-        rated=tuple((loaded[path], described[path.name], ratings[path.name]) for path in rated_paths),
+        rated=tuple((loaded[path], described[path.stem], ratings[path.stem]) for path in rated_paths),
     )
 
 
@@ -340,17 +340,20 @@ def _summary(measured: Mapping[str, Any]) -> str:
 
 
 def _table(images: Sequence[Path]) -> tuple[dict[str, str], dict[str, float]]:
-    """Descriptions and MOS by file name, from the CSV beside the images or one level up; {} without one."""
+    """Descriptions and MOS from the CSV beside the images or one level up; {} without one.
+
+    By file name without suffix, as the engine finds descriptions: images may have been stored in another format.
+    """
     folders = [images[0].parent, images[0].parent.parent] if images else []
     path = next((folder / DESCRIPTIONS for folder in folders if (folder / DESCRIPTIONS).is_file()), None)
     if path is None:
         return {}, {}
-    texts = {name: text for name, text in read_descriptions(path).by_name.items() if text.strip()}
+    texts = {Path(name).stem: text for name, text in read_descriptions(path).by_name.items() if text.strip()}
     ratings: dict[str, float] = {}
     with path.open(encoding="utf-8-sig", newline="") as stream:
         for row in csv.DictReader(stream):
             try:
-                ratings[str(row["filename"])] = float(row["MOS"])
+                ratings[Path(row["filename"]).stem] = float(row["MOS"])
             except (KeyError, TypeError, ValueError):
                 continue  # not rated
     return texts, ratings
