@@ -19,7 +19,6 @@ from export.clip_text import clip_text_export
 from export.core import CoreSource, core_export, core_section, core_text_export, text_features
 from export.dream import dream_export
 from export.errors import ExportError
-from export.gates import MAP_IMAGES, make_trial
 from export.graph import GraphExport, serialize, tidy, to_onnx
 from export.half import to_half
 from export.int8 import Study, to_int8
@@ -36,6 +35,7 @@ from export.shared_text import shared_text_export
 from export.verify import clip_texts, verify
 from export.weights import store
 from realm_engine.bundle import MANIFEST, Bundle
+from realm_engine.fidelity import MAP_IMAGES, make_trial
 
 PRECISIONS = ("fp32", "fp16", "int8")
 Report = Callable[[str], None]

@@ -14,13 +14,13 @@ import torch
 from PIL import Image
 from tokenizers import Tokenizer
 
-from export.calibration import correlation
 from export.clip_model import ClipModel
 from export.core import CoreSource, text_features
 from export.errors import ExportError
-from export.gates import TEXTS, compare_precisions, floor, make_trial, two_digits
+from export.gates import compare_precisions
 from realm_engine import Engine
 from realm_engine.dream import DreamConfig
+from realm_engine.fidelity import TEXTS, correlation, floor, make_trial, two_digits
 from realm_engine.images import find_images, load_image
 
 Array = npt.NDArray[Any]

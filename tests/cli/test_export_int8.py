@@ -13,12 +13,11 @@ import numpy as np
 import onnx
 import pytest
 
-from export import gates
 from export.bundle import export_bundle
 from export.clip_model import open_clip_model
 from export.errors import ExportError
 from export.manifest import BundleInfo
-from realm_engine import DreamConfig, Engine
+from realm_engine import DreamConfig, Engine, fidelity
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "samples"
@@ -130,7 +129,7 @@ def test_refusals(config, tmp_path):
 
 
 def test_a_missed_gate_leaves_no_bundle(config, tmp_path, monkeypatch):
-    monkeypatch.setattr(gates, "INT8_GATES", dataclasses.replace(gates.INT8_GATES, map_pearson=1.0))
+    monkeypatch.setattr(fidelity, "INT8_GATES", dataclasses.replace(fidelity.INT8_GATES, map_pearson=1.0))
     clip = open_clip_model(str(config), "random")
     images = sorted(SAMPLES.glob("*.jpg"))[:1]
     with pytest.raises(ExportError, match=r"int8 on ONNX Runtime .*: dream: map Pearson") as error:

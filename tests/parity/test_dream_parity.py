@@ -116,7 +116,8 @@ def test_random_weights_are_named(bundle):
     assert manifest["graphs"]["clip_text"]["inputs"] == [
         {"name": "input_ids", "dtype": "int64", "shape": ["batch", 77]}
     ]
-    assert set(manifest["fidelity"]) == {"fp32", "fp16"}
+    # bf16 is the arithmetic of a runtime, measured where OpenVINO and the processor have it
+    assert set(manifest["fidelity"]) - {"bf16"} == {"fp32", "fp16"}
     assert manifest["fidelity"]["fp32"]["dream"]["similarity_max_abs_diff"] <= 1e-4
     assert manifest["fidelity"]["fp16"]["dream"]["image_cosine_min"] >= 0.9995
     assert set(manifest["files"]) == {
@@ -153,7 +154,12 @@ def test_the_same_export_gives_the_same_bytes(bundle, tmp_path):
         report=lambda _: None,
     )
     for file in sorted(bundle.iterdir()):
-        assert (tmp_path / "native" / file.name).read_bytes() == file.read_bytes(), file.name
+        if file.name != "bundle.json":
+            assert (tmp_path / "native" / file.name).read_bytes() == file.read_bytes(), file.name
+    first, again = (json.loads((path / "bundle.json").read_text()) for path in (bundle, tmp_path / "native"))
+    # the last digit of what a runtime computes on several threads may differ
+    del first["fidelity"], again["fidelity"]
+    assert first == again
 
 
 def test_half_maps_correlate(bundle, engine):

@@ -15,31 +15,26 @@ import torch
 from PIL import Image
 from torch import nn
 
-from export.calibration import (
-    calibration_pictures,
-    correlation,
-    crops,
-    dream_study,
-    map_correlation,
-    neighbour_correlation,
-    sliding_grid,
-)
+from export.calibration import calibration_pictures, crops, dream_study, neighbour_correlation
 from export.dream import DreamGraph
 from export.errors import ExportError
-from export.gates import (
+from export.graph import GraphExport, Port, tidy, to_onnx
+from export.int8 import Study, quantise, to_int8, tower_layers, value_ranges
+from realm_engine.fidelity import (
     HALF_GATES,
     INT8_GATES,
     Answers,
     Trial,
-    _compare,
+    compare,
+    correlation,
     floor,
     make_trial,
+    map_correlation,
     precision_gates,
+    sliding_grid,
     spearman,
     two_digits,
 )
-from export.graph import GraphExport, Port, tidy, to_onnx
-from export.int8 import Study, quantise, to_int8, tower_layers, value_ranges
 from realm_engine.images import load_image
 from realm_engine.windows import WindowGrid, spread_mean
 
@@ -312,16 +307,16 @@ def test_gates():
     trial = Trial((), (), (), (), ())
     assert precision_gates("int8") == INT8_GATES and precision_gates("bf16") == precision_gates("fp16")
     for limits in (HALF_GATES, INT8_GATES):
-        assert _compare(answers(0.0), answers(0.0), trial, limits)["passes"]
-    small = _compare(answers(0.02), answers(0.0), trial, INT8_GATES)
+        assert compare(answers(0.0), answers(0.0), trial, limits)["passes"]
+    small = compare(answers(0.02), answers(0.0), trial, INT8_GATES)
     assert small["passes"] and small["dream"]["windows"] == 49 and small["core"]["pairs"] == 40
-    strict = _compare(answers(0.02), answers(0.0), trial, HALF_GATES)
+    strict = compare(answers(0.02), answers(0.0), trial, HALF_GATES)
     assert not strict["passes"] and not strict["core"]["passes"]
     assert any("MOS differs by" in line for line in strict["core"]["missed"])
-    large = _compare(answers(2.0), answers(0.0), trial, INT8_GATES)
+    large = compare(answers(2.0), answers(0.0), trial, INT8_GATES)
     assert any("map Pearson" in line for line in large["dream"]["missed"])
     assert any("SROCC between" in line for line in large["core"]["missed"])
-    assert not _compare(answers(float("nan")), answers(0.0), trial, INT8_GATES)["passes"]
+    assert not compare(answers(float("nan")), answers(0.0), trial, INT8_GATES)["passes"]
 
 
 def test_rated_images_are_judged_by_people(tmp_path):
@@ -341,5 +336,5 @@ def test_rated_images_are_judged_by_people(tmp_path):
     people = np.array([mos for *_, mos in trial.rated])
     same = dataclasses.replace(answers(0.0), rated=people + 0.1)
     swapped = dataclasses.replace(same, rated=people[::-1].copy())
-    assert _compare(same, same, trial, INT8_GATES)["core"]["srocc_change"] == 0
-    assert not _compare(swapped, same, trial, INT8_GATES)["core"]["passes"]
+    assert compare(same, same, trial, INT8_GATES)["core"]["srocc_change"] == 0
+    assert not compare(swapped, same, trial, INT8_GATES)["core"]["passes"]
