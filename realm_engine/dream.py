@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -79,12 +80,24 @@ class Dream:
         height, width = images[0].shape[:2]
         grids = config.grids(height, width)
         embeddings, columns = self._embed_all(texts)
-        places, canvas = _stack(images)
-        counter = _Counter(progress, sum(grid.count for grid in grids) * (max(places) + 1))
+        places, pixels = _stack(images)
+        count = max(places) + 1
+        canvas = _Picture(pixels, self._backend)
+        # Windows are chosen image by image where not all are encoded.
+        apart = (
+            [canvas] if count == 1 else [_Picture(part, self._backend) for part in np.split(pixels, count)]
+        )
+        counter = _Counter(progress, sum(grid.count for grid in grids) * count)
         realness: list[list[npt.NDArray[np.float64]]] = [[] for _ in images]
         windows = [0] * len(images)
         for grid in grids:
-            encoded = self._encode_grid(canvas, grid, max(places) + 1, embeddings, config.fraction, counter)
+            if config.fraction >= 1.0:
+                encoded = self._encode_all(canvas, grid, count, embeddings, counter)
+            else:
+                encoded = [
+                    self._encode_some(picture, grid, embeddings, config.fraction, counter)
+                    for picture in apart
+                ]
             for index, (place, chosen) in enumerate(zip(places, columns, strict=True)):
                 similarity, used = encoded[place]
                 mean = similarity[:, chosen].mean(axis=1, dtype=np.float64)
@@ -125,34 +138,29 @@ class Dream:
         counter = _Counter(None if progress is None else lambda done, total: progress(done), grid.count)
         return self.encode(image, grid.window_px, *grid.origins(), embeddings, counter)
 
-    def _encode_grid(
-        self,
-        canvas: UInt8,
-        grid: WindowGrid,
-        images: int,
-        embeddings: Float32,
-        fraction: float,
-        counter: _Counter,
+    def _encode_all(
+        self, canvas: _Picture, grid: WindowGrid, images: int, embeddings: Float32, counter: _Counter
     ) -> list[tuple[Float32, int]]:
         """Per image on the canvas: similarities (windows, K), and how many of them were computed."""
         tops, lefts = grid.origins()
-        if fraction >= 1.0:
-            offsets = np.repeat(np.arange(images) * grid.height, grid.count)
-            all_tops, all_lefts = np.tile(tops, images) + offsets, np.tile(lefts, images)
-            values = self.encode(canvas, grid.window_px, all_tops, all_lefts, embeddings, counter)
-            return [(part, grid.count) for part in np.split(values, images)]
-        found = []
-        for place in range(images):
-            image = canvas[place * grid.height : (place + 1) * grid.height]
+        offsets = np.repeat(np.arange(images) * grid.height, grid.count)
+        all_tops, all_lefts = np.tile(tops, images) + offsets, np.tile(lefts, images)
+        values = self._encode(canvas, grid.window_px, all_tops, all_lefts, embeddings, counter)
+        return [(part, grid.count) for part in np.split(values, images)]
 
-            def encode(indices: Int, image: UInt8 = image) -> Float32:
-                return self.encode(image, grid.window_px, tops[indices], lefts[indices], embeddings, counter)
+    def _encode_some(
+        self, picture: _Picture, grid: WindowGrid, embeddings: Float32, fraction: float, counter: _Counter
+    ) -> tuple[Float32, int]:
+        """Similarities (windows, K) of which a share is computed, and how many were."""
+        tops, lefts = grid.origins()
 
-            overlap = grid.window_px / grid.stride_px
-            similarity, computed = adaptive_similarities(grid.rows, grid.cols, fraction, encode, overlap)
-            counter.skip(int((~computed).sum()))
-            found.append((similarity, int(computed.sum())))
-        return found
+        def encode(indices: Int) -> Float32:
+            return self._encode(picture, grid.window_px, tops[indices], lefts[indices], embeddings, counter)
+
+        overlap = grid.window_px / grid.stride_px
+        similarity, computed = adaptive_similarities(grid.rows, grid.cols, fraction, encode, overlap)
+        counter.skip(int((~computed).sum()))
+        return similarity, int(computed.sum())
 
     def encode(
         self,
@@ -167,6 +175,19 @@ class Dream:
 
         `tops`, `lefts`: first row and column of every window, int64 (N,), best row by row.
         """
+        picture = _Picture(image, self._backend)
+        return self._encode(picture, window_px, tops, lefts, embeddings, counter or _Counter(None, len(tops)))
+
+    def _encode(
+        self,
+        picture: _Picture,
+        window_px: int,
+        tops: Int,
+        lefts: Int,
+        embeddings: Float32,
+        counter: _Counter,
+    ) -> Float32:
+        image = picture.pixels
         size = self.spec.image_size_px
         session, backend = self._session(), self._backend
         batch = self._fitting(image.shape[0] * image.shape[1])
@@ -174,8 +195,9 @@ class Dream:
             "resample": _matrix(window_px, size, self.spec.interpolation),
             "text": embeddings,
         }
-        if backend.resident:  # the image goes to the device once
-            shared = {name: backend.upload(array) for name, array in {**shared, "image": image}.items()}
+        if backend.resident:
+            shared = {name: backend.upload(array) for name, array in shared.items()}
+            shared["image"] = picture.uploaded
         result = np.empty((len(tops), len(embeddings)), dtype=np.float32)
         for start in range(0, len(tops), batch):
             chunk = slice(start, min(start + batch, len(tops)))
@@ -186,8 +208,7 @@ class Dream:
                 first, last = int(top.min()), int(top.max()) + window_px
                 feeds |= {"image": image[first:last], "top": top - first}
             result[chunk] = session.run(feeds, ["similarity"])[0]
-            if counter is not None:
-                counter.add(chunk.stop - chunk.start)
+            counter.add(chunk.stop - chunk.start)
         return result
 
     def check_memory(self) -> None:
@@ -231,6 +252,18 @@ class Dream:
         different = list(dict.fromkeys(text for own in texts for text in own))
         row = {text: index for index, text in enumerate(different)}
         return self.embed(different), [[row[text] for text in own] for own in texts]
+
+
+class _Picture:
+    """An image, and the same on a device that has a memory of its own: it goes there once."""
+
+    def __init__(self, pixels: UInt8, backend: Backend) -> None:
+        self.pixels = pixels
+        self._backend = backend
+
+    @cached_property
+    def uploaded(self) -> Any:
+        return self._backend.upload(self.pixels)
 
 
 class _Counter:

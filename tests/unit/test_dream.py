@@ -290,3 +290,21 @@ def test_a_memory_limit_that_cannot_be_kept_is_an_error_that_says_what_would_do(
         pytest.raises(UsageError, match=r"--max-memory 20M is too little: .* give at least \d+"),
     ):
         engine.map(photo(60, 84), TEXT, DreamConfig((16,), 8))
+
+
+@pytest.mark.parametrize("fraction", [1.0, 0.6])
+def test_a_device_with_its_own_memory_gets_the_image_once(bundle_path, photo, monkeypatch, fraction):
+    """I/O binding as on a GPU, here with ONNX Runtime's values on the CPU."""
+    config = DreamConfig((16, 24), 8, fraction=fraction)
+    image, texts = photo(60, 84), [TEXT, "a doubled hand"]
+    with Engine.open(bundle_path, device="cpu", threads=1) as engine:
+        expected = engine.map_texts(image, texts, config)
+    with Engine.open(bundle_path, device="cpu", threads=1) as engine:
+        backend, uploaded = engine._plans["dream"].backend, []
+        monkeypatch.setattr(backend, "resident", True)
+        upload = backend.upload
+        monkeypatch.setattr(backend, "upload", lambda array: uploaded.append(array.shape) or upload(array))
+        engine._open_dream()._window_batch = 5
+        for found, wanted in zip(engine.map_texts(image, texts, config), expected, strict=True):
+            np.testing.assert_allclose(found.values, wanted.values, atol=1e-5)
+    assert uploaded.count(image.shape) == 1
