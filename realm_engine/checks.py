@@ -17,6 +17,7 @@ from realm_engine.manifest import GraphSpec, TensorSpec, TextSpec
 from realm_engine.onnx_interface import read_interface
 from realm_engine.phrases import read_bank
 from realm_engine.text import Tokenizer
+from realm_engine.tuned import load_tuned
 
 SAMPLE_TEXT = "The edges are melted."
 
@@ -83,7 +84,22 @@ def bundle_facts(bundle: Bundle) -> dict[str, Any]:
             "recommended_preset": bundle.dream.recommended_preset,
             "phrases": _phrase_count(bundle),
         }
+    facts["tuned"] = _tuned(bundle)
     return facts
+
+
+def _tuned(bundle: Bundle) -> dict[str, Any]:
+    """What `tune` found best here, per part; {} where nothing was measured."""
+    record = load_tuned(bundle)
+    if record is None:
+        return {}
+    best = {part: next(iter(record.fastest(part)), None) for part in PARTS}
+    chosen = {
+        part: f"{one.precision} on {one.device}, batch {one.batch}, {one.threads} threads, {one.per_second:.1f}/s"
+        for part, one in best.items()
+        if one is not None
+    }
+    return {"date": record.date, "images": record.images, **chosen}
 
 
 def _phrase_count(bundle: Bundle) -> int:

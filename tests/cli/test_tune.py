@@ -40,6 +40,8 @@ def test_it_measures_remembers_and_auto_follows(cli, pictures, bundle_path, capl
         assert not engine.describe()["tuned"]
     result = cli("score", pictures)
     assert result.exit_code == 0 and "(as tuned)" in result.stderr
+    shown = cli("info", bundle_path).stdout
+    assert "tuned" in shown and f"{best['dream'].precision} on cpu, batch {best['dream'].batch}" in shown
     result = cli("tune", "--bundle", bundle_path, "--forget")
     assert result.exit_code == 0 and "forgotten" in result.stderr
     assert load_tuned(Bundle.open(bundle_path)) is None
