@@ -82,7 +82,8 @@ def _gpu_targets(book: Book) -> Iterator[Verdict]:
 def _map_targets(book: Book) -> Iterator[Verdict]:
     name, wanted = "embedded default, preset released, 512 x 384, map", "<= 1.5 s"
     case = book.find("dream", "tiny", 2337)
-    row = best_gated(case) if case is not None else None
+    # As it ships: one picture within the gate does not prove a lower precision, its export says that it misses.
+    row = best_gated(case, "fp32") if case is not None else None
     if row is None:
         yield _nothing(name, wanted)
     else:
