@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from realm_engine import __version__
+from realm_engine.cli.doctor import doctor
 from realm_engine.cli.info import info
 from realm_engine.cli.map import map_command
 from realm_engine.cli.options import say
@@ -50,5 +51,5 @@ def main() -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-for _command in (score, map_command, info, verify):
+for _command in (score, map_command, info, verify, doctor):
     main.add_command(_command)
