@@ -119,7 +119,7 @@ def split_cure(message: str) -> tuple[str, str | None]:
 
 def runtime_packages() -> dict[str, str]:
     """Installed distributions that the engine's runtimes consist of, with their versions."""
-    found = {}
+    found: dict[str, str] = {}
     for distribution in distributions():
         name = (distribution.metadata["Name"] or "").lower().replace("_", "-")
         if name.startswith((*_RUNTIMES, *_NVIDIA_PACKAGES)) and not name.endswith("-telemetry"):

@@ -11,6 +11,7 @@ import click
 
 from realm_engine import __version__
 from realm_engine.cli.doctor import doctor
+from realm_engine.cli.export_triton import export_triton
 from realm_engine.cli.info import info
 from realm_engine.cli.map import map_command
 from realm_engine.cli.options import say
@@ -51,5 +52,5 @@ def main() -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-for _command in (score, map_command, info, verify, doctor):
+for _command in (score, map_command, info, verify, doctor, export_triton):
     main.add_command(_command)
