@@ -16,7 +16,8 @@ DOCKERFILE = f"""\
 ARG TRITON={TRITON_IMAGE}
 FROM ${{TRITON}}
 COPY wheels /tmp/wheels
-RUN pip install --no-cache-dir /tmp/wheels/*.whl && rm -r /tmp/wheels
+# numpy 2 makes the Python backend of Triton 24.10 (2.51) misread strings.
+RUN pip install --no-cache-dir /tmp/wheels/*.whl 'numpy<2' && rm -r /tmp/wheels
 COPY models /models
 CMD ["tritonserver", "--model-repository=/models"]
 """
