@@ -345,7 +345,7 @@ def verdict(report: Report) -> str:
     ]
     worth = f"; worth a cure: {', '.join(bad)}" if bad else ""
     if report.auto is None:
-        return f"nothing works{worth or '; pip install realm-engine[cpu]'}"
+        return f"nothing works{worth}" if bad else "nothing works; pip install 'realm-engine[cpu]'"
     return f"works: --device auto takes {report.auto}{worth}"
 
 
