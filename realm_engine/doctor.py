@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,12 @@ from realm_engine.backends import AUTO_ORDER, DEVICES, nvidia
 from realm_engine.backends.onnxruntime import provider_libraries
 from realm_engine.bundle import Bundle, cache_dir, installed_bundles
 from realm_engine.errors import RealmError
+from realm_engine.findings import ABSENT, BROKEN, OK, WARNING, Finding, Report, split_cure
 from realm_engine.host import memory, processor
 from realm_engine.isolated import Answer, ask
 from realm_engine.memory import format_bytes
 from realm_engine.tuned import load_tuned
 
-OK, ABSENT, BROKEN, WARNING = "ok", "not here", "broken", "warning"
 DEVICE_TIMEOUT_S = 180.0  # TensorRT builds an engine for the tiny graph first
 
 # Which distributions bring a device's runtime; those of GPU devices are no fault where there is no GPU.
@@ -46,35 +46,6 @@ _LIBRARIES = (
     "libnvinfer.so.10",
     "libnvinfer.so.11",
 )
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at. `state`: ok, not here, broken or warning. `cure`: one command, or None."""
-
-    name: str
-    state: str
-    detail: str
-    cure: str | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Report:
-    """All findings by section. `auto`: the device that `--device auto` takes, None where nothing works.
-
-    `packages`: every installed distribution of a runtime or of NVIDIA's with its version; the section of that
-    name holds the runtimes alone.
-    """
-
-    engine: Mapping[str, str]
-    auto: str | None
-    sections: Mapping[str, tuple[Finding, ...]]
-    packages: Mapping[str, str] = field(default_factory=dict)
-
-    def as_json(self) -> dict[str, Any]:
-        """Everything, for `json.dumps`."""
-        return {"works": self.auto is not None, **asdict(self)}
 
 
 def examine(devices: Sequence[str] = DEVICES) -> Report:
@@ -109,12 +80,6 @@ def examine(devices: Sequence[str] = DEVICES) -> Report:
     auto = next((device for device in AUTO_ORDER if device in working), None)
     engine = {"version": __version__, "python": platform.python_version(), "platform": platform.platform()}
     return Report(engine, auto, sections, packages)
-
-
-def split_cure(message: str) -> tuple[str, str | None]:
-    """An error of ours as what happened and what to do: the engine's messages end with "; CURE"."""
-    what, separator, cure = message.rpartition("; ")
-    return (what, cure) if separator else (message, None)
 
 
 def runtime_packages() -> dict[str, str]:
@@ -316,37 +281,6 @@ def bundle_findings(open_bundle: Callable[..., Bundle] = Bundle.open) -> tuple[F
         facts = {"path": str(folder), "precisions": parts, "tuned": None if record is None else record.date}
         found.append(Finding(name, OK, f"{has}; {tuned}", None, facts))
     return tuple(found)
-
-
-def report_lines(report: Report) -> list[str]:
-    """The report as text: one line per finding, its cure below it, the verdict last."""
-    engine = report.engine
-    lines = [f"realm-engine {engine['version']}, Python {engine['python']}, {engine['platform']}"]
-    for title, findings in report.sections.items():
-        if not findings:
-            continue
-        lines += ["", title]
-        width = max(len(finding.name) for finding in findings)
-        for finding in findings:
-            chosen = "  (auto)" if title == "devices" and finding.name == report.auto else ""
-            lines.append(f"  {finding.state:<8}  {finding.name:<{width}}  {finding.detail}{chosen}")
-            if finding.cure is not None:
-                lines.append(f"  {'':<8}  {'':<{width}}  cure: {finding.cure}")
-    return [*lines, "", verdict(report)]
-
-
-def verdict(report: Report) -> str:
-    """The whole report in one line."""
-    bad = [
-        finding.name
-        for findings in report.sections.values()
-        for finding in findings
-        if finding.state in (BROKEN, WARNING)
-    ]
-    worth = f"; worth a cure: {', '.join(bad)}" if bad else ""
-    if report.auto is None:
-        return f"nothing works{worth}" if bad else "nothing works; pip install 'realm-engine[cpu]'"
-    return f"works: --device auto takes {report.auto}{worth}"
 
 
 def _probe(*arguments: str) -> list[str]:

@@ -70,6 +70,10 @@ class TritonError:
     """`pb_utils.TritonError`."""
 
     text: str
+    code: int = 1  # as the server's: what nobody said is internal
+
+    INTERNAL = 1
+    INVALID_ARG = 3
 
     def message(self) -> str:
         return self.text
@@ -199,7 +203,10 @@ class Server:
                 raise ValueError(f"{name}: {key} has shape {array.shape}, not {list(port.dims)}")
 
     def ask(self, model: Any, name: str, *requests: Mapping[str, np.ndarray]) -> list[Any]:
-        """Send requests to a Python model at once: per request its outputs by name, or its error's text."""
+        """Send requests to a Python model at once: per request its outputs by name, or its error's text.
+
+        An error that is not the request's fault begins with "internal: ".
+        """
         config = self.configs[name]
         for request in requests:
             self.check(name, config.input, request)
@@ -207,7 +214,9 @@ class Server:
         answers = []
         for response in model.execute(wrapped):
             if response.has_error():
-                answers.append(response.error().message())
+                error = response.error()
+                internal = "internal: " if error.code == TritonError.INTERNAL else ""
+                answers.append(internal + error.message())
                 continue
             tensors = {tensor.name(): tensor.as_numpy() for tensor in response.tensors}
             self.check(name, config.output, tensors)

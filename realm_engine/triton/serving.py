@@ -1,6 +1,6 @@
 """The two Python models of the repository: an image and a text in one request -> MOS, or a map.
 
-They are the engine itself, with Triton as its runtime: `TritonBackend` sends every graph's inputs to the model
+They are the engine itself, with Triton as its runtime: `TritonSession` sends every graph's inputs to the model
 that serves it. Decoding, tokens, resize matrices, windows and the spread of their values are thus the very code
 of `Engine.score` and `Engine.map`, and so are the answers.
 """
@@ -9,129 +9,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from realm_engine.backends.base import Array, contiguous, default_threads
-from realm_engine.bundle import MANIFEST, PARTS, Bundle
-from realm_engine.engine import Engine, Score
+from realm_engine.backends.base import Array, default_threads
+from realm_engine.core import Core
+from realm_engine.engine import Engine
 from realm_engine.errors import BundleError, DeviceError, ImageError, RealmError, TextError, UsageError
-from realm_engine.manifest import Section, check_version, parse_core, parse_dream, parse_graphs
+from realm_engine.images import load_image
 from realm_engine.map_files import map_record
 from realm_engine.mapping import choose_config
-from realm_engine.memory import MemoryLimit
-from realm_engine.plan import PartPlan
 from realm_engine.render import colour_limits
-from realm_engine.triton.config import GRAPH_OF_OUTPUT, is_batched, model_name
+from realm_engine.triton.runtime import TritonSession, open_core, open_served
 
-# The graphs run in the server: what they take is not held by this process, and not for it to bound.
-_UNBOUNDED = MemoryLimit(1 << 62)
-
-
-class TritonSession:
-    """Runs graphs of a bundle in the server; which one follows from the output that is asked for."""
-
-    def __init__(self, bundle: Bundle, utils: Any, max_batch: int) -> None:
-        self._bundle = bundle
-        self._utils = utils
-        self._max_batch = max_batch
-
-    def run(self, inputs: Mapping[str, Any], outputs: Sequence[str]) -> list[Array]:
-        """See `Session.run`. More rows than the server takes in one call go in several."""
-        graph = self._bundle.graphs[GRAPH_OF_OUTPUT[outputs[0]]]
-        model = model_name(self._bundle.name, graph.name)
-        rows = len(next(iter(inputs.values())))
-        if not is_batched(graph) or rows <= self._max_batch:
-            return self._call(model, inputs, outputs)
-        parts = [
-            self._call(
-                model,
-                {name: array[start : start + self._max_batch] for name, array in inputs.items()},
-                outputs,
-            )
-            for start in range(0, rows, self._max_batch)
-        ]
-        return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
-
-    def _call(self, model: str, inputs: Mapping[str, Any], outputs: Sequence[str]) -> list[Array]:
-        utils = self._utils
-        request = utils.InferenceRequest(
-            model_name=model,
-            requested_output_names=list(outputs),
-            inputs=[utils.Tensor(name, contiguous(array)) for name, array in inputs.items()],
-            # Without this an answer of a model on a GPU stays in the GPU's memory.
-            preferred_memory=utils.PreferredMemory(utils.TRITONSERVER_MEMORY_CPU, 0),
-        )
-        response = request.exec()
-        if response.has_error():
-            raise DeviceError(f"{model}: {' '.join(str(response.error().message()).split())}")
-        tensors = [utils.get_output_tensor_by_name(response, name) for name in outputs]
-        return [np.asarray(tensor.as_numpy()) for tensor in tensors]
-
-    def close(self) -> None:
-        """See `Session.close`; the server holds the models."""
+_MAX_DECODERS = 4
 
 
-class TritonBackend:
-    """Triton as a runtime of the engine: the graphs are models of the same server."""
+@dataclass(frozen=True)
+class _Rows:
+    """A request to score: its images, encoded or decoded, and as many texts."""
 
-    name = "triton"
-    device = "triton"
-    runtime = "Triton Inference Server"
-    fast_fp16 = False
-    native: tuple[str, ...] = ()
-    resident = False
-
-    def __init__(self, bundle: Bundle, utils: Any, max_batch: int, window_batch: int) -> None:
-        self.threads = default_threads()
-        self.window_batch = window_batch
-        self.image_batch = max_batch
-        self._session = TritonSession(bundle, utils, max_batch)
-
-    def upload(self, array: Array) -> Any:
-        """See `Backend.upload`."""
-        return array
-
-    def load(self, path: Path, precision: str) -> TritonSession:
-        """See `Backend.load`. The file is the server's; whichever it is, one session reaches all graphs."""
-        return self._session
-
-
-def open_served(folder: Path, settings: Mapping[str, str], utils: Any) -> Engine:
-    """The engine over graphs that a server runs.
-
-    `folder` holds the manifest and what is read here (tokenizers, phrases), not the graphs. `settings` are the
-    model's parameters of that name. `utils` is Triton's `triton_python_backend_utils`. Raises BundleError.
-    """
-    bundle = read_served(folder)
-    backend = TritonBackend(bundle, utils, int(settings["max_batch"]), int(settings["window_batch"]))
-    plans = {
-        part: PartPlan(backend, settings["precision"])
-        for part in PARTS
-        if settings["precision"] in bundle.precisions(part)
-    }
-    return Engine(bundle, plans, _UNBOUNDED)
-
-
-def read_served(folder: Path) -> Bundle:
-    """A bundle without its graphs' files. Raises BundleError."""
-    path = folder / MANIFEST
-    try:
-        manifest = Section(json.loads(path.read_text(encoding="utf-8")), str(path))
-    except (OSError, ValueError) as error:
-        raise BundleError(f"{path}: cannot be read ({error}); export the repository again") from error
-    check_version(manifest)
-    graphs = parse_graphs(manifest.section("graphs"))
-    has = {part: all(graph in graphs for graph in needed) for part, needed in PARTS.items()}
-    return Bundle(
-        root=folder,
-        manifest=manifest.data,
-        graphs=graphs,
-        core=parse_core(manifest.section("core")) if has["core"] else None,
-        dream=parse_dream(manifest.section("dream")) if has["dream"] else None,
-    )
+    images: list[Any]
+    texts: list[str | None]
 
 
 class _Model:
@@ -139,6 +42,7 @@ class _Model:
 
     _utils: Any
     _engine: Engine
+    _max_batch: int
 
     def initialize(self, args: Mapping[str, str]) -> None:
         """Open the engine on the bundle beside the model."""
@@ -148,6 +52,7 @@ class _Model:
         self._utils = utils
         parameters = json.loads(args["model_config"])["parameters"]
         settings = {name: value["string_value"] for name, value in parameters.items()}
+        self._max_batch = int(settings["max_batch"])
         folder = Path(args["model_repository"], args["model_version"], "bundle")
         self._engine = open_served(folder, settings, utils)
 
@@ -163,7 +68,10 @@ class _Model:
         return self._utils.InferenceResponse([self._utils.Tensor(*pair) for pair in tensors.items()])
 
     def _error(self, error: RealmError) -> Any:
-        return self._utils.InferenceResponse([], self._utils.TritonError(str(error)))
+        """One line; what the request asked wrongly is its fault (HTTP 400), a graph that failed is not (500)."""
+        kind = self._utils.TritonError
+        code = kind.INTERNAL if isinstance(error, (DeviceError, BundleError)) else kind.INVALID_ARG
+        return self._utils.InferenceResponse([], kind(str(error), code))
 
     def _images(self, request: Any, batched: bool) -> list[bytes | Array]:
         encoded, pixels = self._input(request, "image"), self._input(request, "pixels")
@@ -178,42 +86,77 @@ class _Model:
 class ScoreModel(_Model):
     """Requests of one or more images with a text each -> `mos` and `realness`."""
 
+    _core: Core
+    _decoders: ThreadPoolExecutor
+
+    def initialize(self, args: Mapping[str, str]) -> None:
+        """Open CORE on the bundle beside the model."""
+        super().initialize(args)
+        bundle = self._engine.bundle
+        self._core = open_core(bundle, TritonSession(bundle, self._utils, self._max_batch))
+        self._decoders = ThreadPoolExecutor(min(_MAX_DECODERS, default_threads()))
+
+    def finalize(self) -> None:
+        """Close the engine and its threads."""
+        super().finalize()
+        self._decoders.shutdown()
+
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Score the images of all requests together; a request with a bad image gets an error of its own."""
-        images: list[bytes | Array] = []
-        texts: list[str | None] = []
-        places: list[slice | RealmError] = []
-        for request in requests:
-            try:
-                own = self._images(request, batched=True)
-                own_texts = _optional_texts(self._input(request, "text"), len(own))
-            except RealmError as error:
-                places.append(error)
-                continue
-            places.append(slice(len(images), len(images) + len(own)))
-            images += own
-            texts += own_texts
+        read = self._decode([self._read(request) for request in requests])
+        good = [rows for rows in read if isinstance(rows, _Rows)]
         try:
-            names = [f"image {index}" for index in range(len(images))]
-            scores = self._engine.score(images, texts, names=names) if images else []
-        except RealmError as error:
-            return [self._error(place if isinstance(place, RealmError) else error) for place in places]
-        return [
-            self._error(place) if isinstance(place, RealmError) else self._scored(scores[place])
-            for place in places
-        ]
+            answers = iter(self._score(good))
+        except RealmError:  # one by one, so that only the request to blame has an error
+            answers = iter([self._alone(rows) for rows in good])
+        return [self._error(rows) if isinstance(rows, RealmError) else next(answers) for rows in read]
 
-    def _scored(self, scores: Sequence[Score]) -> Any:
-        failed = next((score.error for score in scores if score.error is not None), None)
-        if failed is not None:
-            return self._error(ImageError(failed))
-        columns = {
-            "mos": [score.mos for score in scores],
-            "realness": [score.realness for score in scores],
-        }
-        return self._answer(
-            {name: np.array(values, dtype=np.float32).reshape(-1, 1) for name, values in columns.items()}
-        )
+    def _read(self, request: Any) -> _Rows | RealmError:
+        try:
+            images = self._images(request, batched=True)
+            return _Rows(images, _optional_texts(self._input(request, "text"), len(images)))
+        except RealmError as error:
+            return error
+
+    def _decode(self, read: Sequence[_Rows | RealmError]) -> list[_Rows | RealmError]:
+        """The images of all requests, decoded on threads: those of one size are to share a call."""
+        waiting = [
+            rows
+            if isinstance(rows, RealmError)
+            else [self._decoders.submit(load_image, image) for image in rows.images]
+            for rows in read
+        ]
+        decoded: list[_Rows | RealmError] = []
+        for rows, futures in zip(read, waiting, strict=True):
+            try:
+                if isinstance(rows, RealmError) or isinstance(futures, RealmError):
+                    decoded.append(rows)
+                else:
+                    decoded.append(_Rows([future.result() for future in futures], rows.texts))
+            except RealmError as error:
+                decoded.append(error)
+        return decoded
+
+    def _score(self, read: Sequence[_Rows]) -> list[Any]:
+        """Answers of requests that can be read. Raises DeviceError when a graph fails."""
+        if not read:
+            return []
+        images = [image for rows in read for image in rows.images]
+        mos = self._core.score(images, [text for rows in read for text in rows.texts])
+        ends = np.cumsum([len(rows.images) for rows in read])
+        return [self._scored(values) for values in np.split(mos, ends[:-1])]
+
+    def _alone(self, rows: _Rows) -> Any:
+        try:
+            return self._score([rows])[0]
+        except RealmError as error:
+            return self._error(error)
+
+    def _scored(self, mos: Array) -> Any:
+        if not np.isfinite(mos).all():
+            return self._error(DeviceError("the model's answer is not a number"))
+        realness = np.array([self._core.rating(float(value)) for value in mos], dtype=np.float32)
+        return self._answer({"mos": mos.reshape(-1, 1), "realness": realness.reshape(-1, 1)})
 
 
 class MapModel(_Model):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,18 @@ from realm_engine import doctor
 from realm_engine.backends import nvidia, open_backend
 from realm_engine.backends.elf import needed_libraries
 from realm_engine.backends.nvidia import Gpu, Libraries, Nvidia
-from realm_engine.doctor import ABSENT, BROKEN, OK, WARNING
 from realm_engine.errors import DeviceError
+from realm_engine.findings import (
+    ABSENT,
+    BROKEN,
+    OK,
+    WARNING,
+    Finding,
+    Report,
+    report_lines,
+    split_cure,
+    verdict,
+)
 from realm_engine.host import memory_limit, read_cpuinfo
 from realm_engine.isolated import Answer, ask
 from realm_engine.probe import probe_device
@@ -78,7 +89,7 @@ def test_a_device_that_cannot_be_had_says_what_an_explicit_choice_says():
 # --------------------------------------------------------------------------------------- one device each
 
 
-def finding_of(device: str, message: str, packages: dict[str, str], machine: Nvidia = NONE) -> doctor.Finding:
+def finding_of(device: str, message: str, packages: dict[str, str], machine: Nvidia = NONE) -> Finding:
     return doctor.device_finding(device, Answer({"works": False, "message": message}), packages, machine)
 
 
@@ -271,7 +282,7 @@ def test_a_driver_that_crashes_whoever_asks():
 
 
 def test_driver_gpus_and_versions():
-    value = json.loads(json.dumps(doctor.asdict(GOOD)))
+    value = json.loads(json.dumps(asdict(GOOD)))
     machine, refused = doctor.machine_of(Answer(value))
     assert machine == GOOD and refused is None
     driver, gpu, cudnn = doctor.nvidia_findings(machine, None, None, {"cuDNN": "9.26.0"})
@@ -335,17 +346,17 @@ def test_bundles_whole_and_broken(tmp_path, monkeypatch):
 # ------------------------------------------------------------------------------------------- the report
 
 
-def report(auto: str | None, *findings: doctor.Finding) -> doctor.Report:
+def report(auto: str | None, *findings: doctor.Finding) -> Report:
     engine = {"version": "1", "python": "3.11", "platform": "Linux"}
-    return doctor.Report(engine, auto, {"devices": findings, "empty": ()})
+    return Report(engine, auto, {"devices": findings, "empty": ()})
 
 
 def test_the_text_is_aligned_and_every_cure_has_its_line():
     findings = (
-        doctor.Finding("cpu", OK, "ONNX Runtime"),
-        doctor.Finding("tensorrt-rtx", BROKEN, "crashed", "pip install it"),
+        Finding("cpu", OK, "ONNX Runtime"),
+        Finding("tensorrt-rtx", BROKEN, "crashed", "pip install it"),
     )
-    lines = doctor.report_lines(report("cpu", *findings))
+    lines = report_lines(report("cpu", *findings))
     assert lines[3] == "  ok        cpu           ONNX Runtime  (auto)"
     assert lines[4] == "  broken    tensorrt-rtx  crashed"
     assert lines[5] == "                          cure: pip install it"
@@ -354,23 +365,26 @@ def test_the_text_is_aligned_and_every_cure_has_its_line():
 
 
 def test_the_verdict_where_nothing_works():
-    absent = doctor.Finding("cpu", ABSENT, "not installed", "pip install it")
-    assert doctor.verdict(report(None, absent)) == "nothing works; pip install 'realm-engine[cpu]'"
+    absent = Finding("cpu", ABSENT, "not installed", "pip install it")
+    assert verdict(report(None, absent)) == "nothing works; pip install 'realm-engine[cpu]'"
 
 
 def test_an_error_is_split_at_its_cure():
-    assert doctor.split_cure("a; b; pip install x") == ("a; b", "pip install x")
-    assert doctor.split_cure("a") == ("a", None)
+    assert split_cure("a; b; pip install x") == ("a; b", "pip install x")
+    assert split_cure("a") == ("a", None)
 
 
 def test_everything_is_json():
-    findings = (doctor.Finding("cpu", OK, "x", None, {"gpus": (np.float64(1.0).item(),)}),)
+    findings = (Finding("cpu", OK, "x", None, {"gpus": (np.float64(1.0).item(),)}),)
     data = json.loads(json.dumps(report("cpu", *findings).as_json()))
     assert data["works"] and data["auto"] == "cpu" and data["sections"]["devices"][0]["name"] == "cpu"
 
 
 def test_the_probe_is_a_module_of_its_own():
     """`python -m realm_engine.probe` must not load a runtime before it is asked to."""
-    code = "import realm_engine.probe, sys; print([m for m in ('onnxruntime', 'openvino', 'numpy') if m in sys.modules])"
+    code = (
+        "import sys, realm_engine.probe\n"
+        "print([name for name in ('onnxruntime', 'openvino', 'numpy') if name in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -352,12 +352,13 @@ def test_a_map_without_text_takes_the_phrases(maps, engine, photo):
 def test_what_a_map_refuses(maps, photo, inputs, message):
     (answer,) = maps({"pixels": photo(), "text": strings("a doubled hand"), **inputs})
     assert isinstance(answer, str) and message in answer and "\n" not in answer
+    assert not answer.startswith("internal")
 
 
 def test_a_graph_that_fails_is_an_error_of_the_request(server, scores, photo):
     del server.sessions["test_bundle_core"]
     (answer,) = scores({"pixels": photo()[None]})
-    assert "test_bundle_core: unknown model" in answer
+    assert answer == "internal: test_bundle_core: unknown model test_bundle_core"
 
 
 def test_realm_tiny_served_equals_realm_tiny(tmp_path, monkeypatch, photo):
