@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
@@ -11,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from realm_engine.backends import nvidia
 from realm_engine.backends.base import Array, contiguous, first_line
+from realm_engine.backends.elf import needed_libraries
 from realm_engine.errors import DeviceError
 
 _SEVERITY_ERROR = 3
@@ -128,6 +131,9 @@ def open_cuda(threads: int) -> OnnxRuntimeBackend:
     """ONNX Runtime on an NVIDIA GPU. Raises DeviceError when the build or the machine has no CUDA."""
     module = _import("gpu")
     if "CUDAExecutionProvider" not in module.get_available_providers():
+        problem = nvidia.gpu_problem(nvidia.inspect())
+        if problem is not None:  # another package would change nothing
+            raise DeviceError(f"device cuda: {problem}")
         raise DeviceError(
             f"device cuda: ONNX Runtime {module.__version__} is installed without CUDA; "
             "pip uninstall onnxruntime, then pip install 'realm-engine[gpu]'"
@@ -136,8 +142,37 @@ def open_cuda(threads: int) -> OnnxRuntimeBackend:
         with redirect_stdout(sys.stderr):  # it prints its warnings, and stdout is for results
             module.preload_dlls()
     backend = OnnxRuntimeBackend(module, "cuda", "CUDAExecutionProvider", threads)
-    backend.probe()
+    try:
+        backend.probe()
+    except DeviceError as error:
+        problem = cuda_problem()
+        if problem is None:
+            raise
+        raise DeviceError(
+            f"device cuda: ONNX Runtime could not start CUDAExecutionProvider: {problem}"
+        ) from error
     return backend
+
+
+def cuda_problem() -> nvidia.Problem | None:
+    """What on this machine keeps ONNX Runtime's CUDA provider from starting; None where nothing is known."""
+    needs = provider_libraries("cuda")
+    libraries = nvidia.Libraries({name: nvidia.find_library(name) for name in needs})
+    return nvidia.gpu_problem(nvidia.inspect(), nvidia.cuda_major(needs)) or nvidia.library_problem(libraries)
+
+
+def provider_libraries(provider: str) -> tuple[str, ...]:
+    """NVIDIA libraries that a provider of the installed ONNX Runtime asks for ("cuda", "tensorrt").
+
+    Read from its file, nothing is loaded; empty where the package is not installed or lacks the provider.
+    """
+    spec = importlib.util.find_spec("onnxruntime")
+    folders = spec.submodule_search_locations if spec is not None else None
+    for folder in folders or ():
+        path = Path(folder, "capi", f"libonnxruntime_providers_{provider}.so")
+        if path.is_file():
+            return tuple(name for name in needed_libraries(path) if nvidia.is_nvidia_library(name))
+    return ()
 
 
 def _import(extra: str) -> ModuleType:

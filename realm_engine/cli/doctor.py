@@ -1,0 +1,25 @@
+"""`realm-engine doctor`: what works on this machine, and the cure for what does not."""
+
+import json
+
+import click
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Everything as JSON.")
+def doctor(as_json: bool) -> None:
+    """Look at this machine: runtimes (each by a real inference), NVIDIA driver and libraries, cache, bundles.
+
+    Exit code 0 when the device that --device auto takes works, 2 when none does.
+    """
+    from realm_engine.doctor import examine
+    from realm_engine.findings import report_lines
+
+    report = examine()
+    click.echo(
+        json.dumps(report.as_json(), indent=2, ensure_ascii=False)
+        if as_json
+        else "\n".join(report_lines(report))
+    )
+    if report.auto is None:
+        click.get_current_context().exit(2)

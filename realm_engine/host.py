@@ -1,0 +1,116 @@
+"""The processor and memory that this process may use."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+from realm_engine.backends.base import cgroup_quota, default_threads
+
+# Instructions that decide how fast a precision is, as /proc/cpuinfo (x86, then Arm) calls them.
+_FEATURES = {
+    "avx2": "AVX2",
+    "avx512f": "AVX-512",
+    "avx_vnni": "AVX-VNNI (int8)",
+    "avx512_vnni": "AVX-512 VNNI (int8)",
+    "avx512_bf16": "AVX-512 BF16",
+    "amx_int8": "AMX int8",
+    "amx_bf16": "AMX bf16",
+    "amx_fp16": "AMX fp16",
+    "asimddp": "dot product (int8)",
+    "i8mm": "matrix multiply (int8)",
+    "bf16": "BF16",
+    "sve": "SVE",
+}
+
+
+@dataclass(frozen=True)
+class Processor:
+    """`cores`: of the machine; `affinity` and `quota` (cores): what this process is held to; `usable`: what is
+    left of them, the default of --threads. `features`: instruction sets that matter here."""
+
+    model: str
+    cores: int
+    affinity: int
+    quota: float | None
+    usable: int
+    features: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes: of the machine, available now, and the limit of this control group (None: none)."""
+
+    total_bytes: int
+    available_bytes: int
+    limit_bytes: int | None
+
+
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Processor:
+    """What computes here."""
+    model, flags = read_cpuinfo(_read(cpuinfo))
+    cores = os.cpu_count() or 1
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
+    return Processor(
+        model=model or platform.processor() or platform.machine(),
+        cores=cores,
+        affinity=affinity,
+        quota=cgroup_quota(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")),
+        usable=default_threads(),
+        features=tuple(name for flag, name in _FEATURES.items() if flag in flags),
+    )
+
+
+def read_cpuinfo(text: str) -> tuple[str, frozenset[str]]:
+    """Model name and flags of the first processor in a /proc/cpuinfo."""
+    model, flags = "", frozenset[str]()
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == "model name" and not model:
+            model = value.strip()
+        elif key.strip() in ("flags", "Features") and not flags:
+            flags = frozenset(value.split())
+    return model, flags
+
+
+def memory(
+    meminfo: Path = Path("/proc/meminfo"),
+    cgroups: Path = Path("/sys/fs/cgroup"),
+    membership: Path = Path("/proc/self/cgroup"),
+) -> Memory | None:
+    """What may be held here; None where the system does not say."""
+    found = {}
+    for line in _read(meminfo).splitlines():
+        key, _, value = line.partition(":")
+        number = value.split()[:1]
+        if number and number[0].isdecimal():
+            found[key] = int(number[0]) * 1024
+    if "MemTotal" not in found:
+        return None
+    available = found.get("MemAvailable", found.get("MemFree", 0))
+    return Memory(found["MemTotal"], available, memory_limit(cgroups, membership, found["MemTotal"]))
+
+
+def memory_limit(cgroups: Path, membership: Path, total_bytes: int) -> int | None:
+    """The tightest memory limit of this process's control group and its parents (v2, then v1), in bytes."""
+    groups = {Path("/")}
+    for line in _read(membership).splitlines():
+        group = Path(line.split(":", 2)[-1])
+        groups.update((group, *group.parents))
+    limits = []
+    for group in groups:
+        below = str(group).lstrip("/")
+        for path in (cgroups / below / "memory.max", cgroups / "memory" / below / "memory.limit_in_bytes"):
+            text = _read(path).strip()
+            if text.isdecimal() and int(text) < total_bytes:  # v1 writes a huge number for "no limit"
+                limits.append(int(text))
+    return min(limits, default=None)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

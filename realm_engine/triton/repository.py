@@ -1,0 +1,176 @@
+"""Writes the model repository: a folder per model, complete or not there at all."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from realm_engine.bundle import MANIFEST, PARTS, Bundle
+from realm_engine.errors import BundleError, OutputError, UsageError
+from realm_engine.manifest import GraphSpec
+from realm_engine.onnx_scan import external_locations
+from realm_engine.triton import client
+from realm_engine.triton.config import (
+    TritonOptions,
+    graph_config,
+    is_batched,
+    map_config,
+    model_name,
+    sample_shape,
+    score_config,
+    warmup_file,
+    warmup_samples,
+)
+from realm_engine.triton.pbtxt import render
+from realm_engine.triton.readme import DOCKERFILE, readme
+
+_PYTHON_MODELS = {"core": ("score", "ScoreModel"), "dream": ("map", "MapModel")}
+_CONFIGS = {"core": score_config, "dream": map_config}
+# Triton names a class by a line of this file; there is one class here.
+_LABELS = {
+    "mos.labels": "mean opinion score, z-score, higher = more real",
+    "realness.labels": "realness, 0-100, higher = more real",
+}
+
+
+def export_repository(bundle: Bundle, folder: Path, options: TritonOptions) -> list[str]:
+    """Write `folder` (models/, client.py, Dockerfile, README.md) and return the names of its models.
+
+    `folder` must be new or empty. Raises UsageError, BundleError without the precision, and OutputError.
+    """
+    precisions = choose_precisions(bundle, options)
+    check_plans(precisions, options)
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise OutputError(f"{folder}: is there already and not empty; give a new folder")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
+            made = Path(temporary, "repository")
+            made.mkdir(mode=0o755)
+            names = _write(bundle, made, options, precisions)
+            made.replace(folder)
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(f"{folder}: cannot be written ({reason}); give another folder") from error
+    return names
+
+
+def choose_precisions(bundle: Bundle, options: TritonOptions) -> dict[str, str]:
+    """The precision of every graph to serve; a part that lacks the wanted one is left out.
+
+    As in the engine, a text tower without a variant of its own is served in fp32. Raises BundleError.
+    """
+    chosen: dict[str, str] = {}
+    has: list[str] = []
+    for part, graphs in PARTS.items():
+        files = bundle.precisions(part)
+        wanted = options.precision
+        if wanted == "auto" and files:
+            recommended = bundle.manifest.get("recommended_precision")
+            device = "cuda" if options.device == "gpu" else "cpu"
+            wanted = recommended.get(device, "fp32") if isinstance(recommended, dict) else "fp32"
+            wanted = wanted if wanted in files else files[0]
+        has += files
+        if wanted in files:
+            for graph in graphs:
+                chosen[graph] = wanted if wanted in bundle.graphs[graph].variants else "fp32"
+    if not chosen:
+        raise BundleError(
+            f"{bundle.name}: no {options.precision} variant; this bundle has {', '.join(dict.fromkeys(has))}"
+        )
+    return chosen
+
+
+def check_plans(precisions: dict[str, str], options: TritonOptions) -> None:
+    """Find out before anything is written that a plan is missing. Raises UsageError."""
+    missing = [
+        graph for graph in precisions if options.plans and not plan_path(options.plans, graph).is_file()
+    ]
+    if missing:
+        names = ", ".join(f"{graph}.plan" for graph in missing)
+        raise UsageError(
+            f"--plans {options.plans}: {names} not found; build them on the server's GPU with its TensorRT "
+            "(trtexec --onnx=... --saveEngine=... --stronglyTyped)"
+        )
+
+
+def plan_path(plans: Path, graph: str) -> Path:
+    """Where the plan of a graph is looked for."""
+    return plans / f"{graph}.plan"
+
+
+def _write(bundle: Bundle, folder: Path, options: TritonOptions, precisions: dict[str, str]) -> list[str]:
+    names = []
+    for graph, precision in precisions.items():
+        names.append(_write_graph(bundle, folder / "models", bundle.graphs[graph], precision, options))
+    parts = list(precisions)
+    for part, (name, kind) in _PYTHON_MODELS.items():
+        if part in precisions:
+            names.append(_write_python(bundle, folder / "models", part, kind, precisions[part], options))
+            parts.append(name)
+    source = Path(client.__file__).read_text(encoding="utf-8")
+    default = f'MODELS = "{client.MODELS}"'
+    own = f'MODELS = "{model_name(bundle.name, "")[:-1]}"'
+    (folder / "client.py").write_text(source.replace(default, own), encoding="utf-8")
+    (folder / "Dockerfile").write_text(DOCKERFILE, encoding="utf-8")
+    (folder / "README.md").write_text(readme(bundle, options, precisions, parts), encoding="utf-8")
+    return names
+
+
+def _write_graph(
+    bundle: Bundle, models: Path, graph: GraphSpec, precision: str, options: TritonOptions
+) -> str:
+    plan = options.plans is not None
+    file = "model.plan" if plan else "model.onnx"
+    model = models / model_name(bundle.name, graph.name)
+    version = model / "1"
+    version.mkdir(parents=True)
+    source = plan_path(options.plans, graph.name) if options.plans else bundle.path(graph.name, precision)
+    shutil.copyfile(source, version / file)
+    for location in () if plan else sorted(external_locations(source)):
+        beside = version / location  # the bundle has proved that it stays below the graph's folder
+        beside.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source.parent / location, beside)
+    _write_config(model, graph_config(bundle, graph, options, file, precision == "fp32"))
+    for sample in warmup_samples(bundle, graph, options):
+        for tensor in graph.inputs:
+            if tensor.name in sample.ones:
+                ones = np.ones(sample_shape(tensor, sample, is_batched(graph)), dtype=tensor.dtype)
+                path = model / "warmup" / warmup_file(tensor, sample)
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(ones.tobytes())
+    return model.name
+
+
+def _write_python(
+    bundle: Bundle, models: Path, part: str, kind: str, precision: str, options: TritonOptions
+) -> str:
+    config = _CONFIGS[part](bundle, options, precision)
+    model = models / str(config["name"])
+    version = model / "1"
+    version.mkdir(parents=True)
+    code = '"""Served by the engine itself; see realm_engine.triton.serving."""\n\n'
+    code += f"from realm_engine.triton.serving import {kind} as TritonPythonModel  # noqa: F401\n"
+    (version / "model.py").write_text(code, encoding="utf-8")
+    spec = bundle.core if part == "core" else bundle.dream
+    assert spec is not None
+    files = [MANIFEST, spec.text.tokenizer]
+    if part == "dream" and bundle.dream is not None and bundle.dream.phrases is not None:
+        files.append(bundle.dream.phrases)
+    for file in files:
+        target = version / "bundle" / file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(bundle.root / file, target)
+    _write_config(model, config)
+    for output in config["output"]:
+        if "label_filename" in output:
+            label = output["label_filename"]
+            (model / label).write_text(_LABELS[label] + "\n", encoding="utf-8")
+    return model.name
+
+
+def _write_config(model: Path, config: dict[str, object]) -> None:
+    (model / "config.pbtxt").write_text(render(config), encoding="utf-8")
