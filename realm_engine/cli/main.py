@@ -10,6 +10,8 @@ from typing import Any
 import click
 
 from realm_engine import __version__
+from realm_engine.cli.build import build
+from realm_engine.cli.cache import cache
 from realm_engine.cli.info import info
 from realm_engine.cli.map import map_command
 from realm_engine.cli.options import say
@@ -50,5 +52,5 @@ def main() -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-for _command in (score, map_command, info, verify):
+for _command in (score, map_command, info, verify, build, cache):
     main.add_command(_command)
