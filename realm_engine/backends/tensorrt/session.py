@@ -202,11 +202,12 @@ class TensorRTSession:
         return config
 
     def _give_scratch(self, lane: _Lane) -> None:
-        """Hand a lane the shared scratch memory, grown where its shapes need more."""
+        """Hand a lane the shared scratch memory, grown where its shapes need more.
+
+        The other lanes get the new memory, and drop what they recorded with the old, at their next run.
+        """
         needed = lane.scratch_bytes()
         if self._scratch is None or self._scratch.nbytes < needed:
-            for each in self._lanes.values():
-                each.forget_graph()  # it would go on using the old memory
             if self._scratch is not None:
                 self._scratch.close()
                 self._scratch = None
