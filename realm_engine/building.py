@@ -43,10 +43,13 @@ class BuildList:
     recipes: tuple[Recipe, ...]
     here: bool
 
-    @property
+    def missing(self) -> tuple[Recipe, ...]:
+        """Those that are not in the cache."""
+        return tuple(recipe for recipe in self.recipes if not self.engines.cache.holds(recipe.key))
+
     def estimate_seconds(self) -> float:
-        """What all of it will take, roughly."""
-        return sum(self.engines.estimate(recipe) for recipe in self.recipes)
+        """How long building those that are missing will take, roughly."""
+        return sum(self.engines.estimate(recipe) for recipe in self.missing())
 
 
 def plan_builds(
@@ -72,9 +75,7 @@ def plan_builds(
         targets = [Target(arch, here=False) for arch in parse_architectures(architectures, runtime)]
     else:
         targets = [_this_gpu(engines)]
-    recipes = [
-        engines.recipe(path, variant, target) for target in targets for path, variant in files
-    ]
+    recipes = [engines.recipe(path, variant, target) for target in targets for path, variant in files]
     return BuildList(engines, tuple(recipes), here=architectures is None)
 
 

@@ -178,6 +178,11 @@ class EngineCache:
         changed = " and ".join(nearest.key.changes(key))
         return f"{key.model}: the engine built on {nearest.built} does not serve, other {changed}"
 
+    def holds(self, key: EngineKey) -> bool:
+        """Whether a plan of this key is there, going by its record."""
+        entry = _entry(self._path(key))
+        return entry is not None and entry.key == key
+
     def forget(self, key: EngineKey, why: str) -> None:
         """Remove the plan of a key, saying why."""
         path = self._path(key)
@@ -217,7 +222,9 @@ class EngineCache:
                     removed.append(path)
             self._remove_locks()
         except OSError as error:
-            raise OutputError(f"{error.filename or self.folder}: cannot be removed ({_reason(error)})") from error
+            raise OutputError(
+                f"{error.filename or self.folder}: cannot be removed ({_reason(error)})"
+            ) from error
         return removed
 
     def size_bytes(self) -> int:

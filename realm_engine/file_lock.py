@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _SECONDS_BETWEEN_TRIES = 0.2
@@ -42,7 +42,7 @@ def unlock(descriptor: int) -> None:
 def locked(path: Path, waiting: Callable[[str], None]) -> Iterator[None]:
     """Hold the lock. `waiting` is called once, with the other process's id, where one has to wait.
 
-    Raises OSError as `try_lock` does.
+    The file is removed at the end, where that is possible. Raises OSError as `try_lock` does.
     """
     descriptor = try_lock(path)
     if descriptor is None:
@@ -53,6 +53,8 @@ def locked(path: Path, waiting: Callable[[str], None]) -> Iterator[None]:
     try:
         yield
     finally:
+        with suppress(OSError):  # while it is held: whoever opened it meanwhile finds out and starts again
+            path.unlink()
         unlock(descriptor)
 
 

@@ -90,9 +90,7 @@ def peak_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def available_bytes(
-    root: Path = Path("/sys/fs/cgroup"), meminfo: Path = Path("/proc/meminfo")
-) -> int | None:
+def available_bytes(root: Path = Path("/sys/fs/cgroup"), meminfo: Path = Path("/proc/meminfo")) -> int | None:
     """Memory that this process can still take without swapping, None where the system does not say.
 
     The smaller of what Linux counts as available and what the limit of the container (cgroup v2, v1) leaves.

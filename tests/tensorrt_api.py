@@ -24,7 +24,12 @@ DATA = Path(__file__).parent / "data"
 
 # Every class and member that realm_engine.backends.tensorrt uses. "?": only where it exists.
 USED: dict[str, tuple[str, ...]] = {
-    "Builder": ("create_network", "create_builder_config", "create_optimization_profile", "build_serialized_network"),
+    "Builder": (
+        "create_network",
+        "create_builder_config",
+        "create_optimization_profile",
+        "build_serialized_network",
+    ),
     "BuilderFlag": ("TF32",),
     "ExecutionContextAllocationStrategy": ("USER_MANAGED",),
     "IBuilderConfig": (
@@ -56,7 +61,7 @@ USED: dict[str, tuple[str, ...]] = {
     "LayerType": ("CONSTANT", "DEQUANTIZE"),
     "NetworkDefinitionCreationFlag": ("STRONGLY_TYPED",),
     "OnnxParser": ("get_error", "num_errors", "parse_from_file"),
-    "ParserError": ("desc", "node", "node_name"),
+    "ParserError": ("desc", "node", "node_name", "node_operator"),
     "Runtime": ("deserialize_cuda_engine",),
     "Weights": ("numpy",),
 }

@@ -5,6 +5,8 @@ recorded graph whose context, buffers or scratch memory changed since. Its class
 bindings have (`tests/data/tensorrt-*.json`), so code that runs here calls nothing that does not exist there.
 """
 
+# ruff: noqa: N802, N815  (CUDA's own names)
+
 from __future__ import annotations
 
 import ctypes

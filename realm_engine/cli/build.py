@@ -35,9 +35,7 @@ from realm_engine.cli.progress import progress
     metavar="DIR",
     help="Folder for a copy of the engines; put its files into engines/ of another machine's cache folder.",
 )
-def build(
-    bundle: str, device: str, precision: str, architectures: str | None, output: Path | None
-) -> None:
+def build(bundle: str, device: str, precision: str, architectures: str | None, output: Path | None) -> None:
     """Build the engines of BUNDLE and keep them, so that nobody waits on first use. Prints where they lie.
 
     Engines that exist already are not built again. Exit code 1 when some could not be built, 2 when none.
@@ -46,11 +44,9 @@ def build(
 
     work = plan_builds(bundle, device, precision, architectures)
     for_what = ", ".join(dict.fromkeys(recipe.key.gpu or recipe.key.arch for recipe in work.recipes))
-    count = len(work.recipes)
-    say(
-        f"{work.engines.runtime.name}: {count} engines for {for_what}, "
-        f"about {work.estimate_seconds:.0f} s where they are new"
-    )
+    count, missing = len(work.recipes), len(work.missing())
+    need = f"{missing} to build, about {work.estimate_seconds():.0f} s" if missing else "all in the cache"
+    say(f"{work.engines.runtime.name}, {count} engines for {for_what}: {need}")
     with progress("building", count) as advance:
         done = list(build_all(work, output, advance))
     for built in done:

@@ -9,7 +9,7 @@ import pytest
 import tensorrt_api
 import trt_emulator as emulator
 
-from realm_engine.backends.tensorrt.cuda import Cuda, DeviceArray, DevicePool, OutOfMemory
+from realm_engine.backends.tensorrt.cuda import Cuda, DeviceArray, DevicePool, OutOfMemoryError
 from realm_engine.backends.tensorrt.profiles import Range, ShapeProfile
 from realm_engine.backends.tensorrt.runtime import TENSORRT, TENSORRT_RTX, Messages, TrtRuntime
 from realm_engine.backends.tensorrt.session import Interface, JitCache, TensorRTSession
@@ -34,7 +34,9 @@ PROFILE = ShapeProfile(
 
 
 class Setup:
-    def __init__(self, rtx=False, context=emulator.Context, capacity=1 << 26, graphs=True, jit=None, scratch=512):
+    def __init__(
+        self, rtx=False, context=emulator.Context, capacity=1 << 26, graphs=True, jit=None, scratch=512
+    ):
         self.device = emulator.Runtime(capacity)
         self.cuda = Cuda(self.device)
         self.pool = DevicePool(self.cuda)
@@ -181,7 +183,9 @@ def test_a_full_gpu_makes_calls_smaller_with_a_warning(caplog):
 
 
 def test_a_gpu_without_room_for_a_single_window_is_an_error():
-    with pytest.raises(DeviceError, match=r"no room: 1M are needed, 1M are free; close other programs") as caught:
+    with pytest.raises(
+        DeviceError, match=r"no room: 1M are needed, 1M are free; close other programs"
+    ) as caught:
         Setup(capacity=8_000, scratch=100_000).run(feeds(2))
     assert "\n" not in str(caught.value)
 
@@ -224,7 +228,7 @@ def test_the_pool_reuses_trims_and_bounds():
         pool.give(block)
     assert device.used == 1024 + 4096  # one in use, four waiting
     pool.take(9000 - 1024)  # only fits once those that wait are freed
-    with pytest.raises(OutOfMemory) as caught:
+    with pytest.raises(OutOfMemoryError) as caught:
         pool.take(5000)
     assert caught.value.wanted_bytes == 5120 and caught.value.free_bytes < 2000
 
@@ -280,7 +284,11 @@ def test_names_exist_in_the_installed_bindings_of_tensorrt():
         pytest.skip("no C compiler to make the libraries that the bindings ask for")
     folder = str(installed.locate_file(""))
     done = subprocess.run(
-        [sys.executable, tensorrt_api.__file__, folder], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, tensorrt_api.__file__, folder],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)["members"]

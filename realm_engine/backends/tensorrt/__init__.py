@@ -7,11 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from realm_engine.backends.base import Array, contiguous, first_line
-from realm_engine.backends.tensorrt.cuda import Cuda, CudaError, DeviceArray, DevicePool, OutOfMemory, open_cuda
+from realm_engine.backends.tensorrt.cuda import (
+    Cuda,
+    CudaError,
+    DeviceArray,
+    DevicePool,
+    OutOfMemoryError,
+    open_cuda,
+)
 from realm_engine.backends.tensorrt.engines import Engines, Recipe, slug
 from realm_engine.backends.tensorrt.gpu import Gpu, find_gpu
 from realm_engine.backends.tensorrt.runtime import TrtRuntime, open_runtime
-from realm_engine.backends.tensorrt.session import EngineRejected, JitCache, TensorRTSession, open_engine
+from realm_engine.backends.tensorrt.session import EngineRejectedError, JitCache, TensorRTSession, open_engine
 from realm_engine.errors import DeviceError
 from realm_engine.memory import format_bytes
 
@@ -50,7 +57,7 @@ class TensorRTBackend:
             device = DeviceArray(self._pool, host.shape, host.dtype)
             self._cuda.to_device(device.address, host, self._stream)
             self._cuda.synchronize(self._stream)
-        except OutOfMemory as error:
+        except OutOfMemoryError as error:
             raise DeviceError(
                 f"device {self.device}: no room for an array of {format_bytes(host.nbytes)}, "
                 f"{format_bytes(error.free_bytes)} are free; use smaller images or --device cpu"
@@ -65,7 +72,7 @@ class TensorRTBackend:
         plan = self._engines.plan(recipe)
         try:
             engine = open_engine(self._runtime, plan.data)
-        except EngineRejected as error:
+        except EngineRejectedError as error:
             engine = self._again(recipe, plan.built, error)
         graphs = os.environ.get(GRAPHS_VARIABLE, "1") != "0"
         try:
@@ -75,13 +82,13 @@ class TensorRTBackend:
         except CudaError as error:
             raise DeviceError(f"{path.name}: {self.runtime} failed to start: {first_line(error)}") from error
 
-    def _again(self, recipe: Recipe, built: bool, error: EngineRejected) -> Any:
+    def _again(self, recipe: Recipe, built: bool, error: EngineRejectedError) -> Any:
         """Build an engine anew that came from the cache and is refused; one that is refused fresh is an error."""
         if not built:
             self._engines.cache.forget(recipe.key, f"{self.runtime} refuses it ({first_line(error)})")
             try:
                 return open_engine(self._runtime, self._engines.plan(recipe).data)
-            except EngineRejected as second:
+            except EngineRejectedError as second:
                 error = second
         raise DeviceError(
             f"{recipe.interface.where}: {self.runtime} cannot open its own engine: {first_line(error)}; "
@@ -92,7 +99,10 @@ class TensorRTBackend:
         """Where TensorRT-RTX keeps the kernels it compiles on this machine, for this GPU and driver."""
         if not self._runtime.flavour.ahead_of_time:
             return None
-        cache, name = self._engines.cache, f"{recipe.key.stem}-{slug(self.gpu.name)}-{slug(self.gpu.driver)}.jit"
+        cache, name = (
+            self._engines.cache,
+            f"{recipe.key.stem}-{slug(self.gpu.name)}-{slug(self.gpu.driver)}.jit",
+        )
         return JitCache(cache.read_blob(name), lambda data: cache.keep_blob(name, data))
 
 

@@ -23,7 +23,9 @@ Progress = Callable[[float], None]
 # Resident memory of a build, measured with TensorRT-RTX 1.7: 409 MB for realm-tiny's 13 MB, 1.4 GB for 351 MB.
 _BUILD_BASE_BYTES = 400 << 20
 _BUILD_COPIES = 3
-_OUT_OF_MEMORY = re.compile(r"out of memory|bad_alloc|outofmemory|insufficient memory|could not allocate", re.I)
+_OUT_OF_MEMORY = re.compile(
+    r"out of memory|bad_alloc|outofmemory|insufficient memory|could not allocate", re.I
+)
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ def _parser_errors(parser: Any) -> str:
     found = []
     for index in range(min(parser.num_errors, 3)):
         error = parser.get_error(index)
-        found.append(f"{error.desc()} (node {error.node_name() or error.node()})")
+        found.append(f"{error.desc()} (node {error.node_name() or error.node()}, {error.node_operator()})")
     return _short("; ".join(found)) or "it does not say why"
 
 

@@ -34,7 +34,7 @@ class CudaError(Exception):
         self.name = name
 
 
-class OutOfMemory(CudaError):
+class OutOfMemoryError(CudaError):
     """The device has no room for what was asked for."""
 
     def __init__(self, wanted_bytes: int, free_bytes: int) -> None:
@@ -74,14 +74,14 @@ class Cuda:
     # ------------------------------------------------------------- memory
 
     def malloc(self, size_bytes: int) -> int:
-        """Device memory, as an address. Raises OutOfMemory or CudaError."""
+        """Device memory, as an address. Raises OutOfMemoryError or CudaError."""
         try:
             return int(self.call("cudaMalloc", size_bytes))
         except CudaError as error:
             if error.name != "cudaErrorMemoryAllocation":
                 raise
             self.module.cudaGetLastError()  # or the next call would report it again
-            raise OutOfMemory(size_bytes, self.free_bytes()) from error
+            raise OutOfMemoryError(size_bytes, self.free_bytes()) from error
 
     def free(self, address: int) -> None:
         """Give device memory back."""
@@ -144,7 +144,7 @@ class DevicePool:
         self._kept_bytes = 0
 
     def take(self, size_bytes: int) -> Block:
-        """A block of at least so many bytes. Raises OutOfMemory or CudaError."""
+        """A block of at least so many bytes. Raises OutOfMemoryError or CudaError."""
         size = max(1, -(-size_bytes // _ALIGNMENT)) * _ALIGNMENT
         waiting = self._free.get(size)
         if waiting:
@@ -152,7 +152,7 @@ class DevicePool:
             return waiting.pop()
         try:
             return Block(self._cuda.malloc(size), size)
-        except OutOfMemory:
+        except OutOfMemoryError:
             if not self._kept_bytes:
                 raise
             self.trim()

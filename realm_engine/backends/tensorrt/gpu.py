@@ -50,7 +50,7 @@ def driver_version(path: Path = _DRIVER) -> str | None:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    found = re.search(r"Kernel Module\D*?\s(\d+\.\d+(?:\.\d+)?)", text)
+    found = re.search(r"Kernel Module\b.*?\s(\d+\.\d+(?:\.\d+)?)\s", text)
     return found[1] if found else None
 
 

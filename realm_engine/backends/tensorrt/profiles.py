@@ -93,7 +93,8 @@ class Limits:
     def __post_init__(self) -> None:
         if self.memory_bytes < 64 << 20:
             raise DeviceError(
-                f"engines cannot be built for {self.memory_bytes >> 20} MB of memory; {MEMORY_VARIABLE} must be 64M or more"
+                f"engines cannot be built for {self.memory_bytes >> 20} MB of memory; "
+                f"{MEMORY_VARIABLE} must be 64M or more"
             )
 
 
@@ -205,9 +206,7 @@ def dims_of(inputs: Sequence[TensorSpec], shapes: Mapping[str, Sequence[int]], w
     return dims
 
 
-def choose(
-    found: Sequence[ShapeProfile], dims: Mapping[str, int], where: str
-) -> tuple[int, str | None, int]:
+def choose(found: Sequence[ShapeProfile], dims: Mapping[str, int], where: str) -> tuple[int, str | None, int]:
     """Which profile runs a call: its index, the dimension to split, and how much of it one part takes.
 
     The profile that needs the fewest parts wins. Raises DeviceError when none fits, saying what would.
@@ -236,7 +235,9 @@ def canonical(found: Sequence[ShapeProfile]) -> str:
     """Profiles as one line of text, the same for the same ranges: part of an engine's key."""
     return json.dumps(
         {
-            profile.name: {name: [each.min, each.opt, each.max] for name, each in sorted(profile.dims.items())}
+            profile.name: {
+                name: [each.min, each.opt, each.max] for name, each in sorted(profile.dims.items())
+            }
             for profile in found
         },
         separators=(",", ":"),

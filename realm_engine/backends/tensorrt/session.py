@@ -22,7 +22,7 @@ from realm_engine.backends.tensorrt.cuda import (
     CudaError,
     DeviceArray,
     DevicePool,
-    OutOfMemory,
+    OutOfMemoryError,
     PinnedArray,
 )
 from realm_engine.backends.tensorrt.profiles import ShapeProfile, choose, dims_of
@@ -39,7 +39,7 @@ MAX_LANES = 4
 _RUNS_BEFORE_CAPTURE = 1
 
 
-class EngineRejected(Exception):
+class EngineRejectedError(Exception):
     """A plan that the runtime does not take: damaged, or made by another version or for another GPU."""
 
 
@@ -117,7 +117,7 @@ class TensorRTSession:
                     self._once(self._rows(feeds, split, start, start + part), outputs, profile)
                     for start in range(0, count, part)
                 ]
-            except OutOfMemory as error:
+            except OutOfMemoryError as error:
                 self._drop_lanes()
                 if split is None or part == 1:
                     raise self._no_room(error) from error
@@ -242,7 +242,7 @@ class TensorRTSession:
         text = first_line(Exception(reason))
         return DeviceError(f"{self._interface.where}: {self._runtime.name} {what}: {text}")
 
-    def _no_room(self, error: OutOfMemory) -> DeviceError:
+    def _no_room(self, error: OutOfMemoryError) -> DeviceError:
         return DeviceError(
             f"{self._interface.where}: the GPU has no room: {format_bytes(error.wanted_bytes)} are needed, "
             f"{format_bytes(error.free_bytes)} are free; close other programs on it, use smaller images, "
@@ -328,7 +328,9 @@ class _Lane:
         for tensor in self._interface.outputs:
             shape = tuple(int(size) for size in self._context.get_tensor_shape(tensor.name))
             if min(shape, default=1) < 0:
-                raise DeviceError(f"{self._interface.where}: the shape of {tensor.name} is not known: {shape}")
+                raise DeviceError(
+                    f"{self._interface.where}: the shape of {tensor.name} is not known: {shape}"
+                )
             self._device[tensor.name] = DeviceArray(self._pool, shape, tensor.dtype)
             self._pinned[tensor.name] = PinnedArray(self._cuda, shape, tensor.dtype)
             self._address(tensor.name, self._device[tensor.name].address)
@@ -442,17 +444,19 @@ def _check(where: str, tensor: TensorSpec, value: Any) -> Array | DeviceArray:
 
 
 def open_engine(runtime: TrtRuntime, plan: bytes) -> Any:
-    """Deserialise a plan. Raises EngineRejected, saying why, when the runtime does not take it."""
+    """Deserialise a plan. Raises EngineRejectedError, saying why, when the runtime does not take it."""
     module = runtime.module
     runtime.messages.take()
     try:
         opened = module.Runtime(runtime.logger)
         engine = opened.deserialize_cuda_engine(plan)
     except (RuntimeError, TypeError) as error:
-        raise EngineRejected(runtime.messages.take() or first_line(error)) from error
+        raise EngineRejectedError(runtime.messages.take() or first_line(error)) from error
     if engine is None:
         why = runtime.messages.take()
-        raise EngineRejected(_diagnosis(module, opened, plan) or first_line(Exception(why or "no reason given")))
+        raise EngineRejectedError(
+            _diagnosis(module, opened, plan) or first_line(Exception(why or "no reason given"))
+        )
     return engine
 
 
