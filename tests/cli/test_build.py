@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,6 +83,18 @@ def test_without_a_gpu_build_names_the_architectures(build) -> None:
         pytest.skip("there is a GPU")
     result = build()
     assert result.exit_code == 2 and "for a GPU elsewhere give --gpu-arch, from sm_75" in result.stderr
+
+
+def test_two_processes_build_every_engine_once(build, bundle_path, own_cache) -> None:
+    code = "from realm_engine.cli.main import main; main()"
+    arguments = ["build", str(bundle_path), "--device", "tensorrt-rtx", "--gpu-arch", "sm_86"]
+    command = [sys.executable, "-c", code, *arguments]
+    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate(timeout=120)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert sum(text.count("built in") for text in said) == 4
+    assert sum(text.count("in the cache") for text in said) >= 4
+    assert len(list(own_cache.glob("*.plan"))) == 4 and not list(own_cache.glob("*.partial"))
 
 
 def test_some_engines_that_fail_are_exit_code_1(build, monkeypatch) -> None:

@@ -20,7 +20,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 from realm_engine.backends import AUTO_ORDER, DEVICES, available, open_backend
 from realm_engine.backends.tensorrt import TensorRTBackend
-from realm_engine.backends.tensorrt.builder import BuildJob, BuildProgress, build_plan, require_memory
+from realm_engine.backends.tensorrt.builder import (
+    BuildJob,
+    BuildProgress,
+    build_plan,
+    require_memory,
+    timing_bytes,
+    use_timing,
+)
 from realm_engine.backends.tensorrt.cuda import Cuda
 from realm_engine.backends.tensorrt.engines import Engines, Target, default_limits, reporter
 from realm_engine.backends.tensorrt.gpu import Gpu, driver_version, find_gpu
@@ -129,7 +136,8 @@ class Driver(emulator.Runtime):
         (
             12040,
             1,
-            r"the driver is for CUDA 12.4, these packages need CUDA 13.5; update the driver, or pip install",
+            r"the driver is for CUDA 12.4, these packages need CUDA 13.5; update the driver, or pip install "
+            "'cuda-bindings<13' tensorrt-cu12, or",
         ),
         (13000, 0, "CUDA shows no GPU; check nvidia-smi and CUDA_VISIBLE_DEVICES"),
     ],
@@ -277,6 +285,16 @@ def test_quantised_weights_stay_int8(rtx, tmp_path):
     path = one_node(tmp_path / "int8.onnx", nodes, [x], y, weights)
     plan, _ = build_plan(rtx, job(path, TensorSpec("x", "float32", (8, 64))))
     assert len(plan) > 1000
+
+
+@pytest.mark.filterwarnings("ignore:.*Timing cache:DeprecationWarning")
+def test_a_timing_cache_goes_from_build_to_build(rtx):
+    """The calls that TensorRT's builds make; TensorRT-RTX still has them, though it times nothing."""
+    builder = rtx.module.Builder(rtx.logger)
+    kept = timing_bytes(use_timing(builder.create_builder_config(), b""))
+    for known in (kept, b"no timing cache at all"):
+        assert use_timing(builder.create_builder_config(), known) is not None
+    assert timing_bytes(None) == b""
 
 
 def test_a_plan_that_the_runtime_refuses_is_an_exception_with_its_reason(rtx):

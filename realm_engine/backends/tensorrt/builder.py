@@ -87,7 +87,8 @@ def _build(
             raise DeviceError(f"{job.path.name}: {runtime.name} does not build for {job.arch}")
     for profile in job.profiles:
         _add_profile(builder, config, profile, job.inputs)
-    cache = _use_timing(config, timing)
+    # TensorRT-RTX times nothing while it builds.
+    cache = None if runtime.flavour.ahead_of_time else use_timing(config, timing)
     watched = BuildProgress(progress or (lambda fraction: None))
     monitor = make_monitor(module, watched)
     config.progress_monitor = monitor
@@ -103,7 +104,7 @@ def _build(
             f"{job.path.name}: {runtime.name} cannot build it: {_short(reason) or 'it does not say why'}; "
             "use --device cuda, or another --precision"
         )
-    return bytes(plan), _timing_bytes(cache)
+    return bytes(plan), timing_bytes(cache)
 
 
 def _add_profile(builder: Any, config: Any, profile: ShapeProfile, inputs: Sequence[TensorSpec]) -> None:
@@ -142,7 +143,7 @@ def widen_tables(module: Any, network: Any) -> list[Array]:
     return kept
 
 
-def _use_timing(config: Any, timing: bytes) -> Any:
+def use_timing(config: Any, timing: bytes) -> Any:
     """Let a build use and fill a timing cache; None where the runtime has none."""
     for known in (timing, b""):
         cache = config.create_timing_cache(known)
@@ -151,7 +152,8 @@ def _use_timing(config: Any, timing: bytes) -> Any:
     return None
 
 
-def _timing_bytes(cache: Any) -> bytes:
+def timing_bytes(cache: Any) -> bytes:
+    """A timing cache for the next build, b"" for none."""
     return b"" if cache is None else bytes(cache.serialize())
 
 

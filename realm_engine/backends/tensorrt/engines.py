@@ -124,8 +124,7 @@ class Engines:
                 shown = reporter(recipe.key.model)
             timing = self._timing_name(recipe.key)
             plan, measured = build_plan(self.runtime, recipe.job, self.cache.read_blob(timing), shown)
-            if not self.runtime.flavour.ahead_of_time:  # nothing is timed on a CPU
-                self.cache.keep_blob(timing, measured)
+            self.cache.keep_blob(timing, measured)
             return plan
 
         return self.cache.plan(recipe.key, build, for_this_gpu=here)

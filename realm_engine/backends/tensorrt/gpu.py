@@ -30,7 +30,9 @@ def find_gpu(cuda: Cuda, device: str) -> Gpu:
         properties: Any = cuda.call("cudaGetDeviceProperties", 0) if count else None
         version = int(cuda.call("cudaDriverGetVersion"))
     except CudaError as error:
-        raise DeviceError(f"device {device}: no NVIDIA GPU can be used: {_cure(cuda, error)}") from error
+        raise DeviceError(
+            f"device {device}: no NVIDIA GPU can be used: {_cure(cuda, error, device)}"
+        ) from error
     if properties is None:
         raise DeviceError(
             f"device {device}: CUDA shows no GPU; check nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu"
@@ -59,7 +61,7 @@ def cuda_version(number: int) -> str:
     return f"{number // 1000}.{number % 1000 // 10}"
 
 
-def _cure(cuda: Cuda, error: CudaError) -> str:
+def _cure(cuda: Cuda, error: CudaError, device: str) -> str:
     if error.name == "cudaErrorInsufficientDriver":
         needed = cuda_version(cuda.runtime_version())
         try:
@@ -68,8 +70,9 @@ def _cure(cuda: Cuda, error: CudaError) -> str:
             supported = 0
         if supported == 0:
             return "there is no NVIDIA driver; install it (nvidia-smi must list a GPU), or use --device cpu"
+        older = f"'cuda-bindings<{needed.split('.')[0]}' {device}-cu{supported // 1000}"
         return (
             f"the driver is for CUDA {cuda_version(supported)}, these packages need CUDA {needed}; update the "
-            f"driver, or pip install 'cuda-bindings<{needed.split('.')[0]}', or use --device cpu"
+            f"driver, or pip install {older}, or use --device cpu"
         )
     return f"{error}; check nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu"

@@ -47,6 +47,14 @@ class TrtRuntime:
         self.name = f"{flavour.title} {module.__version__}"
         self.messages = Messages()
         self.logger = make_logger(module, self.messages)
+        self._opener: Any = None
+
+    @property
+    def opener(self) -> Any:
+        """TensorRT's own `Runtime`, which opens engines and must outlive them: one for the process."""
+        if self._opener is None:
+            self._opener = self.module.Runtime(self.logger)
+        return self._opener
 
     @property
     def architectures(self) -> dict[str, Any]:

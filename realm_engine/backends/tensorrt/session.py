@@ -448,23 +448,23 @@ def open_engine(runtime: TrtRuntime, plan: bytes) -> Any:
     module = runtime.module
     runtime.messages.take()
     try:
-        opened = module.Runtime(runtime.logger)
-        engine = opened.deserialize_cuda_engine(plan)
+        opener = runtime.opener
+        engine = opener.deserialize_cuda_engine(plan)
     except (RuntimeError, TypeError) as error:
         raise EngineRejectedError(runtime.messages.take() or first_line(error)) from error
     if engine is None:
         why = runtime.messages.take()
         raise EngineRejectedError(
-            _diagnosis(module, opened, plan) or first_line(Exception(why or "no reason given"))
+            _diagnosis(module, opener, plan) or first_line(Exception(why or "no reason given"))
         )
     return engine
 
 
-def _diagnosis(module: Any, opened: Any, plan: bytes) -> str:
+def _diagnosis(module: Any, opener: Any, plan: bytes) -> str:
     """TensorRT-RTX's own words for what is wrong with a plan, "" where it has none."""
-    if not hasattr(opened, "get_engine_validity"):
+    if not hasattr(opener, "get_engine_validity"):
         return ""
-    validity, found = opened.get_engine_validity(plan)
+    validity, found = opener.get_engine_validity(plan)
     if validity == module.EngineValidity.VALID:
         return ""
     names = [
