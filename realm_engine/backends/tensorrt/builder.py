@@ -263,7 +263,7 @@ def make_monitor(module: Any, progress: BuildProgress) -> Any:
     """A TensorRT progress monitor that feeds `progress`."""
     base = module.IProgressMonitor
 
-    class _Monitor(base):  # type: ignore[misc]  # the class exists only once the module is there
+    class _Monitor(base):  # type: ignore[misc,valid-type]  # the class exists only once the module is there
         def __init__(self) -> None:
             base.__init__(self)
 

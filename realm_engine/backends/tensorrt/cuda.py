@@ -215,7 +215,7 @@ class PinnedArray:
         size_bytes = max(1, count * kind.itemsize)
         self._address: int | None = int(cuda.call("cudaMallocHost", size_bytes))
         raw = (ctypes.c_uint8 * size_bytes).from_address(self._address)
-        self.array: Array = np.frombuffer(raw, dtype=kind, count=count).reshape(tuple(shape))
+        self.array: Array = np.frombuffer(memoryview(raw), dtype=kind, count=count).reshape(tuple(shape))
 
     def close(self) -> None:
         """Free the memory; views of `array` must be gone."""

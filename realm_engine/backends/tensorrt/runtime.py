@@ -91,7 +91,7 @@ def make_logger(module: ModuleType, messages: Messages) -> Any:
     base = module.ILogger
     severe = (base.Severity.ERROR, base.Severity.INTERNAL_ERROR)
 
-    class _Logger(base):  # type: ignore[misc]  # the class exists only once the module is there
+    class _Logger(base):  # type: ignore[misc,valid-type]  # the class exists only once the module is there
         def __init__(self) -> None:
             base.__init__(self)
 

@@ -436,11 +436,10 @@ class _Lane:
 
 
 def _check(where: str, tensor: TensorSpec, value: Any) -> Array | DeviceArray:
-    if not isinstance(value, DeviceArray):
-        value = contiguous(value)
-    if str(value.dtype) != tensor.dtype:
-        raise DeviceError(f"{where}: input {tensor.name!r} is {value.dtype}, expected {tensor.dtype}")
-    return value
+    checked: Array | DeviceArray = value if isinstance(value, DeviceArray) else contiguous(value)
+    if str(checked.dtype) != tensor.dtype:
+        raise DeviceError(f"{where}: input {tensor.name!r} is {checked.dtype}, expected {tensor.dtype}")
+    return checked
 
 
 def open_engine(runtime: TrtRuntime, plan: bytes) -> Any:
