@@ -1,4 +1,7 @@
-"""The only place that knows a runtime. Devices: `cpu`, `cuda` (ONNX Runtime) and `openvino`."""
+"""The only place that knows a runtime.
+
+Devices: `cpu` and `cuda` (ONNX Runtime), `openvino`, `tensorrt` and `tensorrt-rtx`.
+"""
 
 from __future__ import annotations
 
@@ -40,10 +43,29 @@ def _openvino(threads: int) -> Backend:
     return open_openvino(threads)
 
 
-# In the order `auto` tries them.
-_OPENERS: dict[str, Callable[[int], Backend]] = {"cuda": _cuda, "cpu": _cpu, "openvino": _openvino}
-AUTO_ORDER = tuple(_OPENERS)
-DEVICES = ("auto", *AUTO_ORDER)
+def _tensorrt(threads: int) -> Backend:
+    from realm_engine.backends.tensorrt import open_tensorrt
+
+    return open_tensorrt(threads)
+
+
+def _tensorrt_rtx(threads: int) -> Backend:
+    from realm_engine.backends.tensorrt import open_tensorrt_rtx
+
+    return open_tensorrt_rtx(threads)
+
+
+_OPENERS: dict[str, Callable[[int], Backend]] = {
+    "cuda": _cuda,
+    "cpu": _cpu,
+    "openvino": _openvino,
+    "tensorrt": _tensorrt,
+    "tensorrt-rtx": _tensorrt_rtx,
+}
+# What `auto` tries, in this order. The TensorRTs are not among it: nobody who did not ask for them should wait
+# for an engine to be built.
+AUTO_ORDER = ("cuda", "cpu", "openvino")
+DEVICES = ("auto", *_OPENERS)
 
 
 def open_backend(device: str = "auto", threads: int | None = None) -> Backend:
@@ -59,9 +81,9 @@ def open_backend(device: str = "auto", threads: int | None = None) -> Backend:
         return _OPENERS[device](count)
     if device != "auto":
         raise DeviceError(f"unknown device {device!r}; choose one of {', '.join(DEVICES)}")
-    for opener in _OPENERS.values():
+    for name in AUTO_ORDER:
         try:
-            return opener(count)
+            return _OPENERS[name](count)
         except DeviceError as error:
             log.debug("auto: %s", error)
     raise DeviceError(

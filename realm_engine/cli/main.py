@@ -10,6 +10,8 @@ from typing import Any
 import click
 
 from realm_engine import __version__
+from realm_engine.cli.build import build
+from realm_engine.cli.cache import cache
 from realm_engine.cli.doctor import doctor
 from realm_engine.cli.export_triton import export_triton
 from realm_engine.cli.info import info
@@ -53,5 +55,5 @@ def main() -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-for _command in (score, map_command, tune, info, verify, doctor, export_triton):
+for _command in (score, map_command, tune, info, verify, doctor, build, cache, export_triton):
     main.add_command(_command)

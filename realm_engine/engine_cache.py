@@ -1,0 +1,432 @@
+"""Engine plans on disk: found by what they were made from, written whole or not at all, explained when stale.
+
+A plan is a cache, never a release. Beside `<name>.plan` lies `<name>.json`, which says from which model, runtime,
+GPU, precision and shapes it was built, and the checksum of the plan; a plan without it is nobody's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from realm_engine.bundle import cache_dir
+from realm_engine.errors import DeviceError, OutputError, UsageError
+from realm_engine.file_lock import locked, try_lock, unlock
+from realm_engine.memory import parse_bytes
+
+log = logging.getLogger("realm_engine")
+
+FORMAT_VERSION = 1
+DEFAULT_LIMIT_BYTES = 8 << 30
+LIMIT_VARIABLE = "REALM_ENGINE_CACHE_SIZE"
+# Something half-written that is older than this was left behind by a process that died.
+_LEFT_BEHIND_SECONDS = 3600.0
+_WORDS = {
+    "onnx_sha256": "model",
+    "runtime": "runtime",
+    "gpu": "GPU",
+    "arch": "GPU architecture",
+    "driver": "driver",
+    "profiles": "shape profiles",
+}
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class EngineKey:
+    """What an engine is made from and for.
+
+    `model` ("realm-tiny/dream.onnx"), `device` and `precision` say which engine it is; the rest must be equal
+    for a plan to be used. `gpu` and `driver` are "" where the runtime does not depend on them. `arch`: "sm_89".
+    """
+
+    device: str
+    model: str
+    precision: str
+    onnx_sha256: str
+    runtime: str
+    gpu: str
+    arch: str
+    driver: str
+    profiles: str
+
+    @property
+    def stem(self) -> str:
+        """File name without suffix: readable, and different for every other key."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        name = Path(self.model).stem.replace(".", "-")
+        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        return f"{name}-{self.precision}-{self.device}-{self.arch}-{digest}"
+
+    def changes(self, new: EngineKey) -> list[str]:
+        """What differs in a newer key, in words: "runtime (TensorRT 10.13.3, now TensorRT 11.4.0)"."""
+        found = []
+        for name, word in _WORDS.items():
+            old, now = getattr(self, name), getattr(new, name)
+            if old != now:
+                # Hashes and lists of ranges tell a reader nothing.
+                told = "" if name in ("onnx_sha256", "profiles") else f" ({old or 'any'}, now {now or 'any'})"
+                found.append(f"{word}{told}")
+        return found
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A plan in the cache. `used`: seconds since the epoch; `build_seconds`: what building it took."""
+
+    path: Path
+    key: EngineKey
+    size_bytes: int
+    sha256: str
+    built: str
+    build_seconds: float
+    used: float
+
+    @property
+    def sidecar(self) -> Path:
+        """The JSON beside the plan."""
+        return self.path.with_suffix(".json")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A serialised engine; `path` is None where it could not be kept. `built`: not taken from the cache."""
+
+    data: bytes
+    path: Path | None
+    built: bool
+
+
+class EngineCache:
+    """The folder of engine plans; by default `engines` in REALM's cache folder."""
+
+    def __init__(
+        self, folder: Path | None = None, limit_bytes: int | None = None, say: Say = log.warning
+    ) -> None:
+        self.folder = folder or cache_dir() / "engines"
+        self.limit_bytes = limit_bytes if limit_bytes is not None else default_limit()
+        self._say = say
+
+    # ------------------------------------------------------------------ use
+
+    def plan(self, key: EngineKey, build: Callable[[], bytes], for_this_gpu: bool = True) -> Plan:
+        """The plan of a key, from the cache or built; other processes that want it wait meanwhile.
+
+        A file that is damaged or not ours is named, removed and built anew. A cache that cannot be written
+        is a warning, and the plan is built for this process alone. `for_this_gpu` False: engines for other
+        architectures are no older ones of this. Raises what `build` raises.
+        """
+        found = self._read(key)
+        if found is not None:
+            return found
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with locked(self._lock_path(key), lambda pid: self._say(_waiting(key, pid))):
+                return self._read(key) or self._build(key, build, for_this_gpu)
+        except OSError as error:
+            self._say(
+                f"{self.folder}: cannot be written ({_reason(error)}), so this engine is not kept and will be "
+                "built again next time; set REALM_CACHE_DIR to a folder that can"
+            )
+        return Plan(build(), None, built=True)
+
+    def _build(self, key: EngineKey, build: Callable[[], bytes], for_this_gpu: bool) -> Plan:
+        """With the lock held: remove what is wrong, say what changed, build and keep."""
+        self._remove_wrong(key)
+        change = self.explain(key, for_this_gpu)
+        if change is not None:
+            self._say(change)
+        started = time.monotonic()
+        try:
+            data = build()
+        except OSError as error:  # nothing of ours: not to be taken for a cache that cannot be written
+            raise DeviceError(f"{key.model}: cannot be built ({_reason(error)})") from error
+        try:
+            path = self._store(key, data, time.monotonic() - started)
+        except OSError as error:
+            self._say(
+                f"{self.folder}: the engine of {key.model} cannot be kept ({_reason(error)}) and will be built "
+                "again next time; realm-engine cache prune makes room, or set REALM_CACHE_DIR"
+            )
+            return Plan(data, None, built=True)
+        self._shrink(self.limit_bytes, keep=path)
+        return Plan(data, path, built=True)
+
+    def explain(self, key: EngineKey, for_this_gpu: bool = True) -> str | None:
+        """Why a plan that was there once does not serve: what differs from the most similar one."""
+        relatives = [
+            entry
+            for entry in self.entries()
+            if (entry.key.device, entry.key.model, entry.key.precision)
+            == (key.device, key.model, key.precision)
+            and (for_this_gpu or entry.key.arch == key.arch)
+            and entry.key != key
+        ]
+        if not relatives:
+            return None
+        nearest = min(relatives, key=lambda entry: (len(entry.key.changes(key)), -entry.used))
+        changed = " and ".join(nearest.key.changes(key))
+        return f"{key.model}: the engine built on {nearest.built} does not serve, other {changed}"
+
+    def holds(self, key: EngineKey) -> bool:
+        """Whether a plan of this key is there, going by its record."""
+        entry = _entry(self._path(key))
+        return entry is not None and entry.key == key
+
+    def forget(self, key: EngineKey, why: str) -> None:
+        """Remove the plan of a key, saying why."""
+        path = self._path(key)
+        if path.exists():
+            self._say(f"{path}: {why}; removed, to be built again")
+        self._remove(path)
+
+    # ----------------------------------------------------------------- list
+
+    def entries(self) -> list[Entry]:
+        """Every plan that is ours, the last used first."""
+        found = [entry for path in self._glob("*.plan") if (entry := _entry(path)) is not None]
+        return sorted(found, key=lambda entry: -entry.used)
+
+    def foreign(self) -> list[Path]:
+        """Files that belong to no plan: damaged, left behind, or somebody else's."""
+        known = {path for entry in self.entries() for path in (entry.path, entry.sidecar)}
+        ours = {".lock", ".timing", ".jit"}
+        return [path for path in self._glob("*") if path not in known and path.suffix not in ours]
+
+    def prune(self, max_bytes: int | None = None) -> list[Path]:
+        """Remove what belongs to no plan, then the plans used longest ago until the rest fits.
+
+        Returns what was removed. Raises OutputError when something cannot be removed.
+        """
+        limit = self.limit_bytes if max_bytes is None else max_bytes
+        removed = []
+        try:
+            for path in self.foreign():
+                if path.is_file() and not self._in_use(path):
+                    path.unlink(missing_ok=True)
+                    removed.append(path)
+            removed += self._shrink(limit)
+            if limit == 0:
+                for path in [*self._glob("*.timing"), *self._glob("*.jit")]:
+                    path.unlink(missing_ok=True)
+                    removed.append(path)
+            self._remove_locks()
+        except OSError as error:
+            raise OutputError(
+                f"{error.filename or self.folder}: cannot be removed ({_reason(error)})"
+            ) from error
+        return removed
+
+    def size_bytes(self) -> int:
+        """What the plans take together."""
+        return sum(entry.size_bytes for entry in self.entries())
+
+    # ---------------------------------------------------------------- blobs
+
+    def read_blob(self, name: str) -> bytes:
+        """What was kept under a name (a timing cache, a runtime cache); b"" for nothing."""
+        try:
+            return (self.folder / name).read_bytes()
+        except OSError:
+            return b""
+
+    def keep_blob(self, name: str, data: bytes) -> None:
+        """Keep bytes under a name; where that is not possible they are not kept, which costs time only."""
+        if not data:
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _write(self.folder / name, data)
+        except OSError as error:
+            log.debug("%s: not kept (%s)", name, _reason(error))
+
+    # ------------------------------------------------------------- internal
+
+    def _read(self, key: EngineKey) -> Plan | None:
+        path = self._path(key)
+        entry = _entry(path)
+        if entry is None or entry.key != key:
+            return None
+        try:
+            data = path.read_bytes()
+        except OSError:
+            return None
+        if hashlib.sha256(data).hexdigest() != entry.sha256:
+            return None
+        with suppress(OSError):  # a read-only cache serves as well
+            os.utime(path)
+        return Plan(data, path, built=False)
+
+    def _remove_wrong(self, key: EngineKey) -> None:
+        """What lies where the plan of a key belongs could not be read: name it and remove it."""
+        path = self._path(key)
+        if not path.exists():
+            path.with_suffix(".json").unlink(missing_ok=True)
+            return
+        entry = _entry(path)
+        if entry is None:
+            why = "has no record of what it is"
+        elif entry.key != key:
+            why = "is the engine of something else"
+        else:
+            why = "is damaged (wrong checksum)"
+        self.forget(key, why)
+
+    def _store(self, key: EngineKey, data: bytes, seconds: float) -> Path:
+        path = self._path(key)
+        record = {
+            "format_version": FORMAT_VERSION,
+            "key": asdict(key),
+            "size_bytes": len(data),
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "built": time.strftime("%Y-%m-%d %H:%M:%S"),
+            "build_seconds": round(seconds, 2),
+        }
+        try:
+            _write(path, data)
+            _write(path.with_suffix(".json"), (json.dumps(record, indent=2) + "\n").encode())
+        except OSError:
+            self._remove(path)
+            raise
+        return path
+
+    def _shrink(self, limit_bytes: int, keep: Path | None = None) -> list[Path]:
+        """Remove the plans used longest ago until the rest fits."""
+        entries = [entry for entry in self.entries() if entry.path != keep]
+        total = self.size_bytes()
+        removed = []
+        while entries and total > limit_bytes:
+            entry = entries.pop()
+            total -= entry.size_bytes
+            self._remove(entry.path)
+            removed.append(entry.path)
+        return removed
+
+    def _remove(self, path: Path) -> None:
+        for each in (path, path.with_suffix(".json")):
+            with suppress(FileNotFoundError):
+                each.unlink()
+
+    def _remove_locks(self) -> None:
+        for path in self._glob("*.lock"):
+            descriptor = try_lock(path)
+            if descriptor is not None:
+                path.unlink(missing_ok=True)
+                unlock(descriptor)
+
+    def _in_use(self, path: Path) -> bool:
+        """Whether another process may be writing it at this moment."""
+        return time.time() - path.stat().st_mtime < _LEFT_BEHIND_SECONDS and path.suffix == ".partial"
+
+    def _path(self, key: EngineKey) -> Path:
+        return self.folder / f"{key.stem}.plan"
+
+    def _lock_path(self, key: EngineKey) -> Path:
+        return self.folder / f"{key.stem}.lock"
+
+    def _glob(self, pattern: str) -> Iterator[Path]:
+        return iter(sorted(self.folder.glob(pattern))) if self.folder.is_dir() else iter(())
+
+
+def default_limit() -> int:
+    """REALM_ENGINE_CACHE_SIZE ("8G"), else 8 GiB. Raises UsageError for what is no size."""
+    given = os.environ.get(LIMIT_VARIABLE)
+    return parse_limit(given) if given else DEFAULT_LIMIT_BYTES
+
+
+def parse_limit(text: str) -> int:
+    """Bytes of "2G"; "0" is nothing at all. Raises UsageError for what is no size."""
+    if text.strip() == "0":
+        return 0
+    try:
+        return parse_bytes(text)
+    except UsageError as error:
+        raise UsageError(f"{error} (or 0)") from error
+
+
+def estimate_seconds(entries: list[Entry], device: str, model_bytes: int) -> float | None:
+    """How long a build will take, from what earlier builds took here; None without any."""
+    earlier = [entry for entry in entries if entry.key.device == device and entry.size_bytes]
+    if not earlier:
+        return None
+    return sum(entry.build_seconds for entry in earlier) / sum(e.size_bytes for e in earlier) * model_bytes
+
+
+def describe_entry(entry: Entry) -> dict[str, Any]:
+    """What `realm-engine cache list` shows, ready for JSON."""
+    shown = {field.name: getattr(entry.key, field.name) for field in fields(EngineKey)}
+    shown |= {
+        "path": str(entry.path),
+        "size_bytes": entry.size_bytes,
+        "built": entry.built,
+        "build_seconds": entry.build_seconds,
+        "used": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.used)),
+    }
+    return shown
+
+
+def write_plan(folder: Path, key: EngineKey, plan: Plan) -> Path:
+    """Put a plan and its record into another folder. Raises OutputError when it cannot be written."""
+    target = EngineCache(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return target._store(key, plan.data, 0.0)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written ({_reason(error)}); give another --output") from error
+
+
+def _entry(path: Path) -> Entry | None:
+    """The record of a plan; None where it is missing, unreadable or not about this file."""
+    try:
+        status = path.stat()
+        data = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        if data["format_version"] != FORMAT_VERSION or data["size_bytes"] != status.st_size:
+            return None
+        key = EngineKey(**{name: str(value) for name, value in data["key"].items()})
+        return Entry(
+            path=path,
+            key=key,
+            size_bytes=int(data["size_bytes"]),
+            sha256=str(data["sha256"]),
+            built=str(data["built"]),
+            build_seconds=float(data["build_seconds"]),
+            used=status.st_mtime,
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file so that nobody ever sees half of it."""
+    partial = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".partial", delete=False) as stream:
+            partial = Path(stream.name)
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.chmod(0o644)
+        partial.replace(path)
+    except OSError:
+        if partial is not None:
+            with suppress(OSError):
+                partial.unlink()
+        raise
+
+
+def _waiting(key: EngineKey, pid: str) -> str:
+    return f"{key.model}: another process ({pid}) is building this engine; waiting for it"
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)

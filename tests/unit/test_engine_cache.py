@@ -1,0 +1,401 @@
+"""The cache of engines cannot lie: found by content, written whole, shared by processes, explained when stale."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from realm_engine.engine_cache import (
+    DEFAULT_LIMIT_BYTES,
+    EngineCache,
+    EngineKey,
+    describe_entry,
+    estimate_seconds,
+    parse_limit,
+    write_plan,
+)
+from realm_engine.errors import DeviceError, OutputError, UsageError
+from realm_engine.file_lock import try_lock, unlock
+
+KEY = EngineKey(
+    device="tensorrt",
+    model="bundle/dream.onnx",
+    precision="fp16",
+    onnx_sha256="a" * 64,
+    runtime="TensorRT 10.16.1",
+    gpu="NVIDIA L4",
+    arch="sm_89",
+    driver="580.65.06",
+    profiles="{}",
+)
+
+
+@pytest.fixture
+def said():
+    return []
+
+
+@pytest.fixture
+def cache(tmp_path, said):
+    return EngineCache(tmp_path / "engines", say=said.append)
+
+
+def never():
+    raise AssertionError("built, although it is in the cache")
+
+
+def store(cache, key=KEY, data=b"engine"):
+    return cache.plan(key, lambda: data)
+
+
+def test_a_plan_is_built_once_and_found_again(cache, said):
+    first = store(cache)
+    assert first.built and first.data == b"engine" and first.path.read_bytes() == b"engine"
+    again = EngineCache(cache.folder, say=said.append).plan(KEY, never)
+    assert not again.built and again.data == b"engine" and again.path == first.path
+    assert cache.holds(KEY) and not cache.holds(dataclasses.replace(KEY, precision="fp32"))
+    assert said == []
+
+
+def test_the_record_says_what_the_plan_is(cache):
+    record = json.loads(store(cache).path.with_suffix(".json").read_text())
+    assert record["key"] == dataclasses.asdict(KEY) and record["size_bytes"] == 6
+    (entry,) = cache.entries()
+    assert describe_entry(entry)["gpu"] == "NVIDIA L4"
+    assert not list(cache.folder.glob("*.partial"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"onnx_sha256": "b" * 64}, "other model"),
+        ({"runtime": "TensorRT 11.4.0"}, r"other runtime \(TensorRT 10.16.1, now TensorRT 11.4.0\)"),
+        ({"gpu": "NVIDIA L40"}, r"other GPU \(NVIDIA L4, now NVIDIA L40\)"),
+        ({"driver": "590.10"}, r"other driver \(580.65.06, now 590.10\)"),
+        ({"profiles": "[]"}, "other shape profiles"),
+        (
+            {"gpu": "NVIDIA T4", "arch": "sm_75"},
+            r"other GPU \(NVIDIA L4, now NVIDIA T4\) and GPU architecture \(sm_89, now sm_75\)",
+        ),
+    ],
+)
+def test_a_change_is_another_engine_and_says_what_changed(cache, said, changed, words):
+    store(cache)
+    new = dataclasses.replace(KEY, **changed)
+    assert store(cache, new, b"new").built
+    (line,) = said
+    import re
+
+    assert re.search(rf"^bundle/dream\.onnx: the engine built on .* does not serve, {words}$", line)
+    assert cache.plan(KEY, never).data == b"engine"  # the old one is still right for what it was
+
+
+def test_another_precision_or_model_is_no_change(cache, said):
+    store(cache)
+    store(cache, dataclasses.replace(KEY, precision="fp32"))
+    store(cache, dataclasses.replace(KEY, model="bundle/core.onnx"))
+    assert said == [] and len(cache.entries()) == 3
+
+
+def test_an_engine_for_another_architecture_is_not_an_older_one_of_this(cache, said):
+    store(cache, dataclasses.replace(KEY, gpu="", driver=""))
+    other = dataclasses.replace(KEY, gpu="", driver="", arch="sm_120")
+    cache.plan(other, lambda: b"x", for_this_gpu=False)
+    assert said == []
+
+
+# --------------------------------------------------------------- damage
+
+
+def damage_plan(path):
+    path.write_bytes(b"engime")
+
+
+def truncate(path):
+    path.write_bytes(b"eng")
+
+
+def lose_record(path):
+    path.with_suffix(".json").unlink()
+
+
+def break_record(path):
+    path.with_suffix(".json").write_text("{")
+
+
+def foreign_record(path):
+    record = json.loads(path.with_suffix(".json").read_text())
+    record["key"]["gpu"] = "another"
+    path.with_suffix(".json").write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (damage_plan, "is damaged (wrong checksum)"),
+        (truncate, "has no record of what it is"),
+        (lose_record, "has no record of what it is"),
+        (break_record, "has no record of what it is"),
+        (foreign_record, "is the engine of something else"),
+    ],
+)
+def test_a_wrong_file_is_named_removed_and_built_anew(cache, said, harm, words):
+    path = store(cache).path
+    harm(path)
+    again = cache.plan(KEY, lambda: b"engine")
+    assert again.built and again.path == path
+    assert said[0] == f"{path}: {words}; removed, to be built again"
+    assert cache.plan(KEY, never).data == b"engine"
+
+
+def test_a_record_without_its_plan_is_nothing(cache, said):
+    store(cache).path.unlink()
+    assert cache.entries() == [] and store(cache).built and said == []
+
+
+# ------------------------------------------------------------ no such place
+
+
+def test_a_cache_that_cannot_be_written_is_a_warning(tmp_path, said):
+    (tmp_path / "file").write_text("")
+    plan = store(EngineCache(tmp_path / "file" / "engines", say=said.append))
+    assert plan.data == b"engine" and plan.path is None
+    (line,) = said
+    assert "cannot be written" in line and "REALM_CACHE_DIR" in line and "\n" not in line
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="POSIX permissions")
+def test_a_read_only_cache_still_serves(cache, said):
+    store(cache)
+    cache.folder.chmod(0o555)
+    try:
+        assert cache.plan(KEY, never).data == b"engine"
+        if os.geteuid() != 0:  # root may write anywhere
+            assert store(cache, dataclasses.replace(KEY, precision="fp32")).path is None
+            assert "cannot be written" in said[-1]
+    finally:
+        cache.folder.chmod(0o755)
+
+
+def test_a_full_disk_is_a_warning_and_leaves_nothing_half_written(tmp_path):
+    resource = pytest.importorskip("resource")
+    code = f"""
+import resource, sys
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_engine_cache import KEY
+from realm_engine.engine_cache import EngineCache
+from pathlib import Path
+cache = EngineCache(Path({str(tmp_path)!r}), say=print)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+plan = cache.plan(KEY, lambda: bytes(200_000))
+assert plan.path is None and len(plan.data) == 200_000
+"""
+    assert resource is not None
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert "cannot be kept" in done.stdout and "cache prune" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_building_raises_is_raised(cache, said):
+    def fail():
+        raise DeviceError("dream.onnx: cannot be built")
+
+    with pytest.raises(DeviceError, match="cannot be built"):
+        cache.plan(KEY, fail)
+
+    def no_file():
+        raise FileNotFoundError(2, "No such file", "dream.onnx")
+
+    with pytest.raises(DeviceError, match=r"cannot be built \(No such file\)"):
+        cache.plan(KEY, no_file)
+    assert said == [] and store(cache).built  # and the lock is free again
+
+
+# -------------------------------------------------------------- processes
+
+BUILDER = """
+import sys, time
+from pathlib import Path
+from test_engine_cache import KEY
+from realm_engine.engine_cache import EngineCache
+
+folder, marks = Path(sys.argv[1]), Path(sys.argv[2])
+
+def build():
+    (marks / f"built-{sys.argv[3]}").touch()
+    deadline = time.monotonic() + 30
+    while not (marks / "go").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return b"from " + sys.argv[3].encode()
+
+plan = EngineCache(folder, say=lambda line: print(line, flush=True)).plan(KEY, build)
+print("result", plan.built, plan.data.decode(), flush=True)
+"""
+
+
+def start(tmp_path, name):
+    root = Path(__file__).parents[2]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(root), str(root / "tests" / "unit")])}
+    command = [sys.executable, "-c", BUILDER, str(tmp_path / "engines"), str(tmp_path), name]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def wait_for(path):
+    deadline = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < deadline, path
+        time.sleep(0.01)
+
+
+def test_of_two_processes_one_builds_and_the_other_waits_and_says_so(tmp_path):
+    first = start(tmp_path, "first")
+    wait_for(tmp_path / "built-first")
+    second = start(tmp_path, "second")
+    waiting = second.stdout.readline()
+    assert f"another process ({first.pid}) is building this engine; waiting" in waiting
+    (tmp_path / "go").touch()
+    assert first.communicate(timeout=30)[0].splitlines() == ["result True from first"]
+    assert second.communicate(timeout=30)[0].splitlines() == ["result False from first"]
+    assert not (tmp_path / "built-second").exists()
+
+
+def test_a_builder_that_dies_leaves_the_work_to_the_next(tmp_path):
+    first = start(tmp_path, "first")
+    wait_for(tmp_path / "built-first")
+    second = start(tmp_path, "second")
+    assert "waiting" in second.stdout.readline()
+    first.kill()
+    first.communicate(timeout=30)
+    (tmp_path / "go").touch()
+    assert second.communicate(timeout=30)[0].splitlines() == ["result True from second"]
+
+
+def test_threads_of_one_process_build_once_too(cache):
+    built = []
+
+    def build():
+        built.append(1)
+        time.sleep(0.05)
+        return b"engine"
+
+    threads = [threading.Thread(target=cache.plan, args=(KEY, build)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert built == [1]
+
+
+def test_a_lock_whose_file_was_removed_protects_nothing_and_is_taken_anew(tmp_path):
+    path = tmp_path / "x.lock"
+    held = try_lock(path)
+    assert held is not None and try_lock(path) is None
+    path.unlink()
+    other = try_lock(path)
+    assert other is not None and path.read_text() == f"{os.getpid()}\n"
+    unlock(held)
+    unlock(other)
+
+
+# ------------------------------------------------------------------- room
+
+
+def fill(cache, count=4):
+    keys = [dataclasses.replace(KEY, onnx_sha256=str(index) * 64) for index in range(count)]
+    for age, key in enumerate(keys):
+        path = store(cache, key, bytes(1000)).path
+        os.utime(path, (1_000_000 + age, 1_000_000 + age))
+    return keys
+
+
+def test_prune_removes_what_was_used_longest_ago(cache):
+    keys = fill(cache)
+    assert cache.plan(keys[0], never).data  # the oldest is the last used now
+    removed = cache.prune(2000)
+    assert len(removed) == 2 and cache.size_bytes() == 2000
+    left = [entry.key for entry in cache.entries()]
+    assert left == [keys[0], keys[3]]
+    assert not list(cache.folder.glob("*.lock"))
+
+
+def test_the_limit_holds_by_itself_but_never_costs_the_newest(cache, said):
+    small = EngineCache(cache.folder, limit_bytes=2500, say=said.append)
+    keys = fill(small)
+    assert [entry.key for entry in small.entries()] == [keys[3], keys[2]]
+    tiny = EngineCache(cache.folder, limit_bytes=10, say=said.append)
+    assert store(tiny, dataclasses.replace(KEY, precision="fp32"), bytes(500)).path.exists()
+    assert len(tiny.entries()) == 1
+
+
+def test_prune_names_and_removes_foreign_files_but_not_a_write_under_way(cache):
+    store(cache)
+    (cache.folder / "notes.txt").write_text("?")
+    (cache.folder / "old.plan").write_bytes(b"?")
+    (cache.folder / "now.partial").write_bytes(b"?")
+    (cache.folder / "then.partial").write_bytes(b"?")
+    os.utime(cache.folder / "then.partial", (1, 1))
+    cache.keep_blob("gpu.timing", b"tactics")
+    assert {path.name for path in cache.foreign()} == {"notes.txt", "old.plan", "now.partial", "then.partial"}
+    assert {path.name for path in cache.prune()} == {"notes.txt", "old.plan", "then.partial"}
+    assert cache.read_blob("gpu.timing") == b"tactics" and len(cache.entries()) == 1
+
+
+def test_prune_to_nothing_removes_all(cache):
+    fill(cache)
+    cache.keep_blob("gpu.timing", b"tactics")
+    cache.prune(0)
+    assert list(cache.folder.iterdir()) == []
+    assert cache.prune(0) == [] and EngineCache(cache.folder / "none").prune() == []
+
+
+def test_blobs_are_only_a_help(tmp_path):
+    (tmp_path / "file").write_text("")
+    nowhere = EngineCache(tmp_path / "file" / "engines")
+    nowhere.keep_blob("x", b"data")
+    assert nowhere.read_blob("x") == b""
+
+
+def test_the_limit_can_be_set(monkeypatch):
+    monkeypatch.delenv("REALM_ENGINE_CACHE_SIZE", raising=False)
+    assert EngineCache().limit_bytes == DEFAULT_LIMIT_BYTES
+    monkeypatch.setenv("REALM_ENGINE_CACHE_SIZE", "2G")
+    assert EngineCache().limit_bytes == 2 << 30
+    assert parse_limit("0") == 0
+    with pytest.raises(UsageError, match="no amount of memory"):
+        parse_limit("lots")
+
+
+def test_engines_lie_in_the_cache_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("REALM_CACHE_DIR", str(tmp_path))
+    assert EngineCache().folder == tmp_path / "engines"
+
+
+def test_estimates_follow_earlier_builds(cache):
+    assert estimate_seconds(cache.entries(), "tensorrt", 100) is None
+    store(cache, data=bytes(1000))
+    record = cache.entries()[0].sidecar
+    record.write_text(record.read_text().replace('"build_seconds": 0.0', '"build_seconds": 30.0'))
+    assert estimate_seconds(cache.entries(), "tensorrt", 2000) == pytest.approx(60)
+    assert estimate_seconds(cache.entries(), "tensorrt-rtx", 2000) is None
+
+
+def test_a_copy_in_another_folder_is_an_entry_there(cache, tmp_path):
+    plan = store(cache)
+    path = write_plan(tmp_path / "out", KEY, plan)
+    assert path.name == plan.path.name
+    assert EngineCache(tmp_path / "out").plan(KEY, never).data == b"engine"
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="give another --output"):
+        write_plan(tmp_path / "file" / "out", KEY, plan)

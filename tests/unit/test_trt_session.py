@@ -1,0 +1,312 @@
+"""How engines are run, on an emulated GPU that refuses what a real one would leave undefined."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import tensorrt_api
+import trt_emulator as emulator
+
+from realm_engine.backends.tensorrt.cuda import Cuda, DeviceArray, DevicePool, OutOfMemoryError
+from realm_engine.backends.tensorrt.profiles import Range, ShapeProfile
+from realm_engine.backends.tensorrt.runtime import TENSORRT, TENSORRT_RTX, Messages, TrtRuntime
+from realm_engine.backends.tensorrt.session import Interface, JitCache, TensorRTSession
+from realm_engine.errors import DeviceError
+from realm_engine.manifest import TensorSpec
+
+INPUTS = (
+    TensorSpec("image", "uint8", ("height", "width", 3)),
+    TensorSpec("top", "int64", ("windows",)),
+    TensorSpec("text", "float32", ("texts", 4)),
+)
+OUTPUTS = (TensorSpec("similarity", "float32", ("windows", "texts")),)
+PROFILE = ShapeProfile(
+    "windows",
+    {
+        "height": Range(1, 8, 64),
+        "width": Range(1, 8, 64),
+        "windows": Range(1, 16, 16),
+        "texts": Range(1, 1, 32),
+    },
+)
+
+
+class Setup:
+    def __init__(
+        self, rtx=False, context=emulator.Context, capacity=1 << 26, graphs=True, jit=None, scratch=512
+    ):
+        self.device = emulator.Runtime(capacity)
+        self.cuda = Cuda(self.device)
+        self.pool = DevicePool(self.cuda)
+        self.engine = emulator.Engine(self.device, context, scratch, rtx)
+        runtime = object.__new__(TrtRuntime)
+        runtime.flavour = TENSORRT_RTX if rtx else TENSORRT
+        runtime.module, runtime.name, runtime.messages = emulator.MODULE, "TensorRT 0", Messages()
+        interface = Interface("dream.onnx", INPUTS, OUTPUTS, (PROFILE,))
+        self.session = TensorRTSession(runtime, self.cuda, self.pool, self.engine, interface, graphs, jit)
+
+    def run(self, feeds):
+        return self.session.run(feeds, ["similarity"])[0]
+
+    def upload(self, array):
+        device = DeviceArray(self.pool, array.shape, array.dtype)
+        self.cuda.to_device(device.address, np.ascontiguousarray(array), 7)
+        return device
+
+
+def feeds(windows=5, texts=2, height=8, width=6, seed=0):
+    rng = np.random.default_rng(seed)
+    return {
+        "image": rng.integers(0, 256, (height, width, 3), dtype=np.uint8),
+        "top": rng.integers(0, 50, windows),
+        "text": rng.normal(size=(texts, 4)).astype(np.float32),
+    }
+
+
+def expected(given):
+    rows = given["top"].astype(np.float32) + float(given["image"].sum())
+    return rows[:, None] + given["text"].sum(axis=1)[None, :]
+
+
+def graph_launches(setup, calls):
+    for call in calls:
+        np.testing.assert_allclose(setup.run(call), expected(call), rtol=1e-6)
+    return setup.device.launches
+
+
+@pytest.mark.parametrize("rtx", [False, True])
+@pytest.mark.parametrize("graphs", [False, True])
+def test_answers_for_changing_shapes(rtx, graphs):
+    setup = Setup(rtx=rtx, graphs=graphs)
+    sizes = [(5, 2, 8), (5, 2, 8), (5, 2, 8), (16, 3, 20), (1, 1, 1), (5, 2, 8), (16, 3, 20), (16, 3, 20)]
+    calls = [feeds(w, t, h, seed=index) for index, (w, t, h) in enumerate(sizes)]
+    launches = graph_launches(setup, calls)
+    assert (launches > 0) == (graphs and not rtx)
+
+
+def test_the_third_call_of_a_shape_is_replayed_and_later_ones_too():
+    setup = Setup()
+    assert graph_launches(setup, [feeds(seed=0)]) == 0  # settles the shapes
+    assert graph_launches(setup, [feeds(seed=1)]) == 1  # recorded, then launched
+    assert graph_launches(setup, [feeds(seed=2), feeds(seed=3)]) == 3
+    # the last, smaller call of an image has its own lane: neither disturbs the other
+    assert graph_launches(setup, [feeds(3, seed=4), feeds(seed=5), feeds(3, seed=6), feeds(3, seed=7)]) == 6
+
+
+def test_lanes_are_bounded_and_their_memory_returns():
+    setup = Setup()
+    for size in range(1, 12):
+        for seed in range(3):
+            call = feeds(size, seed=seed)
+            np.testing.assert_allclose(setup.run(call), expected(call), rtol=1e-6)
+    assert len(setup.session._lanes) <= 4
+    assert len(setup.device.pinned) <= 4 * 4
+    setup.session.close()
+    setup.pool.trim()
+    assert not setup.device.blocks and not setup.device.pinned
+    with pytest.raises(DeviceError, match="closed"):
+        setup.run(feeds())
+
+
+def test_a_resident_image_is_used_where_it_lies():
+    setup = Setup()
+    for seed in range(4):  # as images of one size, one after the other
+        call = feeds(seed=seed)
+        image = setup.upload(call["image"])
+        for _ in range(3):
+            np.testing.assert_allclose(setup.run({**call, "image": image}), expected(call), rtol=1e-6)
+        del image
+    # the second image took the place of the first, so that its graph still holds
+    assert setup.device.launches == 4 * 3 - 1
+    assert len(setup.engine.contexts) == 1
+
+
+@pytest.mark.parametrize("rtx", [False, True])
+def test_two_resident_images_in_turn(rtx):
+    setup = Setup(rtx=rtx)
+    calls = [feeds(seed=0), feeds(seed=1)]
+    images = [setup.upload(call["image"]) for call in calls]
+    for index in (0, 0, 0, 1, 1, 0, 1, 1, 1):
+        given = {**calls[index], "image": images[index]}
+        np.testing.assert_allclose(setup.run(given), expected(calls[index]), rtol=1e-6)
+    np.testing.assert_allclose(setup.run(calls[0]), expected(calls[0]), rtol=1e-6)  # and from the host
+
+
+def test_scratch_memory_follows_the_shapes_in_use():
+    setup = Setup(scratch=4096)
+    setup.run(feeds(2))
+    small = setup.device.used
+    setup.run(feeds(16))
+    assert setup.session._scratch.nbytes == 16 * 4096
+    assert small < 4 * 4096 + 4096
+    call = feeds(2, seed=9)  # an older lane learns of the new memory
+    for _ in range(3):
+        np.testing.assert_allclose(setup.run(call), expected(call), rtol=1e-6)
+
+
+def test_a_call_beyond_the_profile_runs_in_parts():
+    setup = Setup()
+    call = feeds(40)
+    np.testing.assert_allclose(setup.run(call), expected(call), rtol=1e-6)
+    shapes = {dict(key[1])["top"] for key in setup.session._lanes}
+    assert shapes == {(16,), (8,)}
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (feeds(height=65), "height is 65, this engine takes 1 to 64"),
+        (feeds(texts=33), "texts is 33, this engine takes 1 to 32"),
+        ({**feeds(), "top": np.zeros((2, 2), np.int64)}, "'top' has shape"),
+        ({**feeds(), "top": np.zeros(2, np.int32)}, "'top' is int32, expected int64"),
+        ({**feeds(), "left": np.zeros(2, np.int64)}, "no input 'left'"),
+        ({"image": feeds()["image"]}, "'top' has shape None"),
+    ],
+)
+def test_calls_that_cannot_run_say_why(call, words):
+    with pytest.raises(DeviceError, match=rf"^dream\.onnx: .*{words}"):
+        Setup().run(call)
+
+
+def test_an_unknown_output_is_named():
+    with pytest.raises(DeviceError, match="no output 'mos', only"):
+        Setup().session.run(feeds(), ["mos"])
+
+
+def test_a_full_gpu_makes_calls_smaller_with_a_warning(caplog):
+    setup = Setup(capacity=40_000, scratch=4096)
+    call = feeds(16)
+    np.testing.assert_allclose(setup.run(call), expected(call), rtol=1e-6)
+    assert "the GPU has no room for 16 windows a call; going on with 8" in caplog.text
+
+
+def test_a_gpu_without_room_for_a_single_window_is_an_error():
+    with pytest.raises(
+        DeviceError, match=r"no room: 1M are needed, 1M are free; close other programs"
+    ) as caught:
+        Setup(capacity=8_000, scratch=100_000).run(feeds(2))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_graph_that_cannot_be_recorded_runs_without(monkeypatch):
+    setup = Setup()
+    codes = (emulator.Code.cudaErrorInvalidValue, None)
+
+    def refuse(stream):
+        setup.device.recording = None
+        return codes
+
+    monkeypatch.setattr(setup.device, "cudaStreamEndCapture", refuse)
+    assert graph_launches(setup, [feeds(seed=seed) for seed in range(4)]) == 0
+
+
+def test_rtx_records_graphs_itself_and_keeps_what_it_compiled():
+    kept = []
+    setup = Setup(rtx=True, jit=JitCache(b"", kept.append))
+    setup.run(feeds())
+    (config,) = setup.engine.configs
+    assert config.cuda_graph_strategy == "whole" and config.allocation == "user-managed"
+    setup.session.close()
+    assert kept == [b"compiled"]
+    again = Setup(rtx=True, graphs=False, jit=JitCache(kept[0], kept.append))
+    again.run(feeds())
+    assert again.engine.configs[0].cuda_graph_strategy == "disabled"
+    again.session.close()
+    assert kept == [b"compiled"]  # nothing new
+
+
+def test_the_pool_reuses_trims_and_bounds():
+    device = emulator.Runtime(capacity=10_000)
+    pool = DevicePool(Cuda(device), keep_bytes=4096)
+    first = pool.take(1000)
+    pool.give(first)
+    assert pool.take(1000).address == first.address and device.mallocs == 1
+    blocks = [pool.take(1024) for _ in range(6)]
+    for block in blocks:
+        pool.give(block)
+    assert device.used == 1024 + 4096  # one in use, four waiting
+    pool.take(9000 - 1024)  # only fits once those that wait are freed
+    with pytest.raises(OutOfMemoryError) as caught:
+        pool.take(5000)
+    assert caught.value.wanted_bytes == 5120 and caught.value.free_bytes < 2000
+
+
+# ---------------------------------------------------- what exists in 10 and 11
+
+VERSIONS = sorted(tensorrt_api.DATA.glob("tensorrt-*.json"))
+
+
+def surface(path):
+    return json.loads(path.read_text(encoding="utf-8"))["members"]
+
+
+@pytest.mark.parametrize("path", VERSIONS, ids=lambda path: path.stem)
+def test_names_exist_in_tensorrt_10_and_11(path):
+    found = surface(path)
+    missing = [
+        f"{name}.{member}"
+        for name, members in tensorrt_api.USED.items()
+        for member in members
+        if not member.endswith("?") and member not in found.get(name, ())
+    ]
+    assert not missing
+
+
+def test_both_majors_are_covered():
+    assert {path.stem.split("-")[1].split(".")[0] for path in VERSIONS} == {"10", "11"}
+
+
+@pytest.mark.parametrize("path", VERSIONS, ids=lambda path: path.stem)
+def test_the_emulator_has_only_what_this_version_has(path):
+    found = surface(path)
+    context = emulator.Context if "set_device_memory" in found["IExecutionContext"] else emulator.OldContext
+    setup = Setup(context=context)
+    for name, instance in (("IExecutionContext", context(setup.device, 1)), ("ICudaEngine", setup.engine)):
+        own = {member for member in dir(instance) if not member.startswith("_")} - {"contexts", "configs"}
+        assert own <= set(found[name])
+    assert graph_launches(setup, [feeds(seed=seed) for seed in range(4)]) == 3
+
+
+def test_names_exist_in_the_installed_bindings_of_tensorrt():
+    """The wheel of the bindings is there without TensorRT; its classes are read in a process of their own."""
+    import importlib.metadata
+    import shutil
+    import subprocess
+    import sys
+
+    try:
+        installed = importlib.metadata.distribution("tensorrt-cu13-bindings")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("tensorrt-cu13-bindings is not installed")
+    if shutil.which("cc") is None and shutil.which("gcc") is None:
+        pytest.skip("no C compiler to make the libraries that the bindings ask for")
+    folder = str(installed.locate_file(""))
+    done = subprocess.run(
+        [sys.executable, tensorrt_api.__file__, folder],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)["members"]
+    assert not [
+        f"{name}.{member}"
+        for name, members in tensorrt_api.USED.items()
+        for member in members
+        if not member.endswith("?") and member not in found.get(name, ())
+    ]
+
+
+def test_names_exist_in_tensorrt_rtx():
+    module = pytest.importorskip("tensorrt_rtx")
+    found = tensorrt_api.members(module)
+    for used in (tensorrt_api.USED, tensorrt_api.USED_RTX):
+        assert not [
+            f"{name}.{member}"
+            for name, members in used.items()
+            for member in members
+            if not member.endswith("?") and member not in found.get(name, ())
+        ]
