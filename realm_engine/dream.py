@@ -21,6 +21,8 @@ from realm_engine.windows import WindowGrid, covered_by_any, spread_scales
 
 __all__ = ["Dream", "DreamConfig", "Phrase", "Progress", "RealnessMap", "Region"]
 
+SMALL_WINDOW_PX = 112
+
 UInt8 = npt.NDArray[np.uint8]
 Int = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
@@ -48,7 +50,9 @@ class Dream:
         self._text = text_encoder
         self._session = session
         self._backend = backend
-        self._window_batch = window_batch or backend.window_batch
+        # Small windows leave a core idle between operators: twice as many took 6 % less time (realm-tiny).
+        small = 2 if spec.image_size_px <= SMALL_WINDOW_PX else 1
+        self._window_batch = window_batch or small * backend.window_batch
         self._memory = memory or MemoryLimit()
 
     def map(

@@ -154,10 +154,11 @@ def _calls(
 def _call(
     runner: DreamRunner, image: Pixels, config: DreamConfig, windows: int, whole: bool, settings: Settings
 ) -> tuple[Callable[[], object], int]:
+    total = count(config, *image.shape[:2])
     if isinstance(runner, TorchDream):
-        if whole:
-            return partial(runner.map, image, config), windows
         windows = max(windows // runner.tower.batch, 1) * runner.tower.batch
+        if whole or windows >= total:  # a sample of whole batches may be more than there is
+            return partial(runner.map, image, config), total
         draw = np.random.default_rng(settings.seed)
         return partial(runner.sample, image, config, windows, draw), windows
     # At least more than one call of the engine's, or its sample would say nothing of a whole map.

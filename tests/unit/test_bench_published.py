@@ -24,10 +24,13 @@ from benchmarks.eager import TorchCore, TorchDream
 from benchmarks.models import CoreModel, DreamModel, UnavailableError, load_folded
 from benchmarks.peak import gflop
 from benchmarks.published import Preprocess
+from benchmarks.settings import CACHE, SAMPLES, Settings
+from benchmarks.suites.dream import _call
 from realm_engine.dream import DreamConfig
 from tests import reference
 from tests.bundles import _wordpiece
 
+SETTINGS = Settings((), (), (), (), True, CACHE, 1, 0, 1, SAMPLES, CACHE)
 SIZE, MEAN, STD = 16, (0.48, 0.46, 0.41), (0.27, 0.26, 0.28)
 
 
@@ -181,3 +184,18 @@ def test_inputs_are_seeded_and_never_repeat(tmp_path):
     assert first == [path.read_bytes() for path in image_files(tmp_path / "b", 10, 4)]
     assert len(set(first)) == 10
     assert described_images(tmp_path) == []
+
+
+@pytest.mark.parametrize("affordable", [1, 5, 11, 100])
+def test_a_sample_is_never_more_than_there_is(model, image, affordable):
+    """Seconds are scaled by all windows over measured ones, so a count that is too high makes a loop look fast."""
+    runner = TorchDream(model, "text", "cpu", "fp32", batched=False)
+    runner.tower.batch, seen = 4, []
+    model.tower.register_forward_hook(lambda module, inputs, output: seen.append(len(output)))
+    config = DreamConfig((32,), 12)
+    (grid,) = config.grids(*image.shape[:2])
+    call, measured = _call(runner, image, config, affordable, False, SETTINGS)
+    seen.clear()
+    call()
+    model.tower._forward_hooks.clear()
+    assert measured == sum(seen) == min(grid.count, max(4, affordable // 4 * 4))
