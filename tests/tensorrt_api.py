@@ -127,7 +127,7 @@ def import_bindings(folder: Path, major: int) -> ModuleType:
 
 def main() -> None:
     folder = Path(sys.argv[1])
-    (found,) = folder.glob("tensorrt_*bindings-*.dist-info")
+    (found,) = folder.glob("tensorrt_cu*_bindings-*.dist-info")
     version = found.name.split("-")[1].removesuffix(".dist")
     module = import_bindings(folder, int(version.split(".")[0]))
     print(json.dumps({"version": module.__version__, "members": members(module)}, indent=1))

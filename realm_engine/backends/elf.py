@@ -20,7 +20,7 @@ def needed_libraries(path: Path) -> tuple[str, ...]:
     try:
         with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return _needed(data) if data[:6] == _MAGIC_64_LITTLE else ()
-    except (OSError, ValueError, struct.error):
+    except (OSError, ValueError, OverflowError, struct.error):
         return ()
 
 
