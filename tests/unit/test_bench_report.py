@@ -71,7 +71,10 @@ def test_targets_are_met_or_missed_by_the_rows_within_their_gates():
     )
     core = "ResNet-50 + BERT CORE, 64 images, best precision within its gate, against eager fp32 batched"
     assert found[core].measured.startswith("12.50 x")  # int8: its SROCC is within the gate
-    assert found["embedded default, preset released, 512 x 384, map"].met
+    # as it ships, in float32: half of 15 s, though bf16 would take 1.5 s
+    shipped = found["embedded default, preset released, 512 x 384, map"]
+    assert (shipped.met, shipped.detail) == (False, "engine openvino fp32")
+    assert shipped.measured.startswith("7.50 s")
     assert found["cost per window from 165 to 26227 windows, ViT-B/32"].met is None
 
 
