@@ -306,11 +306,17 @@ def test_more_texts_than_a_call_holds(server, maps, engine, photo):
     assert rows == [3, 3, 2]
 
 
+def assert_same_map(found, expected):
+    """Equal up to the last bit: a call may hold another number of windows than the engine's."""
+    assert found.dtype == expected.dtype == np.float32
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+
+
 def test_map_equals_the_engine(maps, engine, photo):
     image, text = photo(100, 130, 5), "garbled letters on the sign"
     (answer,) = maps({"image": strings(png(image)), "text": strings(text)})
     expected = engine.map(image, text)
-    np.testing.assert_array_equal(answer["map"], expected.values)
+    assert_same_map(answer["map"], expected.values)
     record = json.loads(answer["record"][0])
     assert (record["preset"], record["texts"], record["bundle"]) == ("released", [text], "test-bundle")
     assert record["window_count"] == expected.windows and record["quantity"] == "realness"
@@ -327,14 +333,14 @@ def test_a_map_of_chosen_windows(maps, engine, photo):
             "quantity": strings("similarity"),
         }
     )
-    np.testing.assert_array_equal(answer["map"], engine.map(photo(), "a doubled hand", config).values)
+    assert_same_map(answer["map"], engine.map(photo(), "a doubled hand", config).values)
     assert json.loads(answer["record"][0])["aggregate"] == "max"
 
 
 def test_a_map_without_text_takes_the_phrases(maps, engine, photo):
     (answer,) = maps({"pixels": photo(), "preset": strings("tiny")})
     expected = engine.map(photo(), None, engine.presets()["tiny"])
-    np.testing.assert_array_equal(answer["map"], expected.values)
+    assert_same_map(answer["map"], expected.values)
     assert json.loads(answer["record"][0])["texts"] == list(expected.texts)
 
 
