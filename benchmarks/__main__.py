@@ -68,7 +68,7 @@ def _names(known: tuple[str, ...]) -> Any:
 )
 @click.argument("suites", nargs=-1, type=click.Choice(SUITES), metavar="[SUITE]...")
 @click.option(
-    "--quick", is_flag=True, help="Fewer models, rounds and sizes; under five minutes once exported."
+    "--quick", is_flag=True, help="Fewer models, rounds and sizes; made for under five minutes."
 )
 @click.option(
     "--output",

@@ -88,12 +88,13 @@ class Engine:
         """Open a bundle by name or folder.
 
         `device`: auto, cpu, cuda, openvino, tensorrt or tensorrt-rtx. `precision`: auto, a variant of the
-        bundle (fp32, fp16, int8), one that the runtime computes by itself (openvino: bf16), or "prefer-fp16". `auto` is the fastest that
-        `realm-engine tune` measured here and found within its gates; without that, the first device that
-        works of cuda, cpu and openvino, and what the manifest recommends for it, else fp32. `threads`: CPU
-        threads, by default as tuned or all that the process may use. `max_memory`: bytes, or "2G", that the
-        process may hold; by default 2 GiB, or more where the models alone take that. `tuned` False ignores
-        what was measured. Raises BundleError, DeviceError or UsageError; nothing is ever replaced silently.
+        bundle (fp32, fp16, int8), one that the runtime computes by itself (openvino: bf16), or "prefer-fp16".
+        `auto` is the fastest that `realm-engine tune` measured here and found within its gates; without that,
+        the first device that works of cuda, cpu and openvino, and what the manifest recommends for it, else
+        fp32. `threads`: CPU threads, by default as tuned or all that the process may use. `max_memory`: bytes,
+        or "2G", that the process may hold; by default 2 GiB, or more where the models alone take that. `tuned`
+        False ignores what was measured. Raises BundleError, DeviceError or UsageError; nothing is ever
+        replaced silently.
         """
         opened = Bundle.open(bundle)
         record = load_tuned(opened) if tuned and "auto" in (device, precision) else None
