@@ -67,9 +67,7 @@ def _names(known: tuple[str, ...]) -> Any:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, epilog=EPILOG
 )
 @click.argument("suites", nargs=-1, type=click.Choice(SUITES), metavar="[SUITE]...")
-@click.option(
-    "--quick", is_flag=True, help="Fewer models, rounds and sizes; made for under five minutes."
-)
+@click.option("--quick", is_flag=True, help="Fewer models, rounds and sizes; made for under five minutes.")
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
