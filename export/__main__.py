@@ -13,7 +13,7 @@ from export.errors import ExportError
 from realm_engine.errors import RealmError
 
 SAMPLES = Path(__file__).parent.parent / "samples"
-PRECISIONS = ("fp32", "fp16", "int8")
+PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 STORAGES = ("fp32", "fp16", "int8-embeddings", "int8-text")
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -36,7 +36,8 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     multiple=True,
     type=click.Choice(PRECISIONS),
     default=("fp32",),
-    help="A variant to write; repeat for several [fp32]. int8 quantises the image towers, compared with fp32.",
+    help="A variant to write; repeat for several [fp32]. bf16 is for GPUs, checked with OpenVINO; int8 quantises "
+    "the image towers.",
 )
 @click.option(
     "--int8-part",
@@ -45,6 +46,19 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     type=click.Choice(("core", "dream")),
     default=("core", "dream"),
     help="Which part gets an int8 variant [both]; the other has its fp32 file alone.",
+)
+@click.option(
+    "--int8-for",
+    type=click.Choice(("cpu", "tensorrt")),
+    default="cpu",
+    show_default=True,
+    help="TensorRT takes int8 around zero alone; ONNX Runtime and OpenVINO are faster with the other kind.",
+)
+@click.option(
+    "--precision-report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="JSON to write: every node of fp16 and bf16 files that stays float32, and why.",
 )
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder of the bundle.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing bundle.")
@@ -74,7 +88,8 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     "--calibration-images",
     type=FOLDER,
     default=SAMPLES,
-    help="Photographs that int8 is calibrated on [samples/]; those that prove the bundle are left out.",
+    help="Photographs that int8 is calibrated on [samples/], those that prove the bundle left out; they also show "
+    "which values fp16 could not hold.",
 )
 def export(
     core_path: str | None,
@@ -82,6 +97,8 @@ def export(
     clip_weights: str | None,
     precisions: tuple[str, ...],
     int8_parts: tuple[str, ...],
+    int8_for: str,
+    precision_report: Path | None,
     output: Path,
     overwrite: bool,
     name: str | None,
@@ -137,6 +154,8 @@ def export(
         report=click.echo,
         calibration=calibration_images,
         int8_parts=int8_parts,
+        int8_for=int8_for,
+        precision_report=precision_report,
     )
 
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import importlib.util
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from export.emulate import emulated_bundle
 from export.errors import ExportError
+from export.manifest import read_manifest
 from realm_engine import Engine
 from realm_engine.errors import BundleError, DeviceError
 from realm_engine.fidelity import Answers, Trial, answer, compare, precision_gates
 
 Report = Callable[[str], None]
 
+# ONNX Runtime has no kernels for bf16 on a CPU: it judges the same arithmetic in float32 (`export.emulate`).
+EMULATED = "emulated"
+JUDGE = {"fp16": "cpu", "bf16": EMULATED, "int8": "cpu"}
 # Native modes of a runtime, computed from the float32 file: measured, never a reason to refuse a bundle.
 NATIVE = {"openvino": ("bf16",)}
 
@@ -32,37 +38,43 @@ def compare_precisions(
     """
     if "fp32" not in precisions:
         return {}
-    wanted = [(precision, "cpu", False) for precision in precisions if precision != "fp32"]
+    wanted = [(precision, JUDGE[precision], False) for precision in precisions if precision != "fp32"]
     if importlib.util.find_spec("openvino") is not None:
-        wanted += [("int8", "openvino", False)] if "int8" in precisions else []
-        wanted += [(precision, "openvino", True) for precision in NATIVE["openvino"]]
+        wanted += [(name, "openvino", False) for name in ("bf16", "int8") if name in precisions]
+        native = [precision for precision in NATIVE["openvino"] if precision not in precisions]
+        wanted += [(precision, "openvino", True) for precision in native]
     if not wanted:
         return {}
     expected = _answer(folder, "cpu", "fp32", trial)
     records: dict[str, dict[str, Any]] = {}
-    for precision, device, native in wanted:
+    for precision, device, by_runtime in wanted:
         try:
             answers = _answer(folder, device, precision, trial)
         except (BundleError, DeviceError) as error:
-            if device == "cpu":
+            if device == JUDGE[precision]:
                 raise
             report(f"not compared: {precision} on {device}: {error}")
             continue
         limits = precision_gates(precision)
         measured = compare(answers, expected, trial, limits)
         missed = [f"{part}: {text}" for part in ("dream", "core") for text in _missed(measured, part)]
-        if missed and device == "cpu":
+        if missed and device == JUDGE[precision]:
             raise ExportError(f"{precision} on {answers.runtime}: {'; '.join(missed)}; no bundle was written")
         verdict = f"; misses {'; '.join(missed)}" if missed else ""
         report(f"{precision} on {device} against fp32: {_summary(measured)}{verdict}")
         entry = records.setdefault(precision, {"gates": limits.record(), "devices": {}})
-        if native:
+        if by_runtime:
             entry["native"] = True
         entry["devices"][device] = _without_missed(measured)
     return records
 
 
 def _answer(folder: Path, device: str, precision: str, trial: Trial) -> Answers:
+    if device == EMULATED:
+        with tempfile.TemporaryDirectory(prefix=".realm-bf16-", dir=folder.parent) as temporary:
+            emulated = Path(temporary) / folder.name
+            emulated_bundle(folder, read_manifest(folder), emulated)
+            return _answer(emulated, "cpu", "fp32", trial)
     with Engine.open(folder, device=device, precision=precision, tuned=False) as engine:
         return answer(engine, trial)
 

@@ -5,7 +5,8 @@ map, patches). Float32 stays: everything before the first weights (gather, resiz
 softmax and the products of attention, whatever works on one vector per picture (squeeze-and-excitation,
 projections, regression heads), and all that depends on a text. Weights are symmetric per output
 channel, activations 8-bit unsigned and asymmetric per tensor: of what was tried, the one that is
-fast on ONNX Runtime and OpenVINO alike.
+fast on ONNX Runtime and OpenVINO alike. TensorRT takes signed activations around zero and float32 biases only; that is
+what `target="tensorrt"` makes, of 8 bits at once (no GPU saturates sums of 16 bits).
 
 Products of 8-bit weights with 8-bit activations saturate 16-bit sums on x86 processors without VNNI (before
 2019). Weights of 7 bits cannot, so they are tried first; 8 bits are used where the gate asks for them.
@@ -46,6 +47,7 @@ WEIGHTED = ("Conv", "Gemm", "MatMul")
 FLOAT_OUTPUTS = ("Conv", "Gemm", "MatMul")
 MOST_GROUPS = 40  # of layers, ranked by the error each causes alone
 PERCENTILE = 99.999  # of an activation's values; further out they are clipped, and the rest has finer steps
+TARGETS = ("cpu", "tensorrt")
 MOST_FLOAT = 0.5  # of the tower's multiplications; beyond, int8 is not worth a file
 
 
@@ -64,6 +66,7 @@ class Int8:
     Attributes:
         model: The graph.
         weight_bits: 7 or 8.
+        target: "cpu" or "tensorrt".
         activations: How the ranges of activations were chosen.
         layers: Names of the nodes in int8.
         float_layers: Names of the nodes that could be but are not, with the squared error that each one's
@@ -79,11 +82,13 @@ class Int8:
     multiplications: float
     closeness: float
     float_layers: Mapping[str, float] = field(default_factory=dict)
+    target: str = "cpu"
 
     def record(self) -> dict[str, Any]:
         """What the manifest says about it."""
         return {
             "weight_bits": self.weight_bits,
+            "for": self.target,
             "activations": self.activations,
             "layers": len(self.layers),
             "multiplications": round(self.multiplications, 3),
@@ -106,7 +111,7 @@ class Study:
     enough: float
 
 
-def to_int8(master: onnx.ModelProto, study: Study, what: str, report: Report) -> Int8:
+def to_int8(master: onnx.ModelProto, study: Study, what: str, report: Report, target: str = "cpu") -> Int8:
     """Quantise a float32 graph so that its answers stay close; layers that forbid it stay float32.
 
     Args:
@@ -114,6 +119,7 @@ def to_int8(master: onnx.ModelProto, study: Study, what: str, report: Report) ->
         study: Calibration pictures and the measure.
         what: The graph's name, for messages.
         report: Receives one line per step.
+        target: Of `TARGETS`: which runtimes the file is for.
 
     Raises:
         ExportError: nothing to quantise, or no choice of layers is close enough.
@@ -123,17 +129,17 @@ def to_int8(master: onnx.ModelProto, study: Study, what: str, report: Report) ->
         raise ExportError(f"{what}: no layer of its image tower can be int8; leave --precision int8 out")
     report(f"calibrating {what}: {len(layers)} layers on {len(study.feeds)} batches")
     with tempfile.TemporaryDirectory(prefix="realm-int8-") as folder:
-        bench = _Bench(master, study, Path(folder))
+        bench = _Bench(master, study, Path(folder), target)
         every = [layer.name for layer in layers]
         widest = value_ranges(master, study.feeds, Path(folder))
-        for bits in (7, 8):
+        for bits in (7, 8) if target == "cpu" else (8,):
             model, closeness = bench.attempt(every, bits, widest)
             if closeness >= study.enough:
-                return Int8(model, bits, "min-max", tuple(every), 1.0, closeness)
+                return Int8(model, bits, "min-max", tuple(every), 1.0, closeness, target=target)
         clipped = value_ranges(master, study.feeds, Path(folder), PERCENTILE)
         model, better = bench.attempt(every, 8, clipped)
         if better >= study.enough:
-            return Int8(model, 8, f"percentile {PERCENTILE:g}", tuple(every), 1.0, better)
+            return Int8(model, 8, f"percentile {PERCENTILE:g}", tuple(every), 1.0, better, target=target)
         if bench.error(every, clipped) < bench.error(every, widest):
             return _search(bench, layers, clipped, f"percentile {PERCENTILE:g}", better, what, report)
         return _search(bench, layers, widest, "min-max", closeness, what, report)
@@ -171,7 +177,7 @@ def _search(
         best = max(best, closeness)
         if closeness >= bench.study.enough:
             report(f"{what}: {len(shares)} of {len(layers)} layers stay float32")
-            return Int8(model, 8, activations, names, multiplications, closeness, shares)
+            return Int8(model, 8, activations, names, multiplications, closeness, shares, bench.target)
     raise ExportError(
         f"{what}: int8 misses its gate: closeness {best:.4f}, {bench.study.enough:g} is needed, with half of its "
         "multiplications still in float32; leave --precision int8 out"
@@ -181,20 +187,21 @@ def _search(
 class _Bench:
     """The float32 graph, its answers, and attempts to come close to them."""
 
-    def __init__(self, master: onnx.ModelProto, study: Study, folder: Path) -> None:
+    def __init__(self, master: onnx.ModelProto, study: Study, folder: Path, target: str) -> None:
         self.study = study
+        self.target = target
         self._master = master
         self._file = folder / "attempt.onnx"
         self._expected = self._run(master)
 
     def attempt(self, layers: Sequence[str], bits: int, ranges: TensorsData) -> tuple[onnx.ModelProto, float]:
         """Quantise these layers: the model and its closeness."""
-        model = quantise(self._master, ranges, layers, bits)
+        model = quantise(self._master, ranges, layers, bits, self.target)
         return model, self.study.closeness(self._run(model), self._expected)
 
     def error(self, layers: Sequence[str], ranges: TensorsData) -> float:
         """Squared error of the answers with these layers alone in int8, on every third batch."""
-        answers = self._run(quantise(self._master, ranges, layers, 8), step=3)
+        answers = self._run(quantise(self._master, ranges, layers, 8, self.target), step=3)
         return float(sum(((a - b) ** 2).sum() for a, b in zip(answers, self._expected[::3], strict=True)))
 
     def _run(self, model: onnx.ModelProto, step: int = 1) -> list[Array]:
@@ -258,24 +265,30 @@ def value_ranges(
 
 
 def quantise(
-    model: onnx.ModelProto, ranges: TensorsData, layers: Iterable[str], weight_bits: int
+    model: onnx.ModelProto,
+    ranges: TensorsData,
+    layers: Iterable[str],
+    weight_bits: int,
+    target: str = "cpu",
 ) -> onnx.ModelProto:
     """A copy with the named layers between QuantizeLinear and DequantizeLinear."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
+    around_zero = target == "tensorrt"
     with _quiet():
         quantizer = QDQQuantizer(
             copy,
             per_channel=True,
             reduce_range=weight_bits == 7,
             weight_qType=QuantType.QInt8,
-            activation_qType=QuantType.QUInt8,
+            activation_qType=QuantType.QInt8 if around_zero else QuantType.QUInt8,
             tensors_range=ranges,
             nodes_to_quantize=list(layers),
             nodes_to_exclude=[],
             op_types_to_quantize=list(WEIGHTED),
             extra_options={
-                "ActivationSymmetric": False,
+                "ActivationSymmetric": around_zero,
+                "QuantizeBias": not around_zero,
                 "WeightSymmetric": True,
                 "OpTypesToExcludeOutputQuantization": list(FLOAT_OUTPUTS),
             },

@@ -120,6 +120,12 @@ def file_entries(folder: Path) -> dict[str, dict[str, Any]]:
     return entries
 
 
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The content of `bundle.json`."""
+    content: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    return content
+
+
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Write `bundle.json` (UTF-8, no timestamps: equal bundles are equal bytes) and return it with its files."""
     complete = {**manifest, "files": file_entries(folder)}

@@ -55,7 +55,8 @@ class Backends:
 def computes(bundle: Bundle, part: str, precision: str, backend: Backend) -> bool:
     """Whether a part can run in a precision: from a file of it, or by the runtime itself from the fp32 file."""
     files = bundle.precisions(part)
-    return precision in files or (precision in backend.native and "fp32" in files)
+    runs_file = precision in files and precision not in backend.lacks
+    return runs_file or (precision in backend.native and "fp32" in files)
 
 
 def choose_plans(
@@ -87,6 +88,11 @@ def choose_plans(
     found = {part: plan for part, plan in plans.items() if plan is not None}
     if not found:
         files = dict.fromkeys(itertools.chain(*(bundle.precisions(part) for part in parts)))
+        if precision in files:
+            raise DeviceError(
+                f"device {device}: ONNX Runtime cannot run {precision} files; use --device openvino, tensorrt or "
+                "tensorrt-rtx, or another --precision"
+            )
         raise BundleError(f"{bundle.name}: no {precision} variant; this bundle has {', '.join(files)}")
     return found
 

@@ -24,7 +24,12 @@ FORMAT_VERSION = 1
 # A difference of speed below this share is noise.
 CLEARLY = 0.05
 _BITS = {"fp32": 32, "fp16": 16, "bf16": 16, "int8": 8}
-_PACKAGES = ("onnxruntime", "onnxruntime-gpu", "openvino")
+_PACKAGES = (
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "openvino",
+    *(f"{name}-cu{cuda}" for name in ("tensorrt", "tensorrt-rtx") for cuda in (12, 13)),
+)
 
 
 @dataclass(frozen=True)

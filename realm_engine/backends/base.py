@@ -29,7 +29,8 @@ class Session(Protocol):
 class Backend(Protocol):
     """A runtime on a device.
 
-    `native`: precisions that the runtime computes by itself from the fp32 file. `resident`: the device has
+    `native`: precisions that the runtime computes by itself from the fp32 file. `lacks`: precisions whose
+    files it cannot run. `resident`: the device has
     a memory of its own, so what several calls share is worth an `upload`. `window_batch` and `image_batch`:
     DREAM's windows and CORE's images per call where nothing else is known.
     """
@@ -40,6 +41,7 @@ class Backend(Protocol):
     threads: int
     fast_fp16: bool
     native: tuple[str, ...]
+    lacks: tuple[str, ...]
     resident: bool
     window_batch: int
     image_batch: int

@@ -44,6 +44,7 @@ class OpenVinoBackend:
 
     name = "openvino"
     device = "openvino"
+    lacks: tuple[str, ...] = ()
     resident = False
     window_batch = 32
     image_batch = 8

@@ -76,6 +76,7 @@ class TritonBackend:
     runtime = "Triton Inference Server"
     fast_fp16 = False
     native: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
     resident = False
 
     def __init__(self, bundle: Bundle, utils: Any, max_batch: int, window_batch: int) -> None:

@@ -50,16 +50,19 @@ def convolutional_clip(folder: Path, text: Path) -> Path:
     return _write(folder / "convolutional-clip.json", config)
 
 
+def bert_base(folder: Path) -> Path:
+    """Folder of BERT-base's architecture, without weights, and a small WordPiece tokenizer."""
+    _word_pieces(folder)
+    BertConfig().save_pretrained(folder)
+    return folder
+
+
 def text_tower(folder: Path, layers: int = 2, seed: int = 0) -> Path:
     """Folder of a small BERT with weights and a WordPiece tokenizer."""
-    folder.mkdir(parents=True, exist_ok=True)
-    tokens = [*WORDS.split(" "), *[f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"]]
-    vocabulary = folder / "vocab.txt"
-    vocabulary.write_text("\n".join(tokens), encoding="utf-8")
-    BertWordPieceTokenizer(str(vocabulary), lowercase=True).save(str(folder / "tokenizer.json"))
+    words = _word_pieces(folder)
     torch.manual_seed(seed)
     config = BertConfig(
-        vocab_size=len(tokens),
+        vocab_size=words,
         hidden_size=32,
         num_hidden_layers=layers,
         num_attention_heads=4,
@@ -69,6 +72,15 @@ def text_tower(folder: Path, layers: int = 2, seed: int = 0) -> Path:
     )
     BertModel(config).save_pretrained(folder)
     return folder
+
+
+def _word_pieces(folder: Path) -> int:
+    folder.mkdir(parents=True, exist_ok=True)
+    tokens = [*WORDS.split(" "), *[f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"]]
+    vocabulary = folder / "vocab.txt"
+    vocabulary.write_text("\n".join(tokens), encoding="utf-8")
+    BertWordPieceTokenizer(str(vocabulary), lowercase=True).save(str(folder / "tokenizer.json"))
+    return len(tokens)
 
 
 def _write(path: Path, config: dict[str, Any]) -> Path:

@@ -77,7 +77,7 @@ def test_gelu_is_a_single_node(tmp_path):
 @pytest.mark.parametrize("name", ["clip_text", "dream"])
 def test_masks_are_finite(graphs, name, precision):
     model = graphs[name][1]
-    model = to_half(copy(model))[0] if precision == "fp16" else model
+    model = to_half(copy(model)).model if precision == "fp16" else model
     for value in model.graph.initializers.values():
         array = value.const_value.numpy()
         assert array.dtype.kind != "f" or (np.isfinite(array).all() and array.min() >= -1e4)
@@ -138,8 +138,9 @@ def test_quantise_is_within_half_a_step():
 @pytest.mark.parametrize("name", ["clip_text", "dream"])
 def test_half_variant(graphs, name):
     export, master = graphs[name]
-    model, converted = to_half(copy(master))
-    assert converted > 20
+    half = to_half(copy(master))
+    model = half.model
+    assert half.converted > 20
     assert np.abs(run(export, model) - eager(export)).max() < 2e-3
     proto = onnx.shape_inference.infer_shapes(ir.to_proto(model), strict_mode=True, data_prop=True)
     types = {v.name: v.type.tensor_type.elem_type for v in [*proto.graph.value_info, *proto.graph.input]}
@@ -156,7 +157,7 @@ def test_half_variant(graphs, name):
 
 
 def test_half_variant_resizes_in_float32(graphs):
-    model, _ = to_half(copy(graphs["dream"][1]))
+    model = to_half(copy(graphs["dream"][1])).model
     before_encoder = True
     for node in model.graph:
         before_encoder = before_encoder and node.op_type != "Conv"

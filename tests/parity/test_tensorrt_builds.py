@@ -1,26 +1,30 @@
-"""Exported towers of the real architectures become engines of TensorRT-RTX, ahead of time, for two architectures.
+"""Exported towers become engines of TensorRT-RTX, ahead of time, for two architectures.
 
-CI builds a CLIP with a ViT of two layers, and a CORE with a ResNet-18 and a two-layer BERT: the same operators in the
-same order as in ViT-B/32, ResNet-50 and BERT-base. These themselves, random weights, take ten minutes:
-
-    REALM_FULL_SIZE=1 python -m pytest tests/parity/test_tensorrt_builds.py
+Small towers (a ViT of two layers, ResNet-18, a two-layer BERT) in every precision, proved by the export; and
+ViT-B/32, ResNet-50 and BERT-base themselves with random weights, of which only the files are written: their proof
+would take ten minutes, and `benchmarks` makes it.
 """
 
 from __future__ import annotations
 
-import os
+import shutil
 from pathlib import Path
 
 import models
+import numpy as np
+import onnx
 import pytest
 import torch
 
 from export.bundle import export_bundle
+from export.calibration import calibration_pictures, dream_study
 from export.clip_model import open_clip_model
+from export.core import CoreSource
 from export.core_source import core_source
-from export.manifest import BundleInfo
+from export.files import Work, write_files
+from export.int8 import to_int8
+from export.manifest import BundleInfo, read_manifest, write_manifest
 from realm_engine.building import build_all, plan_builds
-from realm_engine.bundle import Bundle
 from realm_train.core.checkpoint import LoadedCore
 from realm_train.core.config import CoreConfig, CoreModelConfig
 from realm_train.core.model import build_core
@@ -60,6 +64,26 @@ def small(tmp_path_factory) -> Path:
     return output
 
 
+@pytest.fixture(scope="module")
+def small_dream(tmp_path_factory) -> Path:
+    """DREAM of small towers in bf16, and in int8 for TensorRT."""
+    folder = tmp_path_factory.mktemp("dream")
+    clip = open_clip_model(str(models.native_clip(folder)), "random")
+    output = folder / "small-dream"
+    export_bundle(
+        output,
+        BundleInfo("small-dream"),
+        None,
+        clip,
+        SAMPLES[:1],
+        ("fp32", "bf16", "int8"),
+        report=lambda _: None,
+        calibration=SAMPLES[0].parent,
+        int8_for="tensorrt",
+    )
+    return output
+
+
 def build_everything(bundle: Path | str, precision: str, files: int) -> None:
     work = plan_builds(str(bundle), "tensorrt-rtx", precision, ARCHITECTURES)
     assert len(work.recipes) == 2 * files
@@ -74,12 +98,48 @@ def test_small_towers_build(small, precision):
     build_everything(small, precision, files=4)
 
 
-@pytest.mark.skipif("REALM_FULL_SIZE" not in os.environ, reason="ten minutes; REALM_FULL_SIZE=1 runs it")
-@pytest.mark.parametrize("model", ["vitb32", "resnet-bert"])
-def test_full_size_towers_build(model, tmp_path_factory):
-    from benchmarks.models import MODELS, export
+def test_a_convolution_in_bfloat16_builds(small_dream):
+    build_everything(small_dream, "bf16", files=2)
 
-    exported = export(MODELS[model], tmp_path_factory.mktemp("full"), say=print)
-    for precision in Bundle.open(exported.bundle).precisions(MODELS[model].parts[0]):
-        if precision in ("fp32", "fp16"):
-            build_everything(exported.bundle, precision, files=2)
+
+def test_int8_around_zero_builds_and_the_other_kind_says_what_to_do(small_dream):
+    work = plan_builds(str(small_dream), "tensorrt-rtx", "int8", ARCHITECTURES)
+    results = {(built.model, built.arch): built.error for built in build_all(work)}
+    assert set(results.values()) == {None} and len(results) == 4
+    for_cpu = small_dream.parent / "for-cpu"
+    shutil.copytree(small_dream, for_cpu)
+    pictures = calibration_pictures(SAMPLES[0].parent)
+    study = dream_study(pictures[:1], [64], 224, "bicubic", np.eye(2, 32, dtype=np.float32))
+    master = onnx.shape_inference.infer_shapes(onnx.load(str(small_dream / "dream.onnx")), data_prop=True)
+    made = to_int8(master, study, "dream", lambda _: None)
+    onnx.save(made.model, str(for_cpu / "dream.int8.onnx"))
+    write_manifest(for_cpu, read_manifest(for_cpu))
+    work = plan_builds(str(for_cpu), "tensorrt-rtx", "int8", "sm_89")
+    errors = [built.error for built in build_all(work) if built.error]
+    assert (
+        len(errors) == 1
+        and "takes int8 around zero alone" in errors[0]
+        and "--int8-for tensorrt" in errors[0]
+    )
+
+
+def full_size_core(folder: Path) -> CoreSource:
+    """ResNet-50 and BERT-base as published, random weights."""
+    config = CoreModelConfig(text_tower=str(models.bert_base(folder)))
+    torch.manual_seed(0)
+    model, tower = build_core(config, text_folder=config.text_tower)
+    return core_source(LoadedCore(model, CoreConfig(model=config), tower.tokenizer, Path(config.text_tower)))
+
+
+@pytest.mark.parametrize("part", ["dream", "core"])
+def test_full_size_towers_build(part, tmp_path):
+    bundle = tmp_path / part
+    bundle.mkdir()
+    core = full_size_core(tmp_path / "bert") if part == "core" else None
+    clip = open_clip_model("ViT-B-32-quickgelu", "random") if part == "dream" else None
+    work = Work(precisions=("fp32", "fp16"))
+    manifest, _ = write_files(bundle, BundleInfo(part), core, clip, work, lambda _: None)
+    write_manifest(bundle, manifest)
+    del core, clip
+    for precision in ("fp32", "fp16"):
+        build_everything(bundle, precision, files=2)

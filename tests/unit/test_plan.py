@@ -20,6 +20,7 @@ class Machine:
     threads: int = 2
     fast_fp16: bool = False
     native: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
 
 
 KNOWN = {

@@ -19,7 +19,9 @@ from bundles import build_bundle
 from onnx import TensorProto, helper, numpy_helper
 
 from realm_engine.backends import AUTO_ORDER, DEVICES, available, open_backend
+from realm_engine.backends.nvidia import Nvidia
 from realm_engine.backends.tensorrt import TensorRTBackend
+from realm_engine.backends.tensorrt import gpu as gpu_module
 from realm_engine.backends.tensorrt.builder import (
     BuildJob,
     BuildProgress,
@@ -101,8 +103,9 @@ def test_without_a_gpu_the_device_says_so(rtx):
     state = available()["tensorrt-rtx"]
     if not state.startswith("not available"):
         pytest.skip("there is a GPU")
-    assert "no NVIDIA GPU can be used" in state or "CUDA shows no GPU" in state
+    assert "no NVIDIA GPU" in state or "CUDA shows no GPU" in state
     assert "--device cpu" in state and "\n" not in state
+    assert state.rpartition(": ")[2] == available()["cuda"].rpartition(": ")[2]  # one cause, one wording
 
 
 class Driver(emulator.Runtime):
@@ -132,17 +135,18 @@ class Driver(emulator.Runtime):
 @pytest.mark.parametrize(
     ("driver", "count", "words"),
     [
-        (0, 1, "there is no NVIDIA driver; install it"),
+        (0, 1, "this machine has no NVIDIA GPU; use --device cpu"),
         (
             12040,
             1,
-            r"the driver is for CUDA 12.4, these packages need CUDA 13.5; update the driver, or pip install "
+            r"the NVIDIA driver is for CUDA 12.4, these packages need CUDA 13.5; update the driver, or pip install "
             "'cuda-bindings<13' tensorrt-cu12, or",
         ),
         (13000, 0, "CUDA shows no GPU; check nvidia-smi and CUDA_VISIBLE_DEVICES"),
     ],
 )
-def test_drivers_that_do_not_suit(driver, count, words):
+def test_drivers_that_do_not_suit(driver, count, words, monkeypatch):
+    monkeypatch.setattr(gpu_module, "inspect", lambda: Nvidia(hardware=0))
     with pytest.raises(DeviceError, match=words) as caught:
         find_gpu(Cuda(Driver(driver, count)), "tensorrt")
     assert str(caught.value).startswith("device tensorrt: ") and "--device cpu" in str(caught.value)

@@ -34,6 +34,7 @@ class TensorRTBackend:
     name = "tensorrt"
     fast_fp16 = True
     native: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
     resident = True
 
     def __init__(self, runtime: TrtRuntime, cuda: Cuda, gpu: Gpu, engines: Engines, threads: int) -> None:

@@ -26,6 +26,7 @@ _BUILD_COPIES = 3
 _OUT_OF_MEMORY = re.compile(
     r"out of memory|bad_alloc|outofmemory|insufficient memory|could not allocate", re.I
 )
+_FREE_ZERO_POINT = re.compile(r"zero.?point", re.I)
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,13 @@ def _build(
     network = builder.create_network(1 << int(module.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = module.OnnxParser(network, runtime.logger)
     if not parser.parse_from_file(str(job.path)):
-        raise DeviceError(f"{job.path.name}: {runtime.name} cannot read it: {_parser_errors(parser)}")
+        reason = _parser_errors(parser)
+        if _FREE_ZERO_POINT.search(reason):
+            raise DeviceError(
+                f"{job.path.name}: {runtime.name} takes int8 around zero alone; export it with python -m export "
+                "--precision int8 --int8-for tensorrt, or use another --precision"
+            )
+        raise DeviceError(f"{job.path.name}: {runtime.name} cannot read it: {reason}")
     widened = widen_tables(module, network)
     config = builder.create_builder_config()
     if job.precision == "fp32":

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from realm_engine.backends.nvidia import gpu_problem, inspect
 from realm_engine.backends.tensorrt.cuda import Cuda, CudaError
 from realm_engine.errors import DeviceError
 
@@ -30,9 +31,7 @@ def find_gpu(cuda: Cuda, device: str) -> Gpu:
         properties: Any = cuda.call("cudaGetDeviceProperties", 0) if count else None
         version = int(cuda.call("cudaDriverGetVersion"))
     except CudaError as error:
-        raise DeviceError(
-            f"device {device}: no NVIDIA GPU can be used: {_cure(cuda, error, device)}"
-        ) from error
+        raise DeviceError(f"device {device}: {_cure(cuda, error, device)}") from error
     if properties is None:
         raise DeviceError(
             f"device {device}: CUDA shows no GPU; check nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu"
@@ -69,10 +68,14 @@ def _cure(cuda: Cuda, error: CudaError, device: str) -> str:
         except CudaError:
             supported = 0
         if supported == 0:
-            return "there is no NVIDIA driver; install it (nvidia-smi must list a GPU), or use --device cpu"
+            # In the words of `doctor` and of --device cuda, which ask the machine rather than CUDA.
+            problem = gpu_problem(inspect(), cuda.runtime_version() // 1000)
+            return str(problem or "there is no NVIDIA driver; install it, or use --device cpu")
         older = f"'cuda-bindings<{needed.split('.')[0]}' {device}-cu{supported // 1000}"
         return (
-            f"the driver is for CUDA {cuda_version(supported)}, these packages need CUDA {needed}; update the "
+            f"the NVIDIA driver is for CUDA {cuda_version(supported)}, these packages need CUDA {needed}; update the "
             f"driver, or pip install {older}, or use --device cpu"
         )
-    return f"{error}; check nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu"
+    return (
+        f"no NVIDIA GPU can be used: {error}; check nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu"
+    )
