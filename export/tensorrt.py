@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from export.__main__ import export
 from realm_engine.building import DEVICES, build_all, plan_builds
@@ -41,6 +42,8 @@ def tensorrt(
 ) -> None:
     """Export a bundle (options of python -m export), then build its engines in every exported precision."""
     with export.make_context("export", list(export_options)) as context:
+        if context.get_parameter_source("int8_for") is ParameterSource.DEFAULT:
+            context.params["int8_for"] = "tensorrt"
         bundle, precisions = context.params["output"], context.params["precisions"]
         # Before minutes of exporting: is there anything to build with, and for?
         plan_builds("realm-tiny", device, "fp32", architectures)

@@ -13,8 +13,10 @@ from pathlib import Path
 import models
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 import torch
+from onnx import numpy_helper
 
 from export.bundle import export_bundle
 from export.calibration import calibration_pictures, dream_study
@@ -22,9 +24,12 @@ from export.clip_model import open_clip_model
 from export.core import CoreSource
 from export.core_source import core_source
 from export.files import Work, write_files
+from export.half import to_half
 from export.int8 import to_int8
 from export.manifest import BundleInfo, read_manifest, write_manifest
+from realm_engine import Engine
 from realm_engine.building import build_all, plan_builds
+from realm_engine.bundle import Bundle
 from realm_train.core.checkpoint import LoadedCore
 from realm_train.core.config import CoreConfig, CoreModelConfig
 from realm_train.core.model import build_core
@@ -143,3 +148,33 @@ def test_full_size_towers_build(part, tmp_path):
     del core, clip
     for precision in ("fp32", "fp16"):
         build_everything(bundle, precision, files=2)
+
+
+def test_the_embedded_default_builds_in_fp16(tmp_path):
+    """It ships in float32 alone (stored as float16 and int8); here its files are widened and converted."""
+    tiny = Bundle.open("realm-tiny")
+    bundle = tmp_path / "realm-tiny-fp16"
+    shutil.copytree(tiny.root, bundle)
+    manifest = read_manifest(bundle)
+    for entry in manifest["graphs"].values():
+        name = entry["variants"]["fp32"]
+        half = entry["variants"]["fp16"] = name.replace(".onnx", ".fp16.onnx")
+        if not (bundle / half).exists():
+            made = to_half(ir.from_proto(widened(onnx.load(str(bundle / name)))))
+            assert made.converted > 20
+            onnx.save(ir.to_proto(made.model), str(bundle / half))
+    write_manifest(bundle, manifest)
+    with Engine.open(bundle, device="cpu", precision="fp16") as half, Engine.open(tiny.root) as full:
+        scores = [engine.score(SAMPLES[0], "a seam runs through the wall")[0].mos for engine in (half, full)]
+    assert scores[0] == pytest.approx(scores[1], abs=0.02) and scores[0] != scores[1]
+    build_everything(bundle, "fp16", files=3)
+
+
+def widened(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with weights that are stored as float16 turned into float32 ones."""
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in [n for n in model.graph.node if n.op_type == "Cast" and n.input[0] in stored]:
+        array = numpy_helper.to_array(stored[node.input[0]]).astype(np.float32)
+        model.graph.initializer.append(numpy_helper.from_array(array, node.output[0]))
+        model.graph.node.remove(node)
+    return model

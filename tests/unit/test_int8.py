@@ -164,6 +164,18 @@ def test_answers_are_near_and_the_master_is_untouched(master, study):
     assert made.record()["layers"] == len(made.layers) and lines[0].startswith("calibrating dream: 3 layers")
 
 
+def test_for_tensorrt_everything_is_signed_around_zero_and_biases_are_float(master, study):
+    made = to_int8(master, study, "dream", lambda _: None, target="tensorrt")
+    tensors = {t.name: onnx.numpy_helper.to_array(t) for t in made.model.graph.initializer}
+    pairs = [n for n in made.model.graph.node if n.op_type in ("QuantizeLinear", "DequantizeLinear")]
+    assert len(pairs) >= 3 * len(made.layers)
+    for node in pairs:
+        points = tensors[node.input[2]]
+        assert points.dtype == np.int8 and not points.any(), node.name
+    assert made.weight_bits == 8 and made.record()["for"] == "tensorrt"
+    assert made.closeness >= study.enough
+
+
 def test_seven_bits_are_seven(master, study, tmp_path):
     ranges = value_ranges(master, study.feeds, tmp_path)
     layers = [layer.name for layer in tower_layers(master)]
