@@ -2,8 +2,9 @@
 
 Interfaces keep their dtypes. Float32 stays: everything before the first weight (resize, normalisation),
 everything after the last (L2 norm, cosine), layer norms, softmax, reductions, elementwise arithmetic that only
-feeds those (masking, squares of a variance), and in float16 whatever touches a value that came near its largest
-number on real inputs.
+feeds those (masking, squares of a variance); in float16 also whatever touches a value that came near its largest
+number on real inputs, in bfloat16, which has 8 bits, also the sums along residual connections (on ViT-B/32 they
+cause about two thirds of the error).
 """
 
 from __future__ import annotations
@@ -156,6 +157,8 @@ def _half_nodes(
             reasons[node] = "softmax" if "Softmax" in node.op_type else "wide range"
         elif node not in reaching:
             reasons[node] = "L2 norm, cosine, head"
+        elif not limited and _is_residual(node):
+            reasons[node] = "residual sum"
         else:
             chosen.add(node)
     _leave_to_float32(nodes, chosen, reasons)
@@ -176,6 +179,13 @@ def _half_nodes(
     return chosen, tuple(
         Float32Node(node.name or node.outputs[0].name or "", node.op_type, reason, peaks.get(node))
         for node, reason in reasons.items()
+    )
+
+
+def _is_residual(node: ir.Node) -> bool:
+    """Whether a node adds two computed values: a tower's stream, which every layer of bf16 would round again."""
+    return node.op_type == "Add" and all(
+        value is not None and not value.is_initializer() for value in node.inputs
     )
 
 

@@ -151,6 +151,8 @@ def test_the_manifest_counts_and_the_report_names_what_stays_float32(small):
             assert record["half_nodes"] > 50
             kinds = {entry["reason"]: entry["operator"] for entry in entries}
             assert kinds["layer norm"] == "LayerNormalization" and kinds["softmax"] == "Softmax"
+    assert "residual sum" in manifest["fidelity"]["bf16"]["graphs"]["dream"]["float32_nodes"]
+    assert "residual sum" not in manifest["fidelity"]["fp16"]["graphs"]["dream"]["float32_nodes"]
     # The mask of the text tower is -1e4: float32 for what it feeds, not for its size.
     assert manifest["fidelity"]["fp16"]["graphs"]["clip_text"]["large_values"] == {}
     assert manifest["fidelity"]["bf16"]["devices"]["emulated"]["passes"]
