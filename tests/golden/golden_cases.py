@@ -176,7 +176,7 @@ SIMILARITIES = (
     Windows("cat", (DOUBLED, FINE, SHORT), 64, (0, 0, 17, 68, 68, 40), (0, 96, 51, 96, 3, 40)),
     Windows("cat", (DOUBLED, LONG_TEXT), 128, (0, 4, 0, 3), (0, 32, 32, 11)),
     Windows("cat", (DOUBLED,), 32, (100, 0, 55, 99), (128, 0, 77, 1)),
-    Windows("square", (MELTED, ""), 64, (0,), (0,)),
+    Windows("square", (MELTED, FINE), 64, (0,), (0,)),
     Windows("wide", (MELTED,), 40, (0, 0), (0, 420)),
     Windows("tall", (MELTED, FINE), 48, (0, 297, 150), (0, 0, 0)),
     Windows("tiny", (SHORT,), 32, (0, 1), (3, 0)),

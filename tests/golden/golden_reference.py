@@ -27,7 +27,7 @@ CLIP_TOKENS = 77
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
-class Disagreement(Exception):
+class DisagreementError(Exception):
     """Two sources of the same number do not agree: no golden vector can be written."""
 
 
@@ -62,7 +62,7 @@ class WordPiece:
         """Ids with [CLS] and [SEP], cut to `max_tokens`; `file_only`: by the tokenizer file alone."""
         ours = self._ours.encode(text).ids
         if not file_only and (published := self._published.encode(text)) != ours:
-            raise Disagreement(f"WordPiece of {text!r}: published {published}, tokenizer file {ours}")
+            raise DisagreementError(f"WordPiece of {text!r}: published {published}, tokenizer file {ours}")
         return list(ours) if len(ours) <= max_tokens else [*ours[: max_tokens - 1], ours[-1]]
 
 
@@ -85,7 +85,7 @@ class ClipBpe:
         if "<end_of_text>" in text:  # a literal end token stands before the end
             published = padded[: len(ours)]
         if published != ours or any(padded[len(ours) :]):
-            raise Disagreement(f"CLIP ids of {text!r}: open_clip {published}, tokenizer file {ours}")
+            raise DisagreementError(f"CLIP ids of {text!r}: open_clip {published}, tokenizer file {ours}")
         return list(published)
 
 
@@ -104,7 +104,7 @@ class Graphs:
     def word_piece(self) -> WordPiece:
         """The tokenizer of both towers."""
         if self.core["text"]["tokenizer"] != self.dream["text"]["tokenizer"]:
-            raise Disagreement("the golden bundle has two tokenizers; write golden vectors for both")
+            raise DisagreementError("the golden bundle has two tokenizers; write golden vectors for both")
         return WordPiece(self._bundle / self.core["text"]["tokenizer"])
 
     def _run(self, graph: str, feeds: dict[str, Any], output: str) -> Float32:
