@@ -112,7 +112,9 @@ def pictures() -> dict[str, UInt8]:
         "tall": np.ascontiguousarray(coffee[200:248, 10:355].transpose(1, 0, 2)),  # 345 x 48
         "wide": temple[150:190, 20:480],  # 40 x 460
         "tiny": cat[80:113, 150:185],  # 33 x 35: enlarged in both axes, for CORE and in DREAM's windows
-        "large": coffee & 0xF0,  # 341 x 512: just above CORE's size in both axes; few colours, small file
+        "large": (coffee & 0xF0).astype(
+            np.uint8
+        ),  # 341 x 512: just above CORE's size in both axes; few colours, small file
         "ramps": _ramps(701, 900),  # far above CORE's size
         "noise": _noise(97, 101, "noise"),
         "stripes": _stripes(70, 90),

@@ -90,10 +90,12 @@ def _png_cases(photo: UInt8) -> list[Decoding]:
     alpha[4:8] = 255
     # 16 bit samples keep their high byte: rounding to 8 bits would differ in half of the pixels.
     low = ((x * 37 + y * 91) % 256).astype(np.uint16)
-    deep = (photo.astype(np.uint16) << 8) | low[..., None]
-    colours = np.stack([np.arange(64) * 4, 255 - np.arange(64) * 3, np.arange(64) ** 2 % 256], axis=-1)
-    colours = colours.astype(np.uint8)
-    index = grey // 4
+    deep = (photo.astype(np.uint16) * 256 + low[..., None]).astype(np.uint16)
+    entry = np.arange(64)
+    colours = np.stack(
+        [entry * 4, 255 - entry * 3, entry**2 % 256], axis=-1, dtype=np.uint8, casting="unsafe"
+    )
+    index = (grey // 4).astype(np.uint8)
     opacity = (np.arange(32) * 8).astype(np.uint8)  # entries 32..63 are opaque
     full = np.concatenate([opacity, np.full(32, 255, dtype=np.uint8)])
     rgba = np.dstack([photo, alpha])

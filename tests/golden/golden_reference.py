@@ -56,7 +56,8 @@ class WordPiece:
             lines.write_text(
                 "\n".join(sorted(vocabulary, key=vocabulary.__getitem__)) + "\n", encoding="utf-8"
             )
-            self._published = BertTokenizerLegacy(str(lines), do_lower_case=True)
+            published: Any = BertTokenizerLegacy  # its __init__ has no types
+            self._published = published(str(lines), do_lower_case=True)
 
     def ids(self, text: str, max_tokens: int, file_only: bool = False) -> list[int]:
         """Ids with [CLS] and [SEP], cut to `max_tokens`; `file_only`: by the tokenizer file alone."""
@@ -171,7 +172,7 @@ class Graphs:
     def rating(self, mos: float) -> float:
         """The 0-100 rating of a MOS."""
         line = self.core["rating"]
-        return min(100.0, max(0.0, line["offset"] + line["slope"] * mos))
+        return float(min(100.0, max(0.0, line["offset"] + line["slope"] * mos)))
 
     def map(
         self,
@@ -201,7 +202,7 @@ class Graphs:
         stacked = np.stack(scales)
         covered = ~np.isnan(stacked).all(axis=0)
         values = np.full((height, width), np.nan)
-        combine = {"mean": np.nanmean, "max": np.nanmax}[aggregate]
+        combine = np.nanmax if aggregate == "max" else np.nanmean
         values[covered] = combine(stacked[:, covered], axis=0)
         if quantity == "similarity":
             values = 1.0 - values

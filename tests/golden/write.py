@@ -38,12 +38,14 @@ from golden_cases import (  # noqa: E402
     TEXTS,
     pictures,
 )
-from golden_compare import SECTIONS, differences  # noqa: E402
+from golden_compare import SECTIONS, cosine, differences  # noqa: E402
 from golden_files import decoding_cases  # noqa: E402
 from golden_reference import CLIP_TOKENS, ClipBpe, Graphs, UInt8, bucket, resize  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from export.tokenizer import clip_tokenizer  # noqa: E402
+
+__all__ = ["Writer", "check", "cosine", "differences", "main"]
 
 BUNDLE = "realm-tiny"
 BUNDLE_PATH = REPOSITORY / "realm_engine" / "bundles" / BUNDLE
@@ -176,7 +178,7 @@ def _json(content: dict[str, Any]) -> str:
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
-def check(golden: Path = GOLDEN) -> list[str]:
+def check(golden: Path) -> list[str]:
     """Differences between the golden vectors in a folder and those that would be written now, one line each."""
     if not (golden / "golden.json").is_file():
         return [f"{golden / 'golden.json'}: is missing"]
@@ -186,8 +188,8 @@ def check(golden: Path = GOLDEN) -> list[str]:
         return [line.replace(f"{fresh}", "what would be written now") for line in differences(golden, fresh)]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
+def main(arguments: Sequence[str] | None = None, golden: Path = GOLDEN) -> int:
+    """The command line; returns the exit code. `golden`: the folder to write or to check."""
     parser = argparse.ArgumentParser(description="Write the golden vectors beside this file.")
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--check", action="store_true", help="write nothing; exit code 1 on a difference")
@@ -199,9 +201,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.clip_tokenizer.write_text(clip_tokenizer(), encoding="utf-8")
         return 0
     if not options.check:
-        Writer(GOLDEN).write()
+        Writer(golden).write()
         return 0
-    found = check()
+    found = check(golden)
     for line in found:
         print(line, file=sys.stderr)
     if found:
