@@ -56,6 +56,7 @@ TEXTS = (
     "the lazy dog " * 42,  # 128 tokens: WordPiece's limit here
     "the lazy dog " * 42 + "again",  # 129 tokens
     LONG,
+    "x\U00020000y",  # code points decide what stands apart: in UTF-16 this ideograph is two units
 )
 # The published tokenizers (Python's lower) make a final capital sigma "ς". Ours lower each character by itself.
 FILE_ONLY = ("ΣΑΣ ΟΔΟΣ Σ",)
