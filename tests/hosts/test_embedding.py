@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from itertools import dropwhile, takewhile
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,50 +23,22 @@ from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 from export.tokenizer import clip_tokenizer
 from realm_engine.bundle import find_bundle
 from realm_engine.cli.main import main
-
-ROOT = Path(__file__).parents[2]
-GOLDEN_FOLDER = ROOT / "tests" / "golden"
-GOLDEN = json.loads((GOLDEN_FOLDER / "golden.json").read_text(encoding="utf-8"))
-TOLERANCES = GOLDEN["tolerances"]
-PAGE = (ROOT / "docs" / "embedding.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
-PROGRAM = "\n".join(BLOCKS)
-ANSWERS = ("similarity", "MOS", "map")
-CLIP_SPEC = {"max_tokens": 77, "pad_id": 0, "fixed_length": True}
-
-Change = tuple[str, str]
-
-
-def table(marker: str) -> dict[str, list[str]]:
-    """The rows of the table below a marker or heading: first cell -> the others."""
-    assert PAGE.count(marker) == 1
-    lines = dropwhile(lambda line: not line.startswith("|"), PAGE[PAGE.index(marker) :].splitlines())
-    rows = list(takewhile(lambda line: line.startswith("|"), lines))[2:]
-    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in rows]
-    return {first: rest for first, *rest in cells}
-
-
-# ---------------------------------------------------------------------- the program
-
-
-class Memory:
-    """Answers of graphs by what went in: most mistakes change what is fed to few calls, or none."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[Any, ...], Any] = {}
-
-    def wrap(self, run: Callable[..., Any]) -> Callable[..., Any]:
-        def remembered(graph: str, output: str, **feeds: Any) -> Any:
-            parts = [(name, value.shape, value.dtype.str, value.tobytes()) for name, value in feeds.items()]
-            key = (graph, output, *parts)
-            if key not in self._known:
-                self._known[key] = run(graph, output, **feeds)
-            return self._known[key]
-
-        return remembered
-
-
-MEMORY = Memory()
+from tests.embedding_page import (
+    ANSWERS,
+    GOLDEN,
+    GOLDEN_FOLDER,
+    PAGE,
+    ROOT,
+    TOLERANCES,
+    Change,
+    allowed_levels,
+    levels_off,
+    limit,
+    program,
+    table,
+    worst,
+    wrong_tokens,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -80,88 +51,11 @@ def clip() -> Any:
     return json.loads(clip_tokenizer())
 
 
-def program(changes: Iterable[Change] = ()) -> SimpleNamespace:
-    """What the page's program defines, after changes that must each apply exactly once."""
-    text = PROGRAM
-    for old, new in changes:
-        assert text.count(old) == 1, f"stands {text.count(old)} times on the page: {old}"
-        text = text.replace(old, new)
-    defined: dict[str, Any] = {"__name__": "page"}
-    exec(compile(text, "docs/embedding.md", "exec"), defined)
-    defined["run"] = MEMORY.wrap(defined["run"])
-    return SimpleNamespace(**defined)
-
-
 @pytest.fixture(scope="module")
 def page() -> SimpleNamespace:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
         return program()
-
-
-def wrong_tokens(page: SimpleNamespace, kind: str, clip: Any) -> Iterator[str]:
-    """Texts of the golden vectors whose ids or padding are wrong."""
-    core = page.MANIFEST["core"]["text"]
-    file = json.loads((page.BUNDLE / core["tokenizer"]).read_text(encoding="utf-8"))
-    tokenizer, spec = {"wordpiece": (file, core), "clip": (clip, CLIP_SPEC)}[kind]
-    for entry in GOLDEN["tokens"]:
-        if entry["tokenizer"] == kind:
-            ids = page.encode(entry["text"], tokenizer, spec["max_tokens"])
-            padding = entry["padded_length"] - len(entry["ids"])
-            padded, mask = page.pad(ids, spec)
-            right = padded.tolist() == [entry["ids"] + [0] * padding]
-            if not right or mask.tolist() != [[1] * len(entry["ids"]) + [0] * padding]:
-                yield entry["text"]
-
-
-def levels_off(page: SimpleNamespace, entry: dict[str, Any]) -> int:
-    box = page.load(GOLDEN_FOLDER / entry["image"])[entry["top"] :, entry["left"] :]
-    kernel = page.KERNELS[entry["interpolation"]]
-    rows, cols = (
-        page.resample_matrix(entry[side], entry[f"out_{side}"], *kernel) for side in ("height", "width")
-    )
-    resized = page.resize(box[: entry["height"], : entry["width"]], rows, cols)
-    return int(np.abs(resized - page.load(GOLDEN_FOLDER / entry["pixels"])).max())
-
-
-def allowed_levels(entry: dict[str, Any]) -> int:
-    """None on squares, as the page says; elsewhere what the golden vectors allow."""
-    square = (entry["height"], entry["out_height"]) == (entry["width"], entry["out_width"])
-    return 0 if square else int(TOLERANCES["preprocessing_levels"])
-
-
-def worst(page: SimpleNamespace, answer: str) -> float:
-    """The largest difference of a kind of answer from the golden vectors."""
-
-    def similarities(entry: dict[str, Any]) -> Any:
-        embeddings = np.concatenate(
-            [page.embed("dream", "clip_text", "text_embedding", text) for text in entry["texts"]]
-        )
-        pixels = page.load(GOLDEN_FOLDER / entry["image"])
-        found = page.similarities(pixels, entry["window_px"], entry["top"], entry["left"], embeddings)
-        return found - np.array(entry["values"])
-
-    def mos(entry: dict[str, Any]) -> Any:
-        return page.score(page.load(GOLDEN_FOLDER / entry["image"]), entry["text"])[0] - entry["mos"]
-
-    def maps(entry: dict[str, Any]) -> Any:
-        names = ("texts", "windows_px", "stride_px", "aggregate", "quantity")
-        values = page.draw_map(
-            page.load(GOLDEN_FOLDER / entry["image"]), **{name: entry[name] for name in names}
-        )
-        assert values.dtype == np.float32
-        return values - np.load(GOLDEN_FOLDER / entry["values"])
-
-    section, difference = {
-        "similarity": ("similarities", similarities),
-        "MOS": ("scores", mos),
-        "map": ("maps", maps),
-    }[answer]
-    return max(float(np.abs(difference(entry)).max()) for entry in GOLDEN[section])
-
-
-def limit(answer: str) -> float:
-    return float(TOLERANCES[f"{answer.lower()}_max_abs"])
 
 
 # ------------------------------------------------------------ the program is right
@@ -208,8 +102,8 @@ def test_windows_per_call_change_only_last_bits(page):
     one, seven, all_at_once = (
         page.similarities(pixels, 64, tops, lefts, embeddings, windows) for windows in (1, 7, 100)
     )
-    np.testing.assert_allclose(one, all_at_once, rtol=0, atol=1e-6)
-    np.testing.assert_allclose(seven, all_at_once, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(one, all_at_once, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(seven, all_at_once, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -261,7 +155,7 @@ TOKEN_MISTAKES: dict[str, list[list[Change]]] = {
     "in a text taken apart": [[('re.split("(" + "|".join(map(re.escape, special)) + ")", text)', "[text]")]],
     "too long": [[("ids[: max_tokens - 1] + ids[-1:]", "ids[:max_tokens]")]],
     "`</w>`": [[('word[-1] + "</w>"', "word[-1]")]],
-    "unescaped once": [[("for step in steps:", "for step in [*steps[:1], *steps[13:]]:")]],
+    "unescaped once": [[("for step in steps:", "for step in steps[12:]:")]],
     "left to right": [[("min(known)", "known[0]")]],
     "largest bucket": [[('min(b for b in spec["buckets"]', 'max(b for b in spec["buckets"]')]],
 }
@@ -311,11 +205,9 @@ def row(tables: str, words: str) -> list[str]:
 @pytest.mark.parametrize("words", TOKEN_MISTAKES)
 def test_mistakes_with_tokens_are_noticed(clip, words):
     (reason,) = row("tokens", words)
-    kind = (
-        "clip" if any("CLIP" in first and words in first for first in table("<!-- mistakes: tokens")) else ""
-    )
+    of_clip = any("CLIP:" in first and words in first for first in table("<!-- mistakes: tokens -->"))
     for changes in TOKEN_MISTAKES[words]:
-        wrong = next(wrong_tokens(program(changes), kind or "wordpiece", clip), None)
+        wrong = next(wrong_tokens(program(changes), "clip" if of_clip else "wordpiece", clip), None)
         assert wrong is not None, f"{changes}: no golden text notices, {reason} does not help"
 
 
@@ -357,14 +249,15 @@ def test_every_mistake_of_the_page_is_made():
 
 
 def test_operators():
-    table_of_operators = table("## 7.")
-    listed, graphs = table_of_operators["`realm-tiny` (33)"], []
+    listed = re.search(r"The 33 operators of `realm-tiny`: (.*?)\.", " ".join(PAGE.split()))
+    assert listed is not None
+    graphs: list[onnx.NodeProto] = []
     for file in find_bundle("realm-tiny").glob("*.onnx"):
         model = onnx.load(file)
         graphs += model.graph.node
         assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", 20)]
         assert model.ir_version == 10 and not model.functions
-    assert listed == [", ".join(sorted({node.op_type for node in graphs}))]
+    assert listed[1] == ", ".join(sorted({node.op_type for node in graphs}))
     assert len({node.op_type for node in graphs}) == 33
     assert not any(attribute.HasField("g") for node in graphs for attribute in node.attribute)
 
