@@ -41,7 +41,6 @@ from realm_engine.bundle import Bundle
 from realm_engine.engine_cache import EngineCache
 from realm_engine.errors import BundleError, DeviceError
 from realm_engine.manifest import TensorSpec
-from realm_engine.memory import available_bytes
 
 ARCHITECTURES = ("sm_89", "sm_120")
 TINY = Bundle.open("realm-tiny", verify=False)
@@ -337,20 +336,6 @@ def test_too_little_memory_says_what_would_fit(rtx, monkeypatch):
         require_memory(work)
     monkeypatch.setattr("realm_engine.backends.tensorrt.builder.available_bytes", lambda: None)
     require_memory(work)
-
-
-def test_available_memory_is_the_smaller_of_machine_and_container(tmp_path):
-    meminfo = tmp_path / "meminfo"
-    meminfo.write_text("MemTotal: 100 kB\nMemAvailable:      64 kB\n")
-    assert available_bytes(tmp_path / "none", meminfo) == 64 * 1024
-    (tmp_path / "memory.max").write_text("max\n")
-    (tmp_path / "memory.current").write_text("1\n")
-    assert available_bytes(tmp_path, meminfo) == 64 * 1024
-    (tmp_path / "memory.max").write_text("50000\n")
-    (tmp_path / "memory.current").write_text("30000\n")
-    (tmp_path / "memory.stat").write_text("anon 5\ninactive_file 1000\n")
-    assert available_bytes(tmp_path, meminfo) == 21000
-    assert available_bytes(tmp_path / "none", tmp_path / "none") is None
 
 
 def test_progress_follows_nested_phases_and_never_goes_back():
