@@ -16,7 +16,7 @@ from export.int8 import Feeds, Study
 from realm_engine.errors import RealmError
 from realm_engine.fidelity import correlation, sliding_grid
 from realm_engine.images import find_images, load_image
-from realm_engine.resample import resample_matrix
+from realm_engine.resample import resample_matrix_float32
 from realm_engine.windows import WindowGrid, spread_mean
 
 Array = npt.NDArray[Any]
@@ -103,7 +103,7 @@ def dream_study(
         tops, lefts = grid.origins()
         # The middle of the picture: that is where its subject is.
         down, right = (picture.shape[0] - grid.height) // 2, (picture.shape[1] - grid.width) // 2
-        matrix = resample_matrix(grid.window_px, size_px, interpolation).astype(np.float32)
+        matrix = resample_matrix_float32(grid.window_px, size_px, interpolation)
         starts = range(0, grid.count, BATCH)
         feeds += [
             {
@@ -159,8 +159,8 @@ def core_study(core: CoreSource, pictures: Sequence[Array], features: Array) -> 
         feeds.append(
             {
                 "pixels": view[None],
-                "resample_rows": _matrix(view.shape[0], core.height_px, core.interpolation),
-                "resample_cols": _matrix(view.shape[1], core.width_px, core.interpolation),
+                "resample_rows": resample_matrix_float32(view.shape[0], core.height_px, core.interpolation),
+                "resample_cols": resample_matrix_float32(view.shape[1], core.width_px, core.interpolation),
                 "text_features": features[[index % len(features)]],
                 "has_text": np.ones(1, dtype=np.float32),
             }
@@ -177,7 +177,3 @@ def crops(picture: Array) -> list[Array]:
     height, width = picture.shape[0] // 2, picture.shape[1] // 2
     corners = [(0, 0), (0, width), (height, 0), (height, width), (height // 2, width // 2)]
     return [picture, *(np.ascontiguousarray(picture[y : y + height, x : x + width]) for y, x in corners)]
-
-
-def _matrix(in_size: int, out_size: int, interpolation: str) -> Array:
-    return resample_matrix(in_size, out_size, interpolation).astype(np.float32)

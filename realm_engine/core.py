@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from realm_engine.backends import Array, Session
 from realm_engine.manifest import CoreSpec
-from realm_engine.resample import resample_matrix
+from realm_engine.resample import resample_matrix_float32
 from realm_engine.text import TextEncoder
 
 log = logging.getLogger("realm_engine")
 
 UInt8 = npt.NDArray[np.uint8]
 Float32 = npt.NDArray[np.float32]
-
-
-@lru_cache(maxsize=64)
-def _matrix(in_size: int, out_size: int, interpolation: str) -> Float32:
-    return resample_matrix(in_size, out_size, interpolation).astype(np.float32)
 
 
 def is_missing(text: str | None) -> bool:
@@ -54,7 +48,7 @@ class Core:
         """
         if len(images) != len(texts):
             raise ValueError(f"{len(images)} images but {len(texts)} texts")
-        mos = np.zeros(len(images), dtype=np.float32)
+        spec, mos = self.spec, np.zeros(len(images), dtype=np.float32)
         features, has_text = self._text_features(texts)
         groups: dict[tuple[int, ...], list[int]] = {}
         for index, image in enumerate(images):
@@ -62,8 +56,8 @@ class Core:
         for (height, width, *_), indices in groups.items():
             feeds: dict[str, Array] = {
                 "pixels": np.stack([images[index] for index in indices]),
-                "resample_rows": _matrix(height, self.spec.height_px, self.spec.interpolation),
-                "resample_cols": _matrix(width, self.spec.width_px, self.spec.interpolation),
+                "resample_rows": resample_matrix_float32(height, spec.height_px, spec.interpolation),
+                "resample_cols": resample_matrix_float32(width, spec.width_px, spec.interpolation),
                 "text_features": features[indices],
                 "has_text": has_text[indices],
             }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from realm_engine.errors import UsageError
 from realm_engine.manifest import DreamSpec
 from realm_engine.maps import DreamConfig, Phrase, RealnessMap, Region
 from realm_engine.memory import MemoryLimit
-from realm_engine.resample import resample_matrix
+from realm_engine.resample import resample_matrix_float32
 from realm_engine.text import TextEncoder
 from realm_engine.windows import WindowGrid, covered_by_any, spread_scales
 
@@ -27,11 +27,6 @@ UInt8 = npt.NDArray[np.uint8]
 Int = npt.NDArray[np.int64]
 Float32 = npt.NDArray[np.float32]
 Progress = Callable[[int, int], None]
-
-
-@lru_cache(maxsize=64)
-def _matrix(in_size: int, out_size: int, interpolation: str) -> Float32:
-    return resample_matrix(in_size, out_size, interpolation).astype(np.float32)
 
 
 class Dream:
@@ -196,7 +191,7 @@ class Dream:
         session, backend = self._session(), self._backend
         batch = self._fitting(image.shape[0] * image.shape[1])
         shared: dict[str, Array] = {
-            "resample": _matrix(window_px, size, self.spec.interpolation),
+            "resample": resample_matrix_float32(window_px, size, self.spec.interpolation),
             "text": embeddings,
         }
         if backend.resident:

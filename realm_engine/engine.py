@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -14,14 +13,15 @@ import numpy as np
 
 from realm_engine.backends import Session
 from realm_engine.bundle import Bundle
-from realm_engine.core import Core, is_missing
-from realm_engine.dream import Dream, DreamConfig, Phrase, Progress, RealnessMap, UInt8
-from realm_engine.errors import BundleError, DeviceError, TextError, UsageError
+from realm_engine.core import Core
+from realm_engine.dream import Dream, DreamConfig, Progress, RealnessMap, UInt8
+from realm_engine.errors import BundleError, DeviceError, UsageError
 from realm_engine.images import ImageSource, load_image
+from realm_engine.map_stream import Mapped, Mapper, MapProgress, MapStream, texts_of_map
 from realm_engine.memory import MemoryLimit, parse_bytes
-from realm_engine.phrases import BankEntry, pick_phrases, read_bank
 from realm_engine.pipeline import BUDGET_BYTES, Job, Pipeline
 from realm_engine.plan import PREFER_FP16, PartPlan, choose_plans
+from realm_engine.score_stream import Score, ScoreStream
 from realm_engine.sources import pair_jobs
 from realm_engine.text import Descriptions, TextEncoder, Tokenizer
 from realm_engine.tuned import load_tuned
@@ -35,31 +35,6 @@ MISSING_TEXT = ("image-only", "error")
 _MAX_DECODERS = 4
 
 T = TypeVar("T")
-MapProgress = Callable[[float, int], None]
-
-
-@dataclass(frozen=True)
-class Score:
-    """CORE's answer for one image. A failed image has `error` and neither `mos` nor `realness`.
-
-    `mos`: mean opinion score as a z-score, higher = more real. `realness`: the 0-100 rating behind it.
-    """
-
-    name: str
-    mos: float | None
-    realness: float | None
-    description: str | None = None
-    error: str | None = None
-
-
-@dataclass(frozen=True)
-class Mapped:
-    """DREAM's answer for one image: the decoded image (uint8 RGB H x W x 3) and its map, or `error`."""
-
-    name: str
-    image: UInt8 | None
-    map: RealnessMap | None
-    error: str | None = None
 
 
 class Engine:
@@ -72,8 +47,7 @@ class Engine:
         self._sessions: dict[tuple[Path, str, str], Session] = {}
         self._closed = False
         self._core: Core | None = None
-        self._dream: Dream | None = None
-        self._bank: tuple[BankEntry, ...] = ()
+        self._mapper: Mapper | None = None
 
     @classmethod
     def open(
@@ -186,25 +160,11 @@ class Engine:
             raise UsageError(f"missing_text is {missing_text!r}; choose one of {', '.join(MISSING_TEXT)}")
         core, plan = self._open_core(), self._plans["core"]
         wanted = batch_size or plan.batch or plan.backend.image_batch
-
-        def run(decoded: list[UInt8], jobs: list[Job]) -> list[Score]:
-            values = core.score(decoded, [job.text for job in jobs])
-            return [_score(core, job, float(mos)) for job, mos in zip(jobs, values, strict=True)]
-
-        def fail(job: Job, message: str) -> Score:
-            return Score(job.name, None, None, job.text, message)
-
-        def per_call(image: UInt8) -> int:
-            if plan.backend.resident:  # what a call takes, it takes on the device
-                return wanted
-            own_px = image.shape[0] * image.shape[1]
-            return self._memory.inputs_per_call(
-                core.spec.height_px, core.spec.width_px, wanted, own_px=own_px
-            )
-
-        per_call(np.empty((1, 1, 3), dtype=np.uint8))  # a limit below the models' own need fails now
+        # On a device with memory of its own a call takes what it takes there.
+        stream = ScoreStream(core, wanted, None if plan.backend.resident else self._memory)
+        stream.per_call(np.empty((1, 1, 3), dtype=np.uint8))  # a limit below the models' own need fails now
         jobs = pair_jobs(images, descriptions, names, missing_text == "error")
-        return self._pipeline("core", run, fail, per_call, wanted).stream(jobs)
+        return self._pipeline("core", stream.run, stream.fail, stream.per_call, wanted).stream(jobs)
 
     # ------------------------------------------------------------------ map
 
@@ -226,11 +186,7 @@ class Engine:
         recommended preset. `progress(done, total)` is called in windows while working.
         Raises ImageError, WindowError, TextError, DeviceError, and BundleError without DREAM.
         """
-        self._open_dream()
-        config = config or next(iter(self.presets().values()))
-        pixels = load_image(image)
-        config.grids(*pixels.shape[:2])  # a window that does not fit is found before any work
-        return self._map_together([pixels], [_texts(text)], config, progress)[0]
+        return self._map_one(image, [text], config, progress)[0]
 
     def map_texts(
         self,
@@ -240,11 +196,7 @@ class Engine:
         progress: Progress | None = None,
     ) -> list[RealnessMap]:
         """Map one image for several texts, one map each; its windows are encoded once. See `map`."""
-        self._open_dream()
-        config = config or next(iter(self.presets().values()))
-        pixels = load_image(image)
-        config.grids(*pixels.shape[:2])
-        return self._map_together([pixels] * len(texts), [_texts(text) for text in texts], config, progress)
+        return self._map_one(image, texts, config, progress)
 
     def iter_maps(
         self,
@@ -262,59 +214,30 @@ class Engine:
         included, and windows are done. An image that fails is a Mapped with `error`.
         Raises DeviceError, UsageError, and BundleError without DREAM.
         """
-        dream = self._open_dream()
-        config = config or next(iter(self.presets().values()))
-        done = _Done(progress)
-
-        def texts_of(index: int) -> tuple[str, ...] | None:
-            return _texts(texts if texts is None or isinstance(texts, str) else texts[index])
-
-        def run(decoded: list[UInt8], jobs: list[Job]) -> list[Mapped]:
-            own = [texts_of(job.index) for job in jobs]
-            maps = self._map_together(decoded, own, config, done.within(len(jobs)))
-            done.add(len(jobs), sum(found.windows for found in maps))
-            return [
-                Mapped(job.name, image, found) for job, image, found in zip(jobs, decoded, maps, strict=True)
-            ]
-
-        def fail(job: Job, message: str) -> Mapped:
-            done.add(1, 0)
-            return Mapped(job.name, None, None, message)
-
-        def per_call(image: UInt8) -> int:
-            windows = sum(grid.count for grid in config.grids(*image.shape[:2]))
-            return max(1, dream.windows_per_call() // windows)
-
+        mapper = self._open_mapper()
+        stream = MapStream(mapper, texts, config or self._recommended(), progress)
         jobs = pair_jobs(images, None, names, text_required=False)
-        return self._pipeline("dream", run, fail, per_call, dream.windows_per_call()).stream(jobs)
+        most = mapper.dream.windows_per_call()
+        return self._pipeline("dream", stream.run, stream.fail, stream.per_call, most).stream(jobs)
 
     # ------------------------------------------------------------- internal
 
-    def _phrase_bank(self) -> tuple[BankEntry, ...]:
-        spec = self.bundle.dream
-        if spec is None or spec.phrases is None:
-            raise TextError(f"{self.bundle.name}: this bundle has no phrase bank; give a text (--text)")
-        if not self._bank:
-            self._bank = read_bank(self.bundle.file(spec.phrases))
-        return self._bank
+    def _recommended(self) -> DreamConfig:
+        return next(iter(self.presets().values()))
 
-    def _map_together(
+    def _map_one(
         self,
-        images: Sequence[UInt8],
-        texts: Sequence[tuple[str, ...] | None],
-        config: DreamConfig,
+        image: ImageSource,
+        texts: Sequence[str | Sequence[str] | None],
+        config: DreamConfig | None,
         progress: Progress | None,
     ) -> list[RealnessMap]:
-        """Map images of one size; for a text that is None the phrase bank decides."""
-        dream = self._open_dream()
-        chosen: dict[int, tuple[Phrase, ...]] = {}
-        own = []
-        for index, (image, given) in enumerate(zip(images, texts, strict=True)):
-            if given is None:
-                chosen[index] = pick_phrases(dream, self._phrase_bank(), image, max(config.windows_px))
-            own.append(tuple(phrase.text for phrase in chosen[index]) if given is None else given)
-        maps = dream.map_together(images, own, config, progress)
-        return [replace(found, phrases=chosen.get(index, ())) for index, found in enumerate(maps)]
+        mapper = self._open_mapper()
+        config = config or self._recommended()
+        pixels = load_image(image)
+        config.grids(*pixels.shape[:2])  # a window that does not fit is found before any work
+        own = [texts_of_map(text) for text in texts]
+        return mapper.map_together([pixels] * len(texts), own, config, progress)
 
     def _pipeline(
         self,
@@ -373,12 +296,15 @@ class Engine:
         return self._core
 
     def _open_dream(self) -> Dream:
+        return self._open_mapper().dream
+
+    def _open_mapper(self) -> Mapper:
         if self.bundle.dream is None:
             raise BundleError(f"{self.bundle.name}: this bundle has no DREAM and cannot map; use another")
-        if self._dream is None:
+        if self._mapper is None:
             self._session("dream", "dream")
             plan = self._plans["dream"]
-            self._dream = Dream(
+            dream = Dream(
                 self.bundle.dream,
                 self._text_encoder("clip_text", "dream", "text_embedding"),
                 lambda: self._session("dream", "dream"),
@@ -386,8 +312,9 @@ class Engine:
                 plan.batch,
                 self._memory,
             )
-            self._dream.check_memory()
-        return self._dream
+            self._mapper = Mapper(dream, self.bundle)
+            dream.check_memory()
+        return self._mapper
 
 
 def _joined(values: Mapping[str, Any]) -> Any:
@@ -395,40 +322,3 @@ def _joined(values: Mapping[str, Any]) -> Any:
     if len(set(values.values())) == 1:
         return next(iter(values.values()))
     return ", ".join(f"{part} {value}" for part, value in values.items())
-
-
-def _texts(given: str | Sequence[str] | None) -> tuple[str, ...] | None:
-    """The texts of one map; None: the phrase bank is to decide. Raises TextError where one is empty."""
-    texts = (given,) if isinstance(given, str) else given
-    if texts is None:
-        return None
-    if not texts or any(is_missing(text) for text in texts):
-        raise TextError("the text of a map is empty; describe what looks unreal, or leave the text out")
-    return tuple(texts)
-
-
-class _Done:
-    """Adds up images and windows over the calls of a stream of maps."""
-
-    def __init__(self, progress: MapProgress | None) -> None:
-        self._progress = progress or (lambda images, windows: None)
-        self._images = 0
-        self._windows = 0
-
-    def within(self, images: int) -> Progress:
-        """Progress of a call that maps so many images, in windows."""
-        return lambda done, total: self._progress(
-            self._images + images * done / max(1, total), self._windows + done
-        )
-
-    def add(self, images: int, windows: int) -> None:
-        """A call is over."""
-        self._images += images
-        self._windows += windows
-        self._progress(self._images, self._windows)
-
-
-def _score(core: Core, job: Job, mos: float) -> Score:
-    if not np.isfinite(mos):
-        return Score(job.name, None, None, job.text, "the model's answer is not a number")
-    return Score(job.name, mos, core.rating(mos), job.text)

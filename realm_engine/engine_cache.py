@@ -1,101 +1,34 @@
-"""Engine plans on disk: found by what they were made from, written whole or not at all, explained when stale.
+"""Engine plans on disk: written whole or not at all, shared by processes, held to a size, removed when damaged.
 
-A plan is a cache, never a release. Beside `<name>.plan` lies `<name>.json`, which says from which model, runtime,
-GPU, precision and shapes it was built, and the checksum of the plan; a plan without it is nobody's.
+A plan is a cache, never a release. Beside `<name>.plan` lies its record, `<name>.json`; a plan without it is nobody's.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from realm_engine.bundle import cache_dir
+from realm_engine.engine_record import EngineKey, Entry, explain_change, read_entry, record_text
 from realm_engine.errors import DeviceError, OutputError, UsageError
 from realm_engine.file_lock import locked, try_lock, unlock
 from realm_engine.memory import parse_bytes
 
 log = logging.getLogger("realm_engine")
 
-FORMAT_VERSION = 1
 DEFAULT_LIMIT_BYTES = 8 << 30
 LIMIT_VARIABLE = "REALM_ENGINE_CACHE_SIZE"
 # Something half-written that is older than this was left behind by a process that died.
 _LEFT_BEHIND_SECONDS = 3600.0
-_WORDS = {
-    "onnx_sha256": "model",
-    "runtime": "runtime",
-    "gpu": "GPU",
-    "arch": "GPU architecture",
-    "driver": "driver",
-    "profiles": "shape profiles",
-}
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class EngineKey:
-    """What an engine is made from and for.
-
-    `model` ("realm-tiny/dream.onnx"), `device` and `precision` say which engine it is; the rest must be equal
-    for a plan to be used. `gpu` and `driver` are "" where the runtime does not depend on them. `arch`: "sm_89".
-    """
-
-    device: str
-    model: str
-    precision: str
-    onnx_sha256: str
-    runtime: str
-    gpu: str
-    arch: str
-    driver: str
-    profiles: str
-
-    @property
-    def stem(self) -> str:
-        """File name without suffix: readable, and different for every other key."""
-        text = json.dumps(asdict(self), sort_keys=True)
-        name = Path(self.model).stem.replace(".", "-")
-        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-        return f"{name}-{self.precision}-{self.device}-{self.arch}-{digest}"
-
-    def changes(self, new: EngineKey) -> list[str]:
-        """What differs in a newer key, in words: "runtime (TensorRT 10.13.3, now TensorRT 11.4.0)"."""
-        found = []
-        for name, word in _WORDS.items():
-            old, now = getattr(self, name), getattr(new, name)
-            if old != now:
-                # Hashes and lists of ranges tell a reader nothing.
-                told = "" if name in ("onnx_sha256", "profiles") else f" ({old or 'any'}, now {now or 'any'})"
-                found.append(f"{word}{told}")
-        return found
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A plan in the cache. `used`: seconds since the epoch; `build_seconds`: what building it took."""
-
-    path: Path
-    key: EngineKey
-    size_bytes: int
-    sha256: str
-    built: str
-    build_seconds: float
-    used: float
-
-    @property
-    def sidecar(self) -> Path:
-        """The JSON beside the plan."""
-        return self.path.with_suffix(".json")
 
 
 @dataclass(frozen=True)
@@ -143,7 +76,7 @@ class EngineCache:
     def _build(self, key: EngineKey, build: Callable[[], bytes], for_this_gpu: bool) -> Plan:
         """With the lock held: remove what is wrong, say what changed, build and keep."""
         self._remove_wrong(key)
-        change = self.explain(key, for_this_gpu)
+        change = explain_change(key, self.entries(), for_this_gpu)
         if change is not None:
             self._say(change)
         started = time.monotonic()
@@ -162,25 +95,9 @@ class EngineCache:
         self._shrink(self.limit_bytes, keep=path)
         return Plan(data, path, built=True)
 
-    def explain(self, key: EngineKey, for_this_gpu: bool = True) -> str | None:
-        """Why a plan that was there once does not serve: what differs from the most similar one."""
-        relatives = [
-            entry
-            for entry in self.entries()
-            if (entry.key.device, entry.key.model, entry.key.precision)
-            == (key.device, key.model, key.precision)
-            and (for_this_gpu or entry.key.arch == key.arch)
-            and entry.key != key
-        ]
-        if not relatives:
-            return None
-        nearest = min(relatives, key=lambda entry: (len(entry.key.changes(key)), -entry.used))
-        changed = " and ".join(nearest.key.changes(key))
-        return f"{key.model}: the engine built on {nearest.built} does not serve, other {changed}"
-
     def holds(self, key: EngineKey) -> bool:
         """Whether a plan of this key is there, going by its record."""
-        entry = _entry(self._path(key))
+        entry = read_entry(self._path(key))
         return entry is not None and entry.key == key
 
     def forget(self, key: EngineKey, why: str) -> None:
@@ -194,7 +111,7 @@ class EngineCache:
 
     def entries(self) -> list[Entry]:
         """Every plan that is ours, the last used first."""
-        found = [entry for path in self._glob("*.plan") if (entry := _entry(path)) is not None]
+        found = [entry for path in self._glob("*.plan") if (entry := read_entry(path)) is not None]
         return sorted(found, key=lambda entry: -entry.used)
 
     def foreign(self) -> list[Path]:
@@ -254,7 +171,7 @@ class EngineCache:
 
     def _read(self, key: EngineKey) -> Plan | None:
         path = self._path(key)
-        entry = _entry(path)
+        entry = read_entry(path)
         if entry is None or entry.key != key:
             return None
         try:
@@ -273,7 +190,7 @@ class EngineCache:
         if not path.exists():
             path.with_suffix(".json").unlink(missing_ok=True)
             return
-        entry = _entry(path)
+        entry = read_entry(path)
         if entry is None:
             why = "has no record of what it is"
         elif entry.key != key:
@@ -284,17 +201,10 @@ class EngineCache:
 
     def _store(self, key: EngineKey, data: bytes, seconds: float) -> Path:
         path = self._path(key)
-        record = {
-            "format_version": FORMAT_VERSION,
-            "key": asdict(key),
-            "size_bytes": len(data),
-            "sha256": hashlib.sha256(data).hexdigest(),
-            "built": time.strftime("%Y-%m-%d %H:%M:%S"),
-            "build_seconds": round(seconds, 2),
-        }
+        record = record_text(key, data, seconds)
         try:
             _write(path, data)
-            _write(path.with_suffix(".json"), (json.dumps(record, indent=2) + "\n").encode())
+            _write(path.with_suffix(".json"), record.encode())
         except OSError:
             self._remove(path)
             raise
@@ -354,27 +264,6 @@ def parse_limit(text: str) -> int:
         raise UsageError(f"{error} (or 0)") from error
 
 
-def estimate_seconds(entries: list[Entry], device: str, model_bytes: int) -> float | None:
-    """How long a build will take, from what earlier builds took here; None without any."""
-    earlier = [entry for entry in entries if entry.key.device == device and entry.size_bytes]
-    if not earlier:
-        return None
-    return sum(entry.build_seconds for entry in earlier) / sum(e.size_bytes for e in earlier) * model_bytes
-
-
-def describe_entry(entry: Entry) -> dict[str, Any]:
-    """What `realm-engine cache list` shows, ready for JSON."""
-    shown = {field.name: getattr(entry.key, field.name) for field in fields(EngineKey)}
-    shown |= {
-        "path": str(entry.path),
-        "size_bytes": entry.size_bytes,
-        "built": entry.built,
-        "build_seconds": entry.build_seconds,
-        "used": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.used)),
-    }
-    return shown
-
-
 def write_plan(folder: Path, key: EngineKey, plan: Plan) -> Path:
     """Put a plan and its record into another folder. Raises OutputError when it cannot be written."""
     target = EngineCache(folder)
@@ -383,27 +272,6 @@ def write_plan(folder: Path, key: EngineKey, plan: Plan) -> Path:
         return target._store(key, plan.data, 0.0)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written ({_reason(error)}); give another --output") from error
-
-
-def _entry(path: Path) -> Entry | None:
-    """The record of a plan; None where it is missing, unreadable or not about this file."""
-    try:
-        status = path.stat()
-        data = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        if data["format_version"] != FORMAT_VERSION or data["size_bytes"] != status.st_size:
-            return None
-        key = EngineKey(**{name: str(value) for name, value in data["key"].items()})
-        return Entry(
-            path=path,
-            key=key,
-            size_bytes=int(data["size_bytes"]),
-            sha256=str(data["sha256"]),
-            built=str(data["built"]),
-            build_seconds=float(data["build_seconds"]),
-            used=status.st_mtime,
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
 
 
 def _write(path: Path, data: bytes) -> None:

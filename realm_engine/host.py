@@ -7,7 +7,8 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-from realm_engine.backends.base import cgroup_quota, default_threads
+from realm_engine import cgroup
+from realm_engine.backends.base import default_threads
 
 # Instructions that decide how fast a precision is, as /proc/cpuinfo (x86, then Arm) calls them.
 _FEATURES = {
@@ -57,7 +58,7 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Processor:
         model=model or platform.processor() or platform.machine(),
         cores=cores,
         affinity=affinity,
-        quota=cgroup_quota(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")),
+        quota=cgroup.cpu_quota(),
         usable=default_threads(),
         features=tuple(name for flag, name in _FEATURES.items() if flag in flags),
     )
@@ -77,8 +78,8 @@ def read_cpuinfo(text: str) -> tuple[str, frozenset[str]]:
 
 def memory(
     meminfo: Path = Path("/proc/meminfo"),
-    cgroups: Path = Path("/sys/fs/cgroup"),
-    membership: Path = Path("/proc/self/cgroup"),
+    cgroups: Path = cgroup.ROOT,
+    membership: Path = cgroup.MEMBERSHIP,
 ) -> Memory | None:
     """What may be held here; None where the system does not say."""
     found = {}
@@ -90,23 +91,7 @@ def memory(
     if "MemTotal" not in found:
         return None
     available = found.get("MemAvailable", found.get("MemFree", 0))
-    return Memory(found["MemTotal"], available, memory_limit(cgroups, membership, found["MemTotal"]))
-
-
-def memory_limit(cgroups: Path, membership: Path, total_bytes: int) -> int | None:
-    """The tightest memory limit of this process's control group and its parents (v2, then v1), in bytes."""
-    groups = {Path("/")}
-    for line in _read(membership).splitlines():
-        group = Path(line.split(":", 2)[-1])
-        groups.update((group, *group.parents))
-    limits = []
-    for group in groups:
-        below = str(group).lstrip("/")
-        for path in (cgroups / below / "memory.max", cgroups / "memory" / below / "memory.limit_in_bytes"):
-            text = _read(path).strip()
-            if text.isdecimal() and int(text) < total_bytes:  # v1 writes a huge number for "no limit"
-                limits.append(int(text))
-    return min(limits, default=None)
+    return Memory(found["MemTotal"], available, cgroup.memory_limit(found["MemTotal"], cgroups, membership))
 
 
 def _read(path: Path) -> str:

@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from realm_engine import cgroup
 from realm_engine.errors import UsageError
 
 DEFAULT_BYTES = 2 << 30
@@ -90,33 +91,17 @@ def peak_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def available_bytes(root: Path = Path("/sys/fs/cgroup"), meminfo: Path = Path("/proc/meminfo")) -> int | None:
+def available_bytes(root: Path = cgroup.ROOT, meminfo: Path = Path("/proc/meminfo")) -> int | None:
     """Memory that this process can still take without swapping, None where the system does not say.
 
     The smaller of what Linux counts as available and what the limit of the container (cgroup v2, v1) leaves.
     """
-    found = [_container_left(root)]
-    for line in _lines(meminfo):
+    found = [cgroup.memory_left(root)]
+    try:
+        lines = meminfo.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
         if line.startswith("MemAvailable:"):
             found.append(int(line.split()[1]) * 1024)
     return min((each for each in found if each is not None), default=None)
-
-
-def _container_left(root: Path) -> int | None:
-    for folder, limit, used, cache in (
-        (root, "memory.max", "memory.current", "inactive_file"),
-        (root / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-    ):
-        numbers = [next(iter(_lines(folder / name)), "") for name in (limit, used)]
-        if all(number.isdecimal() for number in numbers):  # "max": no limit
-            reclaimable = (line.split() for line in _lines(folder / "memory.stat"))
-            kept = sum(int(words[1]) for words in reclaimable if len(words) == 2 and words[0] == cache)
-            return max(0, int(numbers[0]) - int(numbers[1]) + kept)
-    return None
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return []

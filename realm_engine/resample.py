@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -68,3 +69,12 @@ def resample_matrix(in_size: int, out_size: int, filter: str) -> npt.NDArray[np.
             fixed = math.trunc(share * (1 << PRECISION_BITS) + math.copysign(0.5, share))
             matrix[row, x] = fixed / (1 << PRECISION_BITS)
     return matrix
+
+
+@lru_cache(maxsize=64)
+def resample_matrix_float32(in_size: int, out_size: int, filter: str) -> npt.NDArray[np.float32]:
+    """`resample_matrix` as the graphs take it, float32 (out_size, in_size), made once per sizes and filter.
+
+    Every caller gets the same array: read only. Raises ValueError as `resample_matrix`.
+    """
+    return resample_matrix(in_size, out_size, filter).astype(np.float32)

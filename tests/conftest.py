@@ -50,3 +50,12 @@ def photo():
         return np.clip(picture, 0, 255).astype(np.uint8)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def rtx():
+    """TensorRT-RTX, which builds engines without a GPU."""
+    pytest.importorskip("tensorrt_rtx")
+    from realm_engine.backends.tensorrt.runtime import open_runtime
+
+    return open_runtime("tensorrt-rtx")

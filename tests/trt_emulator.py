@@ -117,6 +117,28 @@ class Runtime:
         return (Code.cudaSuccess,)
 
 
+class Driver(Runtime):
+    """A CUDA runtime with a driver of some version, 0 for none."""
+
+    def __init__(self, driver, count=1):
+        super().__init__()
+        self.driver, self.count = driver, count
+
+    def cudaGetDeviceCount(self):
+        code = Code.cudaSuccess if self.driver >= 13000 else Code.cudaErrorInsufficientDriver
+        return code, self.count
+
+    def cudaDriverGetVersion(self):
+        return Code.cudaSuccess, self.driver
+
+    def cudaRuntimeGetVersion(self):
+        return Code.cudaSuccess, 13050
+
+    def cudaGetDeviceProperties(self, index):
+        found = SimpleNamespace(name=b"NVIDIA GeForce RTX 4090", major=8, minor=9, totalGlobalMem=24 << 30)
+        return Code.cudaSuccess, found
+
+
 INPUTS = {"image": np.uint8, "top": np.int64, "text": np.float32}
 
 

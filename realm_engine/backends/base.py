@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from realm_engine.cgroup import cpu_quota
+
 Array = npt.NDArray[Any]
 
 
@@ -56,45 +58,8 @@ class Backend(Protocol):
 def default_threads() -> int:
     """Cores this process may use: the smaller of its CPU affinity and its cgroup quota (v2, then v1)."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = cgroup_quota(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"))
+    quota = cpu_quota()
     return cores if quota is None else max(1, min(cores, int(quota)))
-
-
-def cgroup_quota(root: Path, membership: Path) -> float | None:
-    """CPU quota in cores of this process's control group, None where there is no limit.
-
-    A container usually sees its own group at `root`; outside one the group and its parents count,
-    and the tightest limit holds.
-    """
-    groups = {Path("/")}
-    for line in _read(membership).splitlines():
-        group = Path(line.split(":", 2)[-1])
-        groups.update((group, *group.parents))
-    limits = []
-    for group in groups:
-        below = str(group).lstrip("/")
-        limits.append(_quota_v2(root / below / "cpu.max"))
-        for controller in ("cpu", "cpu,cpuacct"):
-            limits.append(_quota_v1(root / controller / below))
-    return min((limit for limit in limits if limit is not None), default=None)
-
-
-def _quota_v2(path: Path) -> float | None:
-    quota, _, period = _read(path).strip().partition(" ")
-    return int(quota) / int(period) if quota.isdecimal() and period.isdecimal() and int(period) else None
-
-
-def _quota_v1(folder: Path) -> float | None:
-    quota, period = (_read(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period"))
-    # v1 writes -1 for "no limit", which is not decimal
-    return int(quota) / int(period) if quota.isdecimal() and period.isdecimal() and int(period) else None
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return ""
 
 
 def contiguous(array: Array) -> Array:

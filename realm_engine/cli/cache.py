@@ -16,7 +16,8 @@ def cache() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Everything as JSON.")
 def list_command(as_json: bool) -> None:
     """List the engines, the last used first."""
-    from realm_engine.engine_cache import EngineCache, describe_entry
+    from realm_engine.engine_cache import EngineCache
+    from realm_engine.engine_record import describe_entry
 
     found = EngineCache()
     entries = [describe_entry(entry) for entry in found.entries()]

@@ -14,7 +14,8 @@ from realm_train.core.config import CoreConfig, SplitConfig
 from realm_train.core.data import CoreData, tokenize
 from realm_train.core.predict import Predictions, predict
 from realm_train.core.report import Report, report, validation_metrics, write_report
-from realm_train.core.train import SPLIT, make_split, train_core
+from realm_train.core.train import make_split, train_core
+from realm_train.core.trainee import SPLIT
 from realm_train.errors import DataError, RunError
 from realm_train.raise_td import Row, load_pixels, read_split
 from realm_train.runs import RunFolder, open_run, progress

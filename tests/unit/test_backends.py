@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -9,7 +8,6 @@ import pytest
 
 from realm_engine import DreamConfig, Engine
 from realm_engine.backends import DEVICES, available, default_threads, open_backend
-from realm_engine.backends.base import cgroup_quota
 from realm_engine.backends.onnxruntime import OnnxRuntimeBackend, probe_model
 from realm_engine.errors import DeviceError
 
@@ -160,40 +158,8 @@ def test_nonsense_is_refused(device, threads):
 # ------------------------------------------------------------------- threads
 
 
-def write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="ascii")
-
-
-def test_quota_of_cgroup_v2_is_the_tightest_of_the_group_and_its_parents(tmp_path):
-    root, membership = tmp_path / "cgroup", tmp_path / "self"
-    write(membership, "0::/a/b\n")
-    write(root / "a/b/cpu.max", "max 100000\n")
-    assert cgroup_quota(root, membership) is None
-    write(root / "a/cpu.max", "250000 100000\n")
-    assert cgroup_quota(root, membership) == 2.5
-    write(root / "cpu.max", "150000 100000\n")
-    assert cgroup_quota(root, membership) == 1.5
-
-
-@pytest.mark.parametrize("controller", ["cpu", "cpu,cpuacct"])
-def test_quota_of_cgroup_v1(tmp_path, controller):
-    root, membership = tmp_path / "cgroup", tmp_path / "self"
-    write(membership, f"4:{controller}:/docker/x\n1:name=systemd:/docker/x\n")
-    write(root / controller / "cpu.cfs_quota_us", "-1\n")
-    write(root / controller / "cpu.cfs_period_us", "100000\n")
-    assert cgroup_quota(root, membership) is None
-    write(root / controller / "docker/x/cpu.cfs_quota_us", "400000\n")
-    write(root / controller / "docker/x/cpu.cfs_period_us", "100000\n")
-    assert cgroup_quota(root, membership) == 4.0
-
-
-def test_no_cgroup_at_all(tmp_path):
-    assert cgroup_quota(tmp_path / "none", tmp_path / "none") is None
-
-
 @pytest.mark.parametrize(("quota", "threads"), [(None, 8), (2.5, 2), (0.5, 1), (64.0, 8)])
 def test_threads_are_the_smaller_of_affinity_and_quota(monkeypatch, quota, threads):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=False)
-    monkeypatch.setattr("realm_engine.backends.base.cgroup_quota", lambda *_: quota)
+    monkeypatch.setattr("realm_engine.backends.base.cpu_quota", lambda *_: quota)
     assert default_threads() == threads

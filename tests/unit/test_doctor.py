@@ -27,7 +27,7 @@ from realm_engine.findings import (
     split_cure,
     verdict,
 )
-from realm_engine.host import memory_limit, read_cpuinfo
+from realm_engine.host import read_cpuinfo
 from realm_engine.isolated import Answer, ask
 from realm_engine.probe import probe_device
 from tests.bundles import build_bundle, read_manifest, write_manifest
@@ -300,17 +300,6 @@ def test_processor_features():
     text = "processor : 0\nmodel name\t: EPYC 9B14\nflags\t\t: fpu avx2 amx_bf16\n\nmodel name : other\nflags : x\n"
     assert read_cpuinfo(text) == ("EPYC 9B14", frozenset({"fpu", "avx2", "amx_bf16"}))
     assert read_cpuinfo("") == ("", frozenset())
-
-
-def test_the_tightest_memory_limit_holds(tmp_path):
-    membership = tmp_path / "cgroup"
-    membership.write_text("0::/a/b\n")
-    (tmp_path / "a" / "b").mkdir(parents=True)
-    assert memory_limit(tmp_path, membership, 1 << 40) is None
-    (tmp_path / "a" / "memory.max").write_text(f"{2 << 30}\n")
-    (tmp_path / "a" / "b" / "memory.max").write_text("max\n")
-    assert memory_limit(tmp_path, membership, 1 << 40) == 2 << 30
-    assert memory_limit(tmp_path, membership, 1 << 30) is None  # more than there is, is no limit
 
 
 def test_a_cache_folder_that_can_be_written(tmp_path):

@@ -7,35 +7,14 @@ import json
 import os
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import pytest
+from engine_key import KEY
 
-from realm_engine.engine_cache import (
-    DEFAULT_LIMIT_BYTES,
-    EngineCache,
-    EngineKey,
-    describe_entry,
-    estimate_seconds,
-    parse_limit,
-    write_plan,
-)
+from realm_engine.engine_cache import DEFAULT_LIMIT_BYTES, EngineCache, parse_limit, write_plan
+from realm_engine.engine_record import describe_entry, estimate_seconds
 from realm_engine.errors import DeviceError, OutputError, UsageError
-from realm_engine.file_lock import try_lock, unlock
-
-KEY = EngineKey(
-    device="tensorrt",
-    model="bundle/dream.onnx",
-    precision="fp16",
-    onnx_sha256="a" * 64,
-    runtime="TensorRT 10.16.1",
-    gpu="NVIDIA L4",
-    arch="sm_89",
-    driver="580.65.06",
-    profiles="{}",
-)
 
 
 @pytest.fixture
@@ -190,8 +169,8 @@ def test_a_full_disk_is_a_warning_and_leaves_nothing_half_written(tmp_path):
     code = f"""
 import resource, sys
 sys.path.insert(0, {str(Path(__file__).parents[2])!r})
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from test_engine_cache import KEY
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+from engine_key import KEY
 from realm_engine.engine_cache import EngineCache
 from pathlib import Path
 cache = EngineCache(Path({str(tmp_path)!r}), say=print)
@@ -221,92 +200,6 @@ def test_what_building_raises_is_raised(cache, said):
     with pytest.raises(DeviceError, match=r"cannot be built \(No such file\)"):
         cache.plan(KEY, no_file)
     assert said == [] and store(cache).built  # and the lock is free again
-
-
-# -------------------------------------------------------------- processes
-
-BUILDER = """
-import sys, time
-from pathlib import Path
-from test_engine_cache import KEY
-from realm_engine.engine_cache import EngineCache
-
-folder, marks = Path(sys.argv[1]), Path(sys.argv[2])
-
-def build():
-    (marks / f"built-{sys.argv[3]}").touch()
-    deadline = time.monotonic() + 30
-    while not (marks / "go").exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return b"from " + sys.argv[3].encode()
-
-plan = EngineCache(folder, say=lambda line: print(line, flush=True)).plan(KEY, build)
-print("result", plan.built, plan.data.decode(), flush=True)
-"""
-
-
-def start(tmp_path, name):
-    root = Path(__file__).parents[2]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(root), str(root / "tests" / "unit")])}
-    command = [sys.executable, "-c", BUILDER, str(tmp_path / "engines"), str(tmp_path), name]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-
-
-def wait_for(path):
-    deadline = time.monotonic() + 30
-    while not path.exists():
-        assert time.monotonic() < deadline, path
-        time.sleep(0.01)
-
-
-def test_of_two_processes_one_builds_and_the_other_waits_and_says_so(tmp_path):
-    first = start(tmp_path, "first")
-    wait_for(tmp_path / "built-first")
-    second = start(tmp_path, "second")
-    waiting = second.stdout.readline()
-    assert f"another process ({first.pid}) is building this engine; waiting" in waiting
-    (tmp_path / "go").touch()
-    assert first.communicate(timeout=30)[0].splitlines() == ["result True from first"]
-    assert second.communicate(timeout=30)[0].splitlines() == ["result False from first"]
-    assert not (tmp_path / "built-second").exists()
-
-
-def test_a_builder_that_dies_leaves_the_work_to_the_next(tmp_path):
-    first = start(tmp_path, "first")
-    wait_for(tmp_path / "built-first")
-    second = start(tmp_path, "second")
-    assert "waiting" in second.stdout.readline()
-    first.kill()
-    first.communicate(timeout=30)
-    (tmp_path / "go").touch()
-    assert second.communicate(timeout=30)[0].splitlines() == ["result True from second"]
-
-
-def test_threads_of_one_process_build_once_too(cache):
-    built = []
-
-    def build():
-        built.append(1)
-        time.sleep(0.05)
-        return b"engine"
-
-    threads = [threading.Thread(target=cache.plan, args=(KEY, build)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert built == [1]
-
-
-def test_a_lock_whose_file_was_removed_protects_nothing_and_is_taken_anew(tmp_path):
-    path = tmp_path / "x.lock"
-    held = try_lock(path)
-    assert held is not None and try_lock(path) is None
-    path.unlink()
-    other = try_lock(path)
-    assert other is not None and path.read_text() == f"{os.getpid()}\n"
-    unlock(held)
-    unlock(other)
 
 
 # ------------------------------------------------------------------- room

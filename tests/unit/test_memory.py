@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 
 from realm_engine.errors import UsageError
-from realm_engine.memory import MemoryLimit, format_bytes, parse_bytes, peak_bytes, resident_bytes
+from realm_engine.memory import (
+    MemoryLimit,
+    available_bytes,
+    format_bytes,
+    parse_bytes,
+    peak_bytes,
+    resident_bytes,
+)
 
 
 @pytest.mark.parametrize(
@@ -54,3 +61,17 @@ def test_a_strict_limit_is_kept_or_refused():
 def test_the_default_limit_only_makes_calls_smaller():
     assert MemoryLimit(1).inputs_per_call(224, 224, 32) == 4
     assert MemoryLimit(1).inputs_per_call(224, 224, 2) == 2
+
+
+def test_available_memory_is_the_smaller_of_machine_and_container(tmp_path):
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal: 100 kB\nMemAvailable:      64 kB\n")
+    assert available_bytes(tmp_path / "none", meminfo) == 64 * 1024
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("1\n")
+    assert available_bytes(tmp_path, meminfo) == 64 * 1024
+    (tmp_path / "memory.max").write_text("50000\n")
+    (tmp_path / "memory.current").write_text("30000\n")
+    (tmp_path / "memory.stat").write_text("anon 5\ninactive_file 1000\n")
+    assert available_bytes(tmp_path, meminfo) == 21000
+    assert available_bytes(tmp_path / "none", tmp_path / "none") is None

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from realm_engine.resample import resample_matrix
+from realm_engine.resample import resample_matrix, resample_matrix_float32
 
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 SIZES = [
@@ -93,6 +93,12 @@ def test_rows_sum_to_one_up_to_the_fixed_point():
 
 def test_equal_sizes_give_the_identity():
     np.testing.assert_array_equal(resample_matrix(9, 9, "bicubic"), np.eye(9))
+
+
+def test_graphs_take_it_in_float32_and_it_is_made_once():
+    matrix = resample_matrix_float32(64, 48, "bicubic")
+    assert matrix.dtype == np.float32 and matrix is resample_matrix_float32(64, 48, "bicubic")
+    np.testing.assert_array_equal(matrix, resample_matrix(64, 48, "bicubic").astype(np.float32))
 
 
 @pytest.mark.parametrize("arguments", [(0, 4, "bilinear"), (4, 0, "bilinear"), (4, 4, "lanczos")])

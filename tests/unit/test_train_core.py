@@ -12,8 +12,9 @@ from realm_train.core.checkpoint import load_core
 from realm_train.core.config import CoreConfig, SplitConfig
 from realm_train.core.data import CoreData, TrainingImages, tokenize
 from realm_train.core.evaluate import cross_validate, evaluate_core
+from realm_train.core.gradient import selection_value
 from realm_train.core.predict import predict
-from realm_train.core.train import selection_value, train_core
+from realm_train.core.train import train_core
 from realm_train.errors import ConfigError, DataError, RunError
 from realm_train.raise_td import Row
 from realm_train.runs import RunFolder

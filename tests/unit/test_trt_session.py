@@ -2,78 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
-import tensorrt_api
 import trt_emulator as emulator
+from trt_setup import Setup, expected, feeds, graph_launches
 
-from realm_engine.backends.tensorrt.cuda import Cuda, DeviceArray, DevicePool, OutOfMemoryError
-from realm_engine.backends.tensorrt.profiles import Range, ShapeProfile
-from realm_engine.backends.tensorrt.runtime import TENSORRT, TENSORRT_RTX, Messages, TrtRuntime
-from realm_engine.backends.tensorrt.session import Interface, JitCache, TensorRTSession
+from realm_engine.backends.tensorrt.jit_cache import JitCache
 from realm_engine.errors import DeviceError
-from realm_engine.manifest import TensorSpec
-
-INPUTS = (
-    TensorSpec("image", "uint8", ("height", "width", 3)),
-    TensorSpec("top", "int64", ("windows",)),
-    TensorSpec("text", "float32", ("texts", 4)),
-)
-OUTPUTS = (TensorSpec("similarity", "float32", ("windows", "texts")),)
-PROFILE = ShapeProfile(
-    "windows",
-    {
-        "height": Range(1, 8, 64),
-        "width": Range(1, 8, 64),
-        "windows": Range(1, 16, 16),
-        "texts": Range(1, 1, 32),
-    },
-)
-
-
-class Setup:
-    def __init__(
-        self, rtx=False, context=emulator.Context, capacity=1 << 26, graphs=True, jit=None, scratch=512
-    ):
-        self.device = emulator.Runtime(capacity)
-        self.cuda = Cuda(self.device)
-        self.pool = DevicePool(self.cuda)
-        self.engine = emulator.Engine(self.device, context, scratch, rtx)
-        runtime = object.__new__(TrtRuntime)
-        runtime.flavour = TENSORRT_RTX if rtx else TENSORRT
-        runtime.module, runtime.name, runtime.messages = emulator.MODULE, "TensorRT 0", Messages()
-        interface = Interface("dream.onnx", INPUTS, OUTPUTS, (PROFILE,))
-        self.session = TensorRTSession(runtime, self.cuda, self.pool, self.engine, interface, graphs, jit)
-
-    def run(self, feeds):
-        return self.session.run(feeds, ["similarity"])[0]
-
-    def upload(self, array):
-        device = DeviceArray(self.pool, array.shape, array.dtype)
-        self.cuda.to_device(device.address, np.ascontiguousarray(array), 7)
-        return device
-
-
-def feeds(windows=5, texts=2, height=8, width=6, seed=0):
-    rng = np.random.default_rng(seed)
-    return {
-        "image": rng.integers(0, 256, (height, width, 3), dtype=np.uint8),
-        "top": rng.integers(0, 50, windows),
-        "text": rng.normal(size=(texts, 4)).astype(np.float32),
-    }
-
-
-def expected(given):
-    rows = given["top"].astype(np.float32) + float(given["image"].sum())
-    return rows[:, None] + given["text"].sum(axis=1)[None, :]
-
-
-def graph_launches(setup, calls):
-    for call in calls:
-        np.testing.assert_allclose(setup.run(call), expected(call), rtol=1e-6)
-    return setup.device.launches
 
 
 @pytest.mark.parametrize("rtx", [False, True])
@@ -215,98 +150,3 @@ def test_rtx_records_graphs_itself_and_keeps_what_it_compiled():
     assert again.engine.configs[0].cuda_graph_strategy == "disabled"
     again.session.close()
     assert kept == [b"compiled"]  # nothing new
-
-
-def test_the_pool_reuses_trims_and_bounds():
-    device = emulator.Runtime(capacity=10_000)
-    pool = DevicePool(Cuda(device), keep_bytes=4096)
-    first = pool.take(1000)
-    pool.give(first)
-    assert pool.take(1000).address == first.address and device.mallocs == 1
-    blocks = [pool.take(1024) for _ in range(6)]
-    for block in blocks:
-        pool.give(block)
-    assert device.used == 1024 + 4096  # one in use, four waiting
-    pool.take(9000 - 1024)  # only fits once those that wait are freed
-    with pytest.raises(OutOfMemoryError) as caught:
-        pool.take(5000)
-    assert caught.value.wanted_bytes == 5120 and caught.value.free_bytes < 2000
-
-
-# ---------------------------------------------------- what exists in 10 and 11
-
-VERSIONS = sorted(tensorrt_api.DATA.glob("tensorrt-*.json"))
-
-
-def surface(path):
-    return json.loads(path.read_text(encoding="utf-8"))["members"]
-
-
-@pytest.mark.parametrize("path", VERSIONS, ids=lambda path: path.stem)
-def test_names_exist_in_tensorrt_10_and_11(path):
-    found = surface(path)
-    missing = [
-        f"{name}.{member}"
-        for name, members in tensorrt_api.USED.items()
-        for member in members
-        if not member.endswith("?") and member not in found.get(name, ())
-    ]
-    assert not missing
-
-
-def test_both_majors_are_covered():
-    assert {path.stem.split("-")[1].split(".")[0] for path in VERSIONS} == {"10", "11"}
-
-
-@pytest.mark.parametrize("path", VERSIONS, ids=lambda path: path.stem)
-def test_the_emulator_has_only_what_this_version_has(path):
-    found = surface(path)
-    context = emulator.Context if "set_device_memory" in found["IExecutionContext"] else emulator.OldContext
-    setup = Setup(context=context)
-    for name, instance in (("IExecutionContext", context(setup.device, 1)), ("ICudaEngine", setup.engine)):
-        own = {member for member in dir(instance) if not member.startswith("_")} - {"contexts", "configs"}
-        assert own <= set(found[name])
-    assert graph_launches(setup, [feeds(seed=seed) for seed in range(4)]) == 3
-
-
-def test_names_exist_in_the_installed_bindings_of_tensorrt():
-    """The wheel of the bindings is there without TensorRT; its classes are read in a process of their own."""
-    import importlib.metadata
-    import shutil
-    import subprocess
-    import sys
-
-    try:
-        installed = importlib.metadata.distribution("tensorrt-cu13-bindings")
-    except importlib.metadata.PackageNotFoundError:
-        pytest.skip("tensorrt-cu13-bindings is not installed")
-    if shutil.which("cc") is None and shutil.which("gcc") is None:
-        pytest.skip("no C compiler to make the libraries that the bindings ask for")
-    folder = str(installed.locate_file(""))
-    done = subprocess.run(
-        [sys.executable, tensorrt_api.__file__, folder],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)["members"]
-    assert not [
-        f"{name}.{member}"
-        for name, members in tensorrt_api.USED.items()
-        for member in members
-        if not member.endswith("?") and member not in found.get(name, ())
-    ]
-
-
-def test_names_exist_in_tensorrt_rtx():
-    module = pytest.importorskip("tensorrt_rtx")
-    found = tensorrt_api.members(module)
-    for used in (tensorrt_api.USED, tensorrt_api.USED_RTX):
-        assert not [
-            f"{name}.{member}"
-            for name, members in used.items()
-            for member in members
-            if not member.endswith("?") and member not in found.get(name, ())
-        ]

@@ -17,8 +17,10 @@ from realm_engine.backends.tensorrt.cuda import (
 )
 from realm_engine.backends.tensorrt.engines import Engines, Recipe, slug
 from realm_engine.backends.tensorrt.gpu import Gpu, find_gpu
+from realm_engine.backends.tensorrt.jit_cache import JitCache
+from realm_engine.backends.tensorrt.opening import EngineRejectedError, open_engine
 from realm_engine.backends.tensorrt.runtime import TrtRuntime, open_runtime
-from realm_engine.backends.tensorrt.session import EngineRejectedError, JitCache, TensorRTSession, open_engine
+from realm_engine.backends.tensorrt.session import TensorRTSession
 from realm_engine.errors import DeviceError
 from realm_engine.memory import format_bytes
 

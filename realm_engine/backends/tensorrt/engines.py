@@ -15,10 +15,11 @@ from typing import Any
 
 from realm_engine.backends.tensorrt.builder import BuildJob, Progress, build_plan
 from realm_engine.backends.tensorrt.gpu import Gpu
+from realm_engine.backends.tensorrt.interface import Interface
 from realm_engine.backends.tensorrt.profiles import MEMORY_VARIABLE, Limits, ShapeProfile, canonical, profiles
 from realm_engine.backends.tensorrt.runtime import TrtRuntime
-from realm_engine.backends.tensorrt.session import Interface
-from realm_engine.engine_cache import EngineCache, EngineKey, Plan, estimate_seconds
+from realm_engine.engine_cache import EngineCache, Plan
+from realm_engine.engine_record import EngineKey, estimate_seconds
 from realm_engine.errors import DeviceError
 from realm_engine.memory import parse_bytes
 from realm_engine.onnx_interface import read_interface

@@ -1,8 +1,7 @@
-"""Runs an engine: one stream, own scratch memory, and recorded CUDA graphs for calls that repeat.
+"""Runs an engine: one stream, a lane for each set of shapes, scratch memory that all of them share.
 
-A `_Lane` is an execution context with its buffers for one set of shapes. Changing a context would invalidate
-the CUDA graph recorded from it, so several shapes in turn have several lanes; all share the scratch memory,
-whose size follows the shapes in use and not the largest that the profile allows.
+Changing a lane would invalidate the CUDA graph recorded from it, so several shapes in turn have several lanes. The
+size of the scratch memory follows the shapes in use and not the largest that the profile allows.
 """
 
 from __future__ import annotations
@@ -10,22 +9,17 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from realm_engine.backends.base import Array, contiguous, first_line
-from realm_engine.backends.tensorrt.cuda import (
-    Cuda,
-    CudaError,
-    DeviceArray,
-    DevicePool,
-    OutOfMemoryError,
-    PinnedArray,
-)
-from realm_engine.backends.tensorrt.profiles import ShapeProfile, choose, dims_of
+from realm_engine.backends.tensorrt.cuda import Cuda, CudaError, DeviceArray, DevicePool, OutOfMemoryError
+from realm_engine.backends.tensorrt.interface import Interface
+from realm_engine.backends.tensorrt.jit_cache import JitCache
+from realm_engine.backends.tensorrt.lane import Lane
+from realm_engine.backends.tensorrt.profiles import choose, dims_of
 from realm_engine.backends.tensorrt.runtime import TrtRuntime
 from realm_engine.errors import DeviceError
 from realm_engine.manifest import TensorSpec
@@ -35,22 +29,6 @@ log = logging.getLogger("realm_engine")
 
 # Shapes that are kept ready: whole calls and the last, smaller one, of two image sizes.
 MAX_LANES = 4
-# The first run of a lane settles what TensorRT put off; the second is recorded; from then on it is replayed.
-_RUNS_BEFORE_CAPTURE = 1
-
-
-class EngineRejectedError(Exception):
-    """A plan that the runtime does not take: damaged, or made by another version or for another GPU."""
-
-
-@dataclass(frozen=True)
-class Interface:
-    """What a session must know of its graph: name for errors, inputs, outputs and the profiles of the plan."""
-
-    where: str
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-    profiles: tuple[ShapeProfile, ...]
 
 
 class TensorRTSession:
@@ -75,7 +53,7 @@ class TensorRTSession:
         # TensorRT-RTX records graphs by itself, for dynamic shapes too; TensorRT leaves that to us.
         self._record = cuda_graphs and not runtime.flavour.ahead_of_time
         self._config = self._runtime_config(cuda_graphs)
-        self._lanes: OrderedDict[tuple[Any, ...], _Lane] = OrderedDict()
+        self._lanes: OrderedDict[tuple[Any, ...], Lane] = OrderedDict()
         self._scratch: DeviceArray | None = None
         self._lock = threading.Lock()
         self._stream = cuda.stream()
@@ -159,7 +137,7 @@ class TensorRTSession:
 
     # ---------------------------------------------------------------- lanes
 
-    def _lane(self, profile: int, feeds: Mapping[str, Array | DeviceArray]) -> _Lane:
+    def _lane(self, profile: int, feeds: Mapping[str, Array | DeviceArray]) -> Lane:
         shapes = tuple((tensor.name, feeds[tensor.name].shape) for tensor in self._interface.inputs)
         # Without recording there is nothing to protect: one context per profile serves all shapes.
         key = (profile, shapes) if self._record else (profile,)
@@ -167,7 +145,7 @@ class TensorRTSession:
         if lane is None:
             while len(self._lanes) >= MAX_LANES:
                 self._lanes.popitem(last=False)[1].close()
-            lane = _Lane(self._cuda, self._pool, self._context(), self._interface, self._record)
+            lane = Lane(self._cuda, self._pool, self._context(), self._interface, self._record)
             self._lanes[key] = lane
             lane.select_profile(profile, self._stream)
         self._lanes.move_to_end(key)
@@ -201,7 +179,7 @@ class TensorRTSession:
             self._jit.attach(config)
         return config
 
-    def _give_scratch(self, lane: _Lane) -> None:
+    def _give_scratch(self, lane: Lane) -> None:
         """Hand a lane the shared scratch memory, grown where its shapes need more.
 
         The other lanes get the new memory, and drop what they recorded with the old, at their next run.
@@ -264,211 +242,8 @@ class TensorRTSession:
             self._config = self._engine = None
 
 
-class JitCache:
-    """What TensorRT-RTX compiles on the machine itself (its runtime cache), kept between processes."""
-
-    def __init__(self, data: bytes, keep: Callable[[bytes], None]) -> None:
-        self._data = data
-        self._keep = keep
-        self._cache: Any = None
-
-    def attach(self, config: Any) -> None:
-        """Let contexts made with this configuration use and fill the cache."""
-        self._cache = config.create_runtime_cache()
-        if self._data and not self._cache.deserialize(self._data):
-            log.debug("the runtime cache is of another version, driver or GPU, and starts anew")
-            self._data = b""
-        config.set_runtime_cache(self._cache)
-
-    def save(self) -> None:
-        """Keep the cache if it grew."""
-        found = self._cache.serialize() if self._cache is not None else None
-        data = b"" if found is None else bytes(found)
-        if data and data != self._data:
-            self._keep(data)
-
-
-class _Lane:
-    """One execution context, its buffers, and the CUDA graph of its present shapes and addresses."""
-
-    def __init__(
-        self, cuda: Cuda, pool: DevicePool, context: Any, interface: Interface, record: bool
-    ) -> None:
-        self._cuda = cuda
-        self._pool = pool
-        self._context = context
-        self._interface = interface
-        self._record = record
-        self._shapes: dict[str, tuple[int, ...]] = {}
-        self._device: dict[str, DeviceArray] = {}
-        self._pinned: dict[str, PinnedArray] = {}
-        self._addresses: dict[str, int] = {}
-        self._scratch_bytes = 0
-        self._scratch: tuple[int, int] | None = None
-        self._graph: Any = None
-        self._runs = 0
-
-    def select_profile(self, profile: int, stream: Any) -> None:
-        if not self._context.set_optimization_profile_async(profile, int(stream)):
-            raise DeviceError(f"{self._interface.where}: shape profile {profile} is not in the engine")
-
-    def set_shapes(self, shapes: dict[str, tuple[int, ...]]) -> None:
-        """Tell the context its input shapes; makes buffers for the outputs."""
-        if shapes == self._shapes:
-            return
-        self.forget_graph()
-        self._shapes = {}
-        for name, shape in shapes.items():
-            if not self._context.set_input_shape(name, shape):
-                raise DeviceError(
-                    f"{self._interface.where}: the engine refuses {name} of shape {shape}; "
-                    "realm-engine cache prune --max-size 0, then try again"
-                )
-        self._release()
-        for tensor in self._interface.outputs:
-            shape = tuple(int(size) for size in self._context.get_tensor_shape(tensor.name))
-            if min(shape, default=1) < 0:
-                raise DeviceError(
-                    f"{self._interface.where}: the shape of {tensor.name} is not known: {shape}"
-                )
-            self._device[tensor.name] = DeviceArray(self._pool, shape, tensor.dtype)
-            self._pinned[tensor.name] = PinnedArray(self._cuda, shape, tensor.dtype)
-            self._address(tensor.name, self._device[tensor.name].address)
-        self._scratch_bytes = int(self._context.update_device_memory_size_for_shapes())
-        self._scratch = None  # where it lies has to be said again
-        self._shapes = shapes
-
-    def load(self, feeds: Mapping[str, Array | DeviceArray], stream: Any) -> None:
-        """Copy what is on the host; what is on the device already is used there."""
-        for tensor in self._interface.inputs:
-            value = feeds[tensor.name]
-            if isinstance(value, DeviceArray):
-                self._address(tensor.name, value.address)
-                continue
-            if tensor.name not in self._device:
-                self._device[tensor.name] = DeviceArray(self._pool, value.shape, value.dtype)
-                self._pinned[tensor.name] = PinnedArray(self._cuda, value.shape, value.dtype)
-            pinned, device = self._pinned[tensor.name], self._device[tensor.name]
-            np.copyto(pinned.array, value)
-            self._cuda.to_device(device.address, pinned.array, stream)
-            self._address(tensor.name, device.address)
-
-    def scratch_bytes(self) -> int:
-        """Scratch memory that the present shapes need."""
-        return self._scratch_bytes
-
-    def use_scratch(self, scratch: DeviceArray) -> None:
-        """Use this scratch memory."""
-        if self._scratch == (scratch.address, scratch.nbytes):
-            return
-        self.forget_graph()
-        if hasattr(self._context, "set_device_memory"):
-            self._context.set_device_memory(scratch.address, scratch.nbytes)
-        else:  # TensorRT 10.0
-            self._context.device_memory = scratch.address
-        self._scratch = (scratch.address, scratch.nbytes)
-
-    def execute(self, stream: Any, reason: Callable[[], str]) -> None:
-        """Run: as it is, recording it, or from the recording."""
-        if self._graph is None and self._record and self._runs >= _RUNS_BEFORE_CAPTURE:
-            self._capture(stream)
-        if self._graph is not None:
-            self._cuda.call("cudaGraphLaunch", self._graph, stream)
-        elif not self._context.execute_async_v3(int(stream)):
-            text = first_line(Exception(reason() or "it does not say why"))
-            raise DeviceError(f"{self._interface.where}: the engine failed: {text}")
-        self._runs += 1
-
-    def _capture(self, stream: Any) -> None:
-        """Record one run; a graph that cannot be recorded simply runs without."""
-        self._cuda.begin_capture(stream)
-        try:
-            recorded = bool(self._context.execute_async_v3(int(stream)))
-        except Exception:
-            self._cuda.abort_capture(stream)
-            raise
-        if not recorded:
-            self._cuda.abort_capture(stream)
-            self._record = False
-            return
-        try:
-            self._graph = self._cuda.end_capture(stream)
-        except CudaError as error:
-            log.debug("%s: no CUDA graph: %s", self._interface.where, error)
-            self._cuda.module.cudaGetLastError()
-            self._record = False
-
-    def fetch(self, name: str, stream: Any) -> Array:
-        """Start copying an output to the host; valid once the stream is synchronised, until the next run."""
-        pinned = self._pinned[name].array
-        self._cuda.to_host(pinned, self._device[name].address, stream)
-        return pinned
-
-    def forget_graph(self) -> None:
-        """Drop the recording: shapes or addresses are about to change."""
-        if self._graph is not None:
-            self._cuda.call("cudaGraphExecDestroy", self._graph)
-            self._graph = None
-        self._runs = 0
-
-    def _address(self, name: str, address: int) -> None:
-        if self._addresses.get(name) == address:
-            return
-        self.forget_graph()
-        if not self._context.set_tensor_address(name, address):
-            raise DeviceError(f"{self._interface.where}: the engine has no tensor {name!r}")
-        self._addresses[name] = address
-
-    def _release(self) -> None:
-        for array in self._device.values():
-            array.close()
-        for pinned in self._pinned.values():
-            pinned.close()
-        self._device.clear()
-        self._pinned.clear()
-        self._addresses.clear()
-
-    def close(self) -> None:
-        """Free the context and its buffers."""
-        self.forget_graph()
-        self._context = None
-        self._release()
-
-
 def _check(where: str, tensor: TensorSpec, value: Any) -> Array | DeviceArray:
     checked: Array | DeviceArray = value if isinstance(value, DeviceArray) else contiguous(value)
     if str(checked.dtype) != tensor.dtype:
         raise DeviceError(f"{where}: input {tensor.name!r} is {checked.dtype}, expected {tensor.dtype}")
     return checked
-
-
-def open_engine(runtime: TrtRuntime, plan: bytes) -> Any:
-    """Deserialise a plan. Raises EngineRejectedError, saying why, when the runtime does not take it."""
-    module = runtime.module
-    runtime.messages.take()
-    try:
-        opener = runtime.opener
-        engine = opener.deserialize_cuda_engine(plan)
-    except (RuntimeError, TypeError) as error:
-        raise EngineRejectedError(runtime.messages.take() or first_line(error)) from error
-    if engine is None:
-        why = runtime.messages.take()
-        raise EngineRejectedError(
-            _diagnosis(module, opener, plan) or first_line(Exception(why or "no reason given"))
-        )
-    return engine
-
-
-def _diagnosis(module: Any, opener: Any, plan: bytes) -> str:
-    """TensorRT-RTX's own words for what is wrong with a plan, "" where it has none."""
-    if not hasattr(opener, "get_engine_validity"):
-        return ""
-    validity, found = opener.get_engine_validity(plan)
-    if validity == module.EngineValidity.VALID:
-        return ""
-    names = [
-        name.lower().replace("_", " ")
-        for name, flag in module.EngineInvalidityDiagnostics.__members__.items()
-        if int(found) & int(flag)
-    ]
-    return ", ".join(names)

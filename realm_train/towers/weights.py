@@ -1,0 +1,89 @@
+"""Weights from files: read without running their code, loaded whole or refused with the first key that differs."""
+
+import pickle
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from realm_train.errors import TowerError
+
+
+def load_weights(path: Path | str) -> dict[str, Tensor]:
+    """Read a state_dict from `.safetensors`, or from a PyTorch file without unpickling code.
+
+    A file that wraps the state_dict under "state_dict", "model" or "model_state_dict" is unwrapped.
+
+    Raises:
+        TowerError: The file is missing, unreadable, or holds something other than tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise TowerError(f"{path}: no such weights file; give the path of a .safetensors or .pt/.pth file")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise TowerError(
+            f"{path}: holds more than tensors and is refused, since loading it would run code; "
+            "save its state_dict() and give that file"
+        ) from error
+    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise TowerError(f"{path}: not a readable weights file ({first_line(error)})") from error
+    for key in ("state_dict", "model_state_dict", "model"):
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise TowerError(f"{path}: holds no state_dict; save model.state_dict() and give that file")
+    return dict(state)
+
+
+def load_strictly(
+    module: nn.Module, state: dict[str, Tensor], where: str, ignore: tuple[str, ...] = ()
+) -> None:
+    """Load `state` into `module`; keys that start with one of `ignore` may be absent from the module.
+
+    Tensors that a submodule names in `free_size` take the length of what is loaded.
+
+    Raises:
+        TowerError: Keys are missing or unexpected, or shapes differ; names the first of each.
+    """
+    own = module.state_dict()
+    state = {
+        key: value for key, value in state.items() if key in own or not key.startswith(ignore or ("\0",))
+    }
+    # Older files lack the counters of batch norm, which inference never reads.
+    missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
+    unexpected = [key for key in state if key not in own]
+    free = {
+        f"{prefix}.{name}".lstrip(".")
+        for prefix, part in module.named_modules()
+        for name in getattr(part, "free_size", ())
+    }
+    shapes = [
+        key
+        for key in own
+        if key in state
+        and own[key].shape != state[key].shape
+        and not (key in free and own[key].shape[1:] == state[key].shape[1:])
+    ]
+    if missing or unexpected or shapes:
+        parts = []
+        if missing:
+            parts.append(f"{len(missing)} keys missing (first: {missing[0]})")
+        if unexpected:
+            parts.append(f"{len(unexpected)} unexpected (first: {unexpected[0]})")
+        if shapes:
+            key = shapes[0]
+            sizes = f"{tuple(state[key].shape)} for {tuple(own[key].shape)}"
+            parts.append(f"{len(shapes)} shapes differ (first: {key}, {sizes})")
+        raise TowerError(f"{where}: does not fit {type(module).__name__}: {'; '.join(parts)}")
+    module.load_state_dict(state, strict=False)
+
+
+def first_line(error: BaseException) -> str:
+    """What a library said, in one line; the name of the exception where it said nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
