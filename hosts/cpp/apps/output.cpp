@@ -44,7 +44,8 @@ std::string fixed(double value, int decimals) {
 void check_folder(const std::string& folder) {
     std::error_code failed;
     fs::create_directories(folder, failed);
-    int error_number = fs::is_directory(folder) ? 0 : failed ? failed.value() : ENOTDIR;
+    std::error_code ignored;
+    int error_number = fs::is_directory(folder, ignored) ? 0 : fs::exists(folder, ignored) ? EEXIST : failed.value();
     if (error_number == 0) {
         const std::string probe = join(folder, ".realm-probe-" + std::to_string(::getpid()));
         errno = 0;

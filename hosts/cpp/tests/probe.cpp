@@ -4,8 +4,11 @@
 //   probe decode FILE...                  per image "height width" and the pixels' sha256, or the error
 //   probe pixels FILE OUT                 the pixels, raw
 //   probe sha256 FILE                     both implementations
+//   probe bundles IMAGE DIR...            per bundle what opening, scoring and mapping say: "ok" or the error
+//   probe threads BUNDLE IMAGE TEXT       one engine used from many threads at once; its answers must be equal
 #include <cstdio>
 #include <fstream>
+#include <future>
 #include <iostream>
 #include <iterator>
 
@@ -57,6 +60,56 @@ int digests(const std::string& path) {
     return 0;
 }
 
+int bundles(const std::string& file, const std::vector<std::string>& folders) {
+    const realm::Image image = realm::load_image(file);
+    for (const std::string& folder : folders) {
+        std::string said = "ok";
+        const auto attempt = [&](const auto& action) {
+            try {
+                action();
+            } catch (const realm::Error& error) {
+                if (said == "ok") said = std::string("error ") + error.what();
+            }
+        };
+        attempt([&] {
+            realm::Options options;
+            options.threads = 1;
+            const realm::Engine engine(folder, options);
+            attempt([&] { engine.score(image, "Yes, the face is melted"); });
+            attempt([&] { engine.score(image); });
+            attempt([&] { engine.map(image, "the face is melted"); });
+            attempt([&] { engine.map(image); });
+        });
+        std::cout << said << std::endl;  // flushed: whoever crashes next is then known
+    }
+    return 0;
+}
+
+int threads(const std::string& bundle, const std::string& file, const std::string& text) {
+    constexpr int kThreads = 6;
+    const realm::Image image = realm::load_image(file);
+    realm::Options options;
+    options.threads = 1;
+    const realm::Engine engine(bundle, options);  // its graphs are opened by whoever comes first
+    std::vector<std::future<std::vector<float>>> answers;
+    for (int index = 0; index < kThreads; ++index)
+        answers.push_back(std::async(std::launch::async, [&, index] {
+            std::vector<float> values;
+            for (int round = 0; round < 3; ++round) {
+                if ((index + round) % 2 == 0) engine.prepare_map();
+                values = engine.map(image, text).values;
+                values.push_back(static_cast<float>(engine.score(image, text).mos));
+                values.push_back(static_cast<float>(engine.score(image).mos));
+            }
+            return values;
+        }));
+    const std::vector<float> first = answers[0].get();
+    bool same = true;
+    for (std::size_t index = 1; index < answers.size(); ++index) same = answers[index].get() == first && same;
+    std::cout << first.size() << (same ? " equal\n" : " different\n");
+    return same ? 0 : 1;
+}
+
 }  // namespace
 
 int main(int count, char** words) {
@@ -66,11 +119,13 @@ int main(int count, char** words) {
         if (what == "tokens" && given.size() == 2) return tokens(given[1]);
         if (what == "decode" && given.size() > 1) return decode({given.begin() + 1, given.end()});
         if (what == "pixels" && given.size() == 3) return pixels(given[1], given[2]);
+        if (what == "bundles" && given.size() > 2) return bundles(given[1], {given.begin() + 2, given.end()});
+        if (what == "threads" && given.size() == 4) return threads(given[1], given[2], given[3]);
         if (what == "sha256" && given.size() == 2) return digests(given[1]);
     } catch (const realm::Error& error) {
         std::cerr << "error: " << error.what() << '\n';
         return 2;
     }
-    std::cerr << "usage: probe tokens TOKENIZER | decode FILE... | pixels FILE OUT | sha256 FILE\n";
+    std::cerr << "usage: probe tokens TOKENIZER | decode FILE... | pixels FILE OUT | sha256 FILE | bundles IMAGE DIR... | threads BUNDLE IMAGE TEXT\n";
     return 2;
 }
