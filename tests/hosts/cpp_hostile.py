@@ -189,7 +189,7 @@ FILES: list[tuple[str, Callable[[Path], None]]] = [
     ("tokenizer: other model", _json("core_tokenizer.json", lambda d: d["model"].update(type="Unigram"))),
     ("tokenizer: negative id", _json("core_tokenizer.json", lambda d: d["model"]["vocab"].update(a=-3))),
     ("tokenizer: text id", _json("core_tokenizer.json", lambda d: d["model"]["vocab"].update(a="x"))),
-    ("tokenizer: huge id", _json("core_tokenizer.json", lambda d: d["model"]["vocab"].update({"[CLS]": 2**31 - 1}))),
+    ("tokenizer: huge id", _json("core_tokenizer.json", lambda d: d["model"]["vocab"].update(the=2**31 - 1))),
     ("tokenizer: vocabulary list", _json("core_tokenizer.json", lambda d: d["model"].update(vocab=[1]))),
     ("tokenizer: endless words", _json("core_tokenizer.json", lambda d: d["model"].update(max_input_chars_per_word=1e300))),
     ("tokenizer: merges of nothing", _json("clip_tokenizer.json", lambda d: d["model"].update(merges=[["q", "zz"]]))),

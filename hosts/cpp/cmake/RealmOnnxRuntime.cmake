@@ -22,8 +22,11 @@ function(realm_import_onnxruntime library include)
   endif()
   add_library(onnxruntime::onnxruntime SHARED IMPORTED GLOBAL)
   set_target_properties(onnxruntime::onnxruntime PROPERTIES
-    IMPORTED_LOCATION "${home}/libonnxruntime.so.1" IMPORTED_SONAME libonnxruntime.so.1
-    INTERFACE_INCLUDE_DIRECTORIES "${include}" INTERFACE_SYSTEM_INCLUDE_DIRECTORIES "${include}")
+    IMPORTED_LOCATION "${home}/libonnxruntime.so.1" IMPORTED_SONAME libonnxruntime.so.1)
+  if(EXISTS "${include}")  # an installed realm links the library and needs no headers
+    set_target_properties(onnxruntime::onnxruntime PROPERTIES
+      INTERFACE_INCLUDE_DIRECTORIES "${include}" INTERFACE_SYSTEM_INCLUDE_DIRECTORIES "${include}")
+  endif()
   set(REALM_ONNXRUNTIME_LIBRARY "${library}" PARENT_SCOPE)
 endfunction()
 
@@ -32,7 +35,7 @@ if(NOT TARGET onnxruntime::onnxruntime)
     if(NOT EXISTS "${ONNXRUNTIME_LIBRARY}")
       message(FATAL_ERROR "ONNXRUNTIME_LIBRARY: ${ONNXRUNTIME_LIBRARY} does not exist")
     endif()
-    realm_import_onnxruntime("${ONNXRUNTIME_LIBRARY}" "${PROJECT_SOURCE_DIR}/third_party/onnxruntime")
+    realm_import_onnxruntime("${ONNXRUNTIME_LIBRARY}" "${CMAKE_CURRENT_LIST_DIR}/../third_party/onnxruntime")
   elseif(ONNXRUNTIME_ROOT)
     find_library(REALM_ORT_FOUND onnxruntime PATHS "${ONNXRUNTIME_ROOT}" PATH_SUFFIXES lib lib64 NO_DEFAULT_PATH)
     find_path(REALM_ORT_INCLUDE onnxruntime_cxx_api.h PATHS "${ONNXRUNTIME_ROOT}"

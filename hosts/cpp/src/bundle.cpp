@@ -76,13 +76,12 @@ void check_external_data(const fs::path& path, const fs::path& root, const std::
                           "); export the bundle again");
     }
     for (const std::string& location : locations) {
-        // A location that is no text cannot be listed either; it must not break the message.
-        const OrderedJson checked = location;
+        const OrderedJson checked = readable(location);  // as the Python engine decodes it
         const std::string relative = safe_relative(checked, path.string());
         const fs::path place = (path.parent_path() / relative).lexically_normal();
         const std::string name = place.lexically_relative(root.lexically_normal()).generic_string();
         if (listed.count(name) == 0)
-            throw BundleError(path.string() + ": keeps weights in " + in_quotes(location) +
+            throw BundleError(path.string() + ": keeps weights in " + in_quotes(readable(location)) +
                               ", which the manifest does not list; export it again");
     }
 }

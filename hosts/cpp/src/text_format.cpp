@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <system_error>
 
+#include "unicode.hpp"
+
 namespace realm {
 
 std::string in_quotes(std::string_view text) {
@@ -40,8 +42,20 @@ std::string joined(const std::vector<std::string>& words, std::string_view betwe
     return result;
 }
 
-std::string one_line(std::string_view text) {
+std::string readable(std::string_view text) {
+    std::string result;
+    for (;;) {
+        const std::size_t bad = unicode::invalid_at(text);
+        result += text.substr(0, bad);
+        if (bad == std::string_view::npos) return result;
+        unicode::append(result, 0xFFFD);
+        text.remove_prefix(bad + 1);
+    }
+}
+
+std::string one_line(std::string_view given) {
     constexpr std::size_t kLongest = 300;
+    const std::string text = readable(given.substr(0, 4 * kLongest));
     std::string result;
     bool gap = false;
     for (const char each : text) {
@@ -53,7 +67,7 @@ std::string one_line(std::string_view text) {
         gap = false;
         result += each;
     }
-    return result.size() <= kLongest ? result : result.substr(0, kLongest - 3) + "...";
+    return result.size() <= kLongest ? result : readable(result.substr(0, kLongest - 3)) + "...";
 }
 
 std::string system_message(int error_number) { return std::generic_category().message(error_number); }

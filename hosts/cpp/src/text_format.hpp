@@ -13,6 +13,9 @@ std::string in_quotes(std::string_view text);
 // Words with ", " in between.
 std::string joined(const std::vector<std::string>& words, std::string_view between = ", ");
 
+// The text with U+FFFD for every byte that is not UTF-8.
+std::string readable(std::string_view text);
+
 // A cause in one line, at most 300 bytes.
 std::string one_line(std::string_view text);
 
