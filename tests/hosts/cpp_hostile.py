@@ -34,9 +34,7 @@ def seeds(photo: np.ndarray) -> dict[str, bytes]:
         "rgba.png": encoded(colour.convert("RGBA"), "PNG", exif=exif.tobytes()),
         "grey.png": encoded(colour.convert("L"), "PNG"),
         "bits.png": encoded(colour.convert("1"), "PNG"),
-        "deep.png": encoded(
-            Image.fromarray(np.asarray(colour.convert("L")).astype(np.uint16) * 257), "PNG"
-        ),
+        "deep.png": encoded(Image.fromarray(np.asarray(colour.convert("L")).astype(np.uint16) * 257), "PNG"),
         "palette.png": encoded(palette, "PNG", transparency=3),
         "baseline.jpg": encoded(colour, "JPEG", quality=80, exif=exif.tobytes()),
         "progressive.jpg": encoded(colour, "JPEG", progressive=True, restart_marker_blocks=3),
@@ -191,11 +189,29 @@ FILES: list[tuple[str, Callable[[Path], None]]] = [
     ("tokenizer: text id", _json("core_tokenizer.json", lambda d: d["model"]["vocab"].update(a="x"))),
     ("tokenizer: huge id", _json("core_tokenizer.json", lambda d: d["model"]["vocab"].update(the=2**31 - 1))),
     ("tokenizer: vocabulary list", _json("core_tokenizer.json", lambda d: d["model"].update(vocab=[1]))),
-    ("tokenizer: endless words", _json("core_tokenizer.json", lambda d: d["model"].update(max_input_chars_per_word=1e300))),
-    ("tokenizer: merges of nothing", _json("clip_tokenizer.json", lambda d: d["model"].update(merges=[["q", "zz"]]))),
+    (
+        "tokenizer: endless words",
+        _json("core_tokenizer.json", lambda d: d["model"].update(max_input_chars_per_word=1e300)),
+    ),
+    (
+        "tokenizer: merges of nothing",
+        _json("clip_tokenizer.json", lambda d: d["model"].update(merges=[["q", "zz"]])),
+    ),
     ("tokenizer: merge of one", _json("clip_tokenizer.json", lambda d: d["model"].update(merges=[["t"]]))),
-    ("tokenizer: regex", _json("clip_tokenizer.json", lambda d: d.update(normalizer={"type": "Replace", "pattern": {"Regex": "(a+)+$"}, "content": ""}))),
-    ("tokenizer: template", _json("core_tokenizer.json", lambda d: d["post_processor"].update(single=[{"SpecialToken": {"id": "gone"}}]))),
+    (
+        "tokenizer: regex",
+        _json(
+            "clip_tokenizer.json",
+            lambda d: d.update(normalizer={"type": "Replace", "pattern": {"Regex": "(a+)+$"}, "content": ""}),
+        ),
+    ),
+    (
+        "tokenizer: template",
+        _json(
+            "core_tokenizer.json",
+            lambda d: d["post_processor"].update(single=[{"SpecialToken": {"id": "gone"}}]),
+        ),
+    ),
     ("phrases: no JSON", _bytes("phrases.json", b"")),
     ("phrases: std 0", _json("phrases.json", lambda d: d["phrases"][0].update(std=0))),
     ("phrases: text as number", _json("phrases.json", lambda d: d["phrases"][0].update(text=5))),
@@ -203,10 +219,16 @@ FILES: list[tuple[str, Callable[[Path], None]]] = [
     ("graph: empty", _bytes("core.onnx", b"")),
     ("graph: text", _bytes("core.onnx", b"this is no protobuf, and it is long enough to be read as some")),
     ("graph: nested", _bytes("core.onnx", b"\x3a\x7f" * 64)),
-    ("graph: text in place of image", lambda folder: shutil.copy(folder / "core_text.onnx", folder / "core.onnx") and None),
+    (
+        "graph: text in place of image",
+        lambda folder: shutil.copy(folder / "core_text.onnx", folder / "core.onnx") and None,
+    ),
     ("graph: wrong tower", lambda folder: shutil.copy(folder / "core.onnx", folder / "dream.onnx") and None),
-    ("graph: other text tower", lambda folder: shutil.copy(folder / "core_text.onnx", folder / "clip_text.onnx") and None),
-]  # fmt: skip
+    (
+        "graph: other text tower",
+        lambda folder: shutil.copy(folder / "core_text.onnx", folder / "clip_text.onnx") and None,
+    ),
+]
 
 
 def external_weights(folder: Path, location: str) -> None:
