@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
+from pathlib import Path
 
 import cpp_host
 import numpy as np
 import pytest
+from bundles import read_manifest, write_manifest
 from cpp_host import TINY, assert_same_scores, errors, python_engine, run, table
 from PIL import Image
 
@@ -103,6 +106,35 @@ def test_bad_input_is_answered_alike(release, bundle_path, corner, monkeypatch, 
     assert [
         {**row, "mos": "", "realness": ""} for row in table(re.sub(r"\(formats[^)]*\)", "", done.stdout))
     ] == [{**row, "mos": "", "realness": ""} for row in table(re.sub(r"\(formats[^)]*\)", "", stdout))]
+
+
+def test_weights_in_a_listed_file_are_used(release, bundle_path, corner) -> None:
+    import onnx
+
+    folder = Path(shutil.copytree(bundle_path, corner / "external"))
+    model = onnx.load(folder / "core.onnx")
+    options = {
+        "save_as_external_data": True,
+        "location": "weights.bin",
+        "size_threshold": 64,
+    }  # axes stay inside
+    onnx.save_model(model, folder / "core.onnx", **options)
+    write_manifest(folder, read_manifest(folder))
+    tables = [
+        run(release / "realm_score", corner / "good.png", "--bundle", f"{each}/").stdout
+        for each in (folder, bundle_path)
+    ]
+    assert (folder / "weights.bin").stat().st_size > 0
+    assert_same_scores(*tables)
+
+
+def test_a_side_too_long_is_an_error_of_its_image(release, bundle_path, tmp_path) -> None:
+    Image.new("L", (12_000_000, 1)).save(tmp_path / "line.png")
+    Image.new("L", (40, 30)).save(tmp_path / "good.png")
+    done = run(release / "realm_score", tmp_path, "--bundle", bundle_path)
+    errors_of = {row["filename"]: row["error"] for row in table(done.stdout)}
+    assert done.returncode == 1 and errors_of["good.png"] == ""
+    assert errors_of["line.png"] == "a side of 12000000 px is too long; scale it down first"
 
 
 def test_formats_of_others_are_named(release, bundle_path, photo, tmp_path) -> None:

@@ -136,6 +136,8 @@ std::size_t map_items(const Engine& engine, const std::vector<Item>& items, cons
                 throw;
             } catch (const Error& error) {
                 problem = error.what();
+            } catch (const std::bad_alloc&) {
+                problem = "not enough memory to map it";
             }
         }
         if (!problem.empty()) {

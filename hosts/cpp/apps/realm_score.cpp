@@ -86,16 +86,18 @@ std::size_t score_items(const Engine& engine, const std::vector<Item>& items, co
                 images.push_back(candidate->image);
                 texts.push_back(items[other].text.value_or(""));
             }
+            constexpr const char* kNoMemory = "not enough memory to score it";
             try {
                 const std::vector<Score> found = engine.score(images, texts);
                 for (std::size_t at = 0; at < chosen.size(); ++at) scores[chosen[at]] = found[at];
-            } catch (const Error& error) {
-                if (chosen.size() == 1) slot.error = error.what();
-                for (std::size_t at = 0; chosen.size() > 1 && at < chosen.size(); ++at) {  // one by one: who is to blame?
+            } catch (const std::exception&) {  // one by one: who is to blame?
+                for (std::size_t at = 0; at < chosen.size(); ++at) {
                     try {
                         scores[chosen[at]] = engine.score(images[at], texts[at]);
-                    } catch (const Error& own) {
-                        decoder.if_ready(chosen[at])->error = own.what();
+                    } catch (const Error& error) {
+                        decoder.if_ready(chosen[at])->error = error.what();
+                    } catch (const std::bad_alloc&) {
+                        decoder.if_ready(chosen[at])->error = kNoMemory;
                     }
                 }
             }

@@ -24,7 +24,7 @@ bool is_file(const fs::path& path) {
 }
 
 fs::path find(const fs::path& folder) {
-    if (is_file(folder / kManifest)) return folder;
+    if (is_file(folder / kManifest)) return folder.has_filename() ? folder : folder.parent_path();  // no "x/"
     std::error_code ignored;
     if (fs::is_directory(folder, ignored))
         throw BundleError(folder.string() + ": no " + kManifest +

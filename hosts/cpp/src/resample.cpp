@@ -5,11 +5,14 @@
 #include <deque>
 #include <mutex>
 
+#include "realm/error.hpp"
+
 namespace realm {
 namespace {
 
 constexpr double kOne = 1 << 22;  // Pillow's fixed point for 8-bit images: 32 bits - 8 - 2 of headroom (Resample.c)
 constexpr std::size_t kKept = 64;
+constexpr std::size_t kMaxValues = std::size_t{1} << 28;
 
 double bilinear(double x) { return std::max(0.0, 1.0 - std::abs(x)); }
 
@@ -63,6 +66,8 @@ struct Entry {
 }  // namespace
 
 std::shared_ptr<const Matrix> resample_matrix(int in_size, int out_size, const std::string& interpolation) {
+    if (static_cast<std::size_t>(in_size) > kMaxValues / static_cast<std::size_t>(out_size))
+        throw ImageError("a side of " + std::to_string(in_size) + " px is too long; scale it down first");
     static std::mutex mutex;
     static std::deque<Entry> kept;
     const std::lock_guard<std::mutex> lock(mutex);
