@@ -137,6 +137,22 @@ def test_a_side_too_long_is_an_error_of_its_image(release, bundle_path, tmp_path
     assert errors_of["line.png"] == "a side of 12000000 px is too long; scale it down first"
 
 
+def test_bf16_files_are_refused_and_never_chosen(release, bundle_path, corner) -> None:
+    folder = Path(shutil.copytree(bundle_path, corner / "bf16"))
+    manifest = read_manifest(folder)
+    for graph in manifest["graphs"].values():
+        graph["variants"] = {"bf16": graph["variants"]["fp16"], "fp32": graph["variants"]["fp32"]}
+    manifest["recommended_precision"] = {"cpu": "bf16"}
+    write_manifest(folder, manifest)
+    arguments = [corner / "good.png", "--bundle", folder]
+    refused = run(release / "realm_score", *arguments, "--precision", "bf16")
+    assert refused.returncode == 2
+    assert errors(refused.stderr) == [
+        "error: device cpu: ONNX Runtime cannot run bf16 files; use another --precision"
+    ]
+    assert "cpu, fp32," in run(release / "realm_score", *arguments).stderr
+
+
 def test_formats_of_others_are_named(release, bundle_path, photo, tmp_path) -> None:
     for kind in ("WEBP", "BMP", "TIFF", "GIF"):
         path = tmp_path / "picture.png"  # told by the content, not by the name

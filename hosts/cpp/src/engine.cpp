@@ -20,6 +20,7 @@ namespace {
 constexpr std::size_t kMaxTokenizerBytes = std::size_t{64} << 20;
 constexpr std::size_t kMaxPhrasesBytes = std::size_t{16} << 20;
 constexpr std::uint64_t kMaxPixels = 200'000'000;
+constexpr const char* kNeverRun = "bf16";  // ONNX Runtime has no such convolutions, on the CPU nor on CUDA
 
 using SharedSession = std::shared_ptr<const Session>;
 
@@ -39,25 +40,28 @@ struct Engine::Parts {
           runtime(options.device, options.threads),
           memory(options.max_memory),
           warn(options.on_warning) {
+        std::vector<std::string> files;
         for (const char* part : {"core", "dream"}) {
             const auto has = bundle.precisions(part);
-            if (has.empty()) continue;
-            const auto there = [&](const std::string& name) { return std::find(has.begin(), has.end(), name) != has.end(); };
-            if (options.precision == "auto") {
-                const std::string wanted = bundle.recommended_precision(runtime.device());
-                precision[part] = there(wanted) ? wanted : has.front();
-            } else if (there(options.precision)) {
-                precision[part] = options.precision;
-            }
+            files.insert(files.end(), has.begin(), has.end());
+            const auto runs = [&](const std::string& name) {
+                return name != kNeverRun && std::find(has.begin(), has.end(), name) != has.end();
+            };
+            const bool choose = options.precision == "auto";
+            const std::string wanted = choose ? bundle.recommended_precision(runtime.device()) : options.precision;
+            const auto first = std::find_if(has.begin(), has.end(), runs);
+            if (runs(wanted)) precision[part] = wanted;
+            else if (choose && first != has.end()) precision[part] = *first;
         }
-        if (precision.empty()) {
-            std::vector<std::string> files;
-            for (const char* part : {"core", "dream"})
-                for (const std::string& name : bundle.precisions(part))
-                    if (std::find(files.begin(), files.end(), name) == files.end()) files.push_back(name);
-            throw BundleError(bundle.name() + ": no " + options.precision + " variant; this bundle has " +
-                              joined(files));
-        }
+        if (!precision.empty()) return;
+        std::vector<std::string> different;
+        for (const std::string& name : files)
+            if (std::find(different.begin(), different.end(), name) == different.end()) different.push_back(name);
+        if (options.precision == kNeverRun && std::find(files.begin(), files.end(), kNeverRun) != files.end())
+            throw DeviceError("device " + runtime.device() + ": ONNX Runtime cannot run " + kNeverRun +
+                              " files; use another --precision");
+        throw BundleError(bundle.name() + ": no " + options.precision + " variant; this bundle has " +
+                          joined(different));
     }
 
     // A graph in its part's precision; a text tower that lacks it runs in fp32.
