@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 from benchmarks.settings import CACHE, ROOT, SAMPLES, Settings, use_threads
 
-SUITES = ("dream", "core", "fast", "startup", "sizes")
+SUITES = ("dream", "core", "fast", "startup", "sizes", "hosts")
 MODELS = ("tiny", "vitb32", "vitb16", "vitl14", "resnet-bert")
 QUICK_MODELS = ("tiny", "vitb32", "resnet-bert")
 WINDOWS = (15, 48, 165, 2337, 26227)
@@ -33,6 +33,7 @@ Suites:
   fast     fewer windows: share of the windows against the error of the map
   startup  whole commands from a cold start, building of sessions, peak memory
   sizes    images of 256 to 4096 pixels a side
+  hosts    the C++ host against the Python engine: cold start, scores, maps
 \b
 Examples:
   python -m benchmarks --quick            all suites, less of each

@@ -16,6 +16,7 @@ _SUITES = {
     "fast": "Fewer windows",
     "startup": "Start-up and memory",
     "sizes": "Image sizes",
+    "hosts": "Hosts: C++",
 }
 _METHOD = (
     "Contenders run one after the other in rounds, in alternating order; ratios are taken within a round and their "

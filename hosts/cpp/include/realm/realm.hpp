@@ -1,0 +1,151 @@
+// How real an image looks (a score), and where it does not (a map): REALM bundles in C++17.
+//
+//     realm::Engine engine("realm-tiny");
+//     realm::Image image = realm::load_image("photo.jpg");
+//     realm::Score score = engine.score(image, "Yes. The hand has six fingers.");
+//     realm::RealnessMap map = engine.map(image, "the hand has six fingers");
+//
+// An engine may be used from several threads at once: every const function is safe. Construct, move and destroy it
+// on one. Results do not depend on how calls are batched, up to float32 rounding.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "realm/error.hpp"
+#include "realm/image.hpp"
+
+namespace realm {
+
+struct Options {
+    std::string device = "cpu";      // "cpu" or "cuda"; never replaced by another
+    std::string precision = "auto";  // a variant of the bundle ("fp32", "fp16", "int8"), or what it recommends
+    int threads = 0;                 // of the CPU; 0: all that this process may use
+    std::uint64_t max_memory = 0;    // bytes that the process may hold; 0: 2 GiB, or what the models need
+    bool verify = true;              // compare every file of the bundle with its sha256
+    // Told, once each, what is done differently than asked (a text is cut). May be called from any thread.
+    std::function<void(const std::string&)> on_warning;
+};
+
+// mos: mean opinion score, a z-score, higher = more real. realness: the 0-100 rating behind it. Both are NaN where
+// the model's answer is not a number.
+struct Score {
+    double mos = 0;
+    double realness = 0;
+};
+
+enum class Aggregate { mean, max };
+// realness = 1 - cosine with the text, low = unreal; similarity = the cosine, high = unreal.
+enum class Quantity { realness, similarity };
+
+// Called with windows done so far and in all, on the calling thread.
+using Progress = std::function<void(std::size_t done, std::size_t total)>;
+
+// A preset of the bundle with what is given in its place.
+struct MapOptions {
+    std::string preset;                  // empty: the one that the bundle recommends
+    std::vector<int> windows_px;         // sizes of the square windows; empty: the preset's
+    int stride_px = 0;                   // pixels between windows; 0: the preset's
+    std::optional<Aggregate> aggregate;  // how several sizes are combined; none: the preset's
+    Quantity quantity = Quantity::realness;
+    Progress progress;
+};
+
+// A phrase of the bundle that the engine chose, and how far it stood out (z-score).
+struct Phrase {
+    std::string text, kind;
+    double z_score = 0;
+};
+
+// A connected area that looks unreal: its box in pixels, (x, y) its top left corner.
+struct Region {
+    int x = 0, y = 0, width = 0, height = 0;
+    double mean_realness = 0;
+    std::size_t area_px = 0;
+};
+
+// Of the values of covered pixels.
+struct Statistics {
+    double min = 0, max = 0, mean = 0, std = 0, p5 = 0, median = 0, p95 = 0, covered_fraction = 0;
+};
+
+// A map and everything that made it.
+struct RealnessMap {
+    int height = 0, width = 0;          // of the image
+    std::vector<float> values;          // height x width of `quantity`; 0 where no window was
+    std::vector<std::uint8_t> covered;  // height x width of 0 and 1: whether a window covers the pixel
+    Quantity quantity = Quantity::realness;
+    Aggregate aggregate = Aggregate::mean;
+    std::vector<int> windows_px;
+    int stride_px = 0;
+    std::string preset;  // "custom" where it is none
+    std::vector<std::string> texts;
+    std::vector<Phrase> phrases;  // what the engine chose where no text was given
+    std::size_t windows = 0;      // how many were looked at
+
+    float at(int y, int x) const {
+        return values[static_cast<std::size_t>(y) * static_cast<std::size_t>(width) + static_cast<std::size_t>(x)];
+    }
+    // 1 - cosine of every pixel, whatever `values` hold.
+    std::vector<float> realness() const;
+    Statistics statistics() const;
+    // At most k regions, the least real first: connected covered pixels more than a standard deviation below the
+    // map's mean, of at least a quarter of the smallest window. Relative to its own map: where an image is least real.
+    std::vector<Region> regions(std::size_t k = 5) const;
+};
+
+// What answers.
+struct Info {
+    std::string bundle, weights, device, runtime;
+    std::string score_precision, map_precision;  // empty where the bundle cannot do it
+    int threads = 0;
+    std::vector<std::string> presets;  // of maps, the recommended one first
+};
+
+class Engine {
+public:
+    // Opens a bundle, a folder with bundle.json, and checks all of it; its graphs are opened on first use.
+    // Throws BundleError, DeviceError or UsageError.
+    explicit Engine(const std::filesystem::path& bundle, const Options& options = {});
+    ~Engine();
+    Engine(Engine&&) noexcept;
+    Engine& operator=(Engine&&) noexcept;
+
+    // What `text` says about the image; blank: scored from the picture alone. UTF-8.
+    // Throws TextError, DeviceError, and BundleError where the bundle has no CORE.
+    Score score(ImageView image, std::string_view text = {}) const;
+    // One score per image, in order; as many texts as images, or none. Images of one size share calls.
+    std::vector<Score> score(const std::vector<ImageView>& images, const std::vector<std::string>& texts = {}) const;
+
+    // Where the image looks like the text (what looks unreal, UTF-8). Several texts count by their mean; without
+    // any, the bundle's phrases that fit the image best are used and named.
+    // Throws WindowError, TextError, DeviceError, and BundleError where the bundle has no DREAM.
+    RealnessMap map(ImageView image, const std::string& text, const MapOptions& options = {}) const;
+    RealnessMap map(ImageView image, const std::vector<std::string>& texts = {}, const MapOptions& options = {}) const;
+
+    // What `map` will do, for those who want to know before any work: an options object with every field filled.
+    MapOptions resolve(const MapOptions& options) const;
+
+    // Opens the graphs now rather than on first use, and finds out what would fail then.
+    void prepare_score(bool with_text = true) const;
+    void prepare_map() const;
+
+    Info info() const;
+
+private:
+    struct Parts;
+    std::unique_ptr<Parts> parts_;
+};
+
+// The version of this library, and that of the ONNX Runtime that was loaded.
+const char* version();
+std::string runtime_version();
+
+}  // namespace realm

@@ -1,0 +1,173 @@
+#include "bundle.hpp"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "files.hpp"
+#include "onnx_scan.hpp"
+#include "realm/error.hpp"
+#include "text_format.hpp"
+
+namespace realm {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kManifest = "bundle.json";
+constexpr std::size_t kMaxManifestBytes = std::size_t{4} << 20;
+constexpr std::size_t kMaxManifestMembers = 20000;
+
+bool is_file(const fs::path& path) {
+    std::error_code ignored;
+    return fs::is_regular_file(path, ignored);
+}
+
+fs::path find(const fs::path& folder) {
+    if (is_file(folder / kManifest)) return folder.has_filename() ? folder : folder.parent_path();  // no "x/"
+    std::error_code ignored;
+    if (fs::is_directory(folder, ignored))
+        throw BundleError(folder.string() + ": no " + kManifest +
+                          " in this directory; give the folder that holds it");
+    throw BundleError("bundle '" + folder.string() + "' not found; give a directory that holds " + kManifest);
+}
+
+// Whether a path, its links followed, lies in a folder (or cannot be followed: then it is missing).
+bool inside(const fs::path& path, const fs::path& root) {
+    std::error_code failed;
+    const fs::path home = fs::canonical(root, failed);
+    if (failed) return false;
+    const fs::path target = fs::weakly_canonical(path, failed);
+    if (failed) return true;
+    return std::mismatch(home.begin(), home.end(), target.begin(), target.end()).first == home.end();
+}
+
+void check_file(const fs::path& root, const std::string& relative, const Section& entry, bool verify) {
+    const fs::path path = root / relative;
+    const std::string where = path.string();
+    if (!inside(path, root))
+        throw BundleError(where + ": is a link that leaves the bundle; do not use a bundle that asks for it");
+    if (!is_file(path)) throw BundleError(where + ": is missing; get the bundle again");
+    const std::int64_t expected = entry.whole("size_bytes");
+    std::error_code unknown;
+    const std::uintmax_t size = fs::file_size(path, unknown);
+    if (unknown) throw BundleError(where + ": is missing; get the bundle again");
+    if (expected < 0 || size != static_cast<std::uintmax_t>(expected))
+        throw BundleError(where + ": has " + std::to_string(size) + " bytes, the manifest says " +
+                          std::to_string(expected) + "; get the bundle again");
+    std::string digest = entry.text("sha256");
+    if (!verify) return;
+    const std::string actual = sha256_file(path);
+    if (actual.empty()) throw BundleError(where + ": cannot be read; get the bundle again");
+    std::transform(digest.begin(), digest.end(), digest.begin(), [](char each) {
+        return each >= 'A' && each <= 'Z' ? static_cast<char>(each - 'A' + 'a') : each;
+    });
+    if (actual != digest)
+        throw BundleError(where + ": wrong checksum (sha256 is " + actual + "); get the bundle again");
+}
+
+// Weights outside the file are refused, except in a file that the manifest lists and that has been checked.
+void check_external_data(const fs::path& path, const fs::path& root, const std::set<std::string>& listed) {
+    std::set<std::string> locations;
+    try {
+        locations = external_locations(path);
+    } catch (const std::invalid_argument& problem) {
+        throw BundleError(path.string() + ": not a readable ONNX file (" + problem.what() +
+                          "); export the bundle again");
+    }
+    for (const std::string& location : locations) {
+        const OrderedJson checked = readable(location);  // as the Python engine decodes it
+        const std::string relative = safe_relative(checked, path.string());
+        const fs::path place = (path.parent_path() / relative).lexically_normal();
+        const std::string name = place.lexically_relative(root.lexically_normal()).generic_string();
+        if (listed.count(name) == 0)
+            throw BundleError(path.string() + ": keeps weights in " + in_quotes(readable(location)) +
+                              ", which the manifest does not list; export it again");
+    }
+}
+
+}  // namespace
+
+std::string read_text(const fs::path& path, std::size_t limit) {
+    const FileContent content = read_file(path, limit);
+    if (content.too_large)
+        throw BundleError(path.string() + ": more than " + std::to_string(limit >> 20) +
+                          " MiB of text; export the bundle again");
+    if (content.error_number != 0)
+        throw BundleError(path.string() + ": cannot be read (" + system_message(content.error_number) + ")");
+    return {content.bytes.begin(), content.bytes.end()};
+}
+
+Bundle Bundle::open(const fs::path& folder, bool verify) {
+    Bundle bundle;
+    bundle.root_ = find(folder);
+    const fs::path path = bundle.root_ / kManifest;
+    const std::string text = read_text(path, kMaxManifestBytes);
+    const auto broken = [&](const std::string& why) {
+        return BundleError(path.string() + ": not valid JSON (" + one_line(why) + "); export the bundle again");
+    };
+    if (const std::string problem = json_problem(text, kMaxManifestMembers); !problem.empty()) throw broken(problem);
+    OrderedJson parsed;
+    try {
+        parsed = OrderedJson::parse(text);
+    } catch (const OrderedJson::exception& error) {
+        throw broken(error.what());
+    }
+    const Section manifest(&parsed, path.string());
+    check_version(manifest);
+    bundle.name_ = manifest.text("name");
+    bundle.graphs_ = parse_graphs(manifest.section("graphs"));
+    const bool scores = !bundle.precisions("core").empty(), maps = !bundle.precisions("dream").empty();
+    if (!scores && !maps)
+        throw BundleError(bundle.root_.string() + ": neither CORE nor DREAM is complete; export the bundle again");
+    if (scores) bundle.core_ = parse_core(manifest.section("core"));
+    if (maps) bundle.dream_ = parse_dream(manifest.section("dream"));
+    const auto weights = parsed.find("weights");
+    bundle.weights_ = weights != parsed.end() && weights->is_string() ? weights->get<std::string>() : "unknown";
+    const auto recommended = parsed.find("recommended_precision");
+    if (recommended != parsed.end() && recommended->is_object())
+        for (const auto& [device, precision] : recommended->items())
+            if (precision.is_string()) bundle.recommended_[device] = precision.get<std::string>();
+    const Section files = manifest.section("files");
+    for (const auto& [relative, entry] : files.data().items()) bundle.listed_.push_back(relative);
+    bundle.check_files(files, verify);
+    return bundle;
+}
+
+fs::path Bundle::file(const std::string& relative) const {
+    if (std::find(listed_.begin(), listed_.end(), relative) == listed_.end())
+        throw BundleError(root_.string() + ": the manifest does not list " + in_quotes(relative) +
+                          "; export the bundle again");
+    return root_ / relative;
+}
+
+std::vector<std::string> Bundle::precisions(const std::string& part) const {
+    const auto text = graphs_.find(part == "core" ? "core_text" : "clip_text"), image = graphs_.find(part);
+    std::vector<std::string> names;
+    if (text != graphs_.end() && image != graphs_.end())
+        for (const auto& variant : image->second.variants) names.push_back(variant.first);
+    return names;
+}
+
+std::string Bundle::recommended_precision(const std::string& device) const {
+    const auto found = recommended_.find(device);
+    return found == recommended_.end() ? "fp32" : found->second;
+}
+
+void Bundle::check_files(const Section& files, bool verify) const {
+    for (const std::string& relative : listed_) {
+        const OrderedJson name = relative;
+        safe_relative(name, files.where());
+        check_file(root_, relative, files.section(relative), verify);
+    }
+    const std::set<std::string> listed(listed_.begin(), listed_.end());
+    std::set<std::string> used;
+    for (const auto& graph : graphs_)
+        for (const auto& variant : graph.second.variants) used.insert(variant.second);
+    for (const std::string& path : used) check_external_data(file(path), root_, listed);
+    if (core_) file(core_->text.tokenizer);
+    if (dream_) file(dream_->text.tokenizer);
+    if (dream_ && dream_->phrases) file(*dream_->phrases);
+}
+
+}  // namespace realm

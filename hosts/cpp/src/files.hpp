@@ -1,0 +1,27 @@
+// Reading files whole, with a bound, and their SHA-256.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace realm {
+
+struct FileContent {
+    std::vector<std::uint8_t> bytes;
+    int error_number = 0;    // errno where the file cannot be read
+    bool too_large = false;  // more than the bound; `bytes` is then empty
+};
+
+// The whole file, at most `limit` bytes. Never throws but std::bad_alloc.
+FileContent read_file(const std::filesystem::path& path, std::uint64_t limit);
+
+// SHA-256 (FIPS 180-4) of memory, 64 lower-case hexadecimal digits.
+std::string sha256(const void* data, std::size_t size);
+// The same in plain C++, for the test that compares it with the processor's own instructions.
+std::string sha256_portable(const void* data, std::size_t size);
+// SHA-256 of a file, read in pieces; empty where it cannot be read.
+std::string sha256_file(const std::filesystem::path& path);
+
+}  // namespace realm

@@ -1,0 +1,233 @@
+#include "manifest.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <set>
+
+#include "realm/error.hpp"
+#include "text_format.hpp"
+
+namespace realm {
+namespace {
+
+constexpr int kFormatMajor = 1;
+constexpr int kMaxInputPx = 1 << 14;  // of a tower: beyond it a resample matrix alone would fill the memory
+constexpr int kMaxTokens = 1 << 16;
+constexpr int kMaxWindowPx = 1 << 30;
+
+const std::vector<std::string> kInterpolations{"bilinear", "bicubic"};
+const std::vector<std::string> kAggregates{"mean", "max"};
+
+[[noreturn]] void refuse(const std::string& message) { throw BundleError(message); }
+
+std::vector<TensorSpec> tensors(const Section& entry, const char* key) {
+    std::vector<TensorSpec> found;
+    for (const OrderedJson& item : entry.list(key)) {
+        const Section tensor(&item, entry.where() + ", " + in_quotes(key));
+        TensorSpec spec;
+        spec.name = tensor.text("name");
+        tensor.text("dtype");
+        const OrderedJson& shape = tensor.list("shape");
+        if (!shape.empty() && shape.back().is_number_integer()) {
+            const auto size = shape.back().get<std::int64_t>();
+            if (size > 0 && size <= kMaxTokens) spec.last_dimension = size;
+        }
+        found.push_back(std::move(spec));
+    }
+    return found;
+}
+
+TextSpec parse_text(const Section& section) {
+    TextSpec spec;
+    const int most = section.positive("max_tokens", kMaxTokens);
+    const std::vector<int> given = section.positives("buckets");
+    const std::set<int> sizes(given.begin(), given.end());
+    if (*sizes.rbegin() != most)
+        refuse(section.where() + ": 'buckets' must end with 'max_tokens'; export the bundle again");
+    spec.max_tokens = static_cast<std::size_t>(most);
+    for (const int size : sizes) spec.buckets.push_back(static_cast<std::size_t>(size));
+    const OrderedJson name = section.text("tokenizer");
+    spec.tokenizer = safe_relative(name, section.where());
+    spec.pad_id = section.whole("pad_id");
+    spec.fixed_length = section.truth("fixed_length");
+    return spec;
+}
+
+}  // namespace
+
+const std::string* GraphSpec::file(const std::string& precision) const {
+    for (const auto& [name, path] : variants)
+        if (name == precision) return &path;
+    return nullptr;
+}
+
+const TensorSpec* GraphSpec::output(const std::string& name) const {
+    for (const TensorSpec& tensor : outputs)
+        if (tensor.name == name) return &tensor;
+    return nullptr;
+}
+
+Section::Section(const OrderedJson* data, std::string where) : data_(data), where_(std::move(where)) {
+    if (data_ == nullptr || !data_->is_object()) refuse(where_ + " must be a JSON object; export the bundle again");
+}
+
+const OrderedJson& Section::get(const char* key, bool (*fits)(const OrderedJson&)) const {
+    const auto found = data_->find(key);
+    if (found == data_->end()) refuse(where_ + ": '" + key + "' is missing; export the bundle again");
+    if (!fits(*found))
+        refuse(where_ + ": '" + key + "' is " + repr(*found) + ", of the wrong kind; export the bundle again");
+    return *found;
+}
+
+std::string Section::text(const char* key) const {
+    return get(key, [](const OrderedJson& value) { return value.is_string(); }).get<std::string>();
+}
+
+std::int64_t Section::whole(const char* key) const {
+    const OrderedJson& value = get(key, [](const OrderedJson& each) { return each.is_number_integer(); });
+    if (value.is_number_unsigned() &&
+        value.get<std::uint64_t>() > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+        refuse(where_ + ": '" + key + "' is " + repr(value) + ", too large; export the bundle again");
+    return value.get<std::int64_t>();
+}
+
+int Section::positive(const char* key, int most) const {
+    const std::int64_t value = whole(key);
+    if (value < 1)
+        refuse(where_ + ": '" + key + "' is " + std::to_string(value) + ", below 1; export the bundle again");
+    if (value > most)
+        refuse(where_ + ": '" + key + "' is " + std::to_string(value) + ", above " + std::to_string(most) +
+               "; export the bundle again");
+    return static_cast<int>(value);
+}
+
+std::vector<int> Section::positives(const char* key) const {
+    const OrderedJson& values = list(key);
+    std::vector<int> found;
+    for (const OrderedJson& value : values)
+        if (value.is_number_integer() && value >= 1 && value <= kMaxWindowPx) found.push_back(value.get<int>());
+    if (found.empty() || found.size() != values.size())
+        refuse(where_ + ": '" + key + "' must list whole numbers from 1; export it again");
+    return found;
+}
+
+double Section::number(const char* key) const {
+    return get(key, [](const OrderedJson& value) { return value.is_number(); }).get<double>();
+}
+
+bool Section::truth(const char* key) const {
+    return get(key, [](const OrderedJson& value) { return value.is_boolean(); }).get<bool>();
+}
+
+std::string Section::choice(const char* key, const std::vector<std::string>& choices) const {
+    std::string value = text(key);
+    if (std::find(choices.begin(), choices.end(), value) == choices.end())
+        refuse(where_ + ": '" + key + "' is " + in_quotes(value) + ", must be one of " + joined(choices));
+    return value;
+}
+
+const OrderedJson& Section::list(const char* key) const {
+    return get(key, [](const OrderedJson& value) { return value.is_array(); });
+}
+
+Section Section::section(const std::string& key) const {
+    const auto found = data_->find(key);
+    return {found == data_->end() ? nullptr : &*found, where_ + ", '" + key + "'"};
+}
+
+std::string safe_relative(const OrderedJson& path, const std::string& where) {
+    bool plain = path.is_string();
+    if (plain) {
+        const auto& text = path.get_ref<const std::string&>();
+        const bool drive = text.size() > 1 && text[1] == ':';
+        plain = !text.empty() && text.find('\\') == std::string::npos && text.find('\0') == std::string::npos &&
+                !drive && text.front() != '/';
+        bool named = false;  // "." alone names nothing
+        for (std::size_t at = 0; plain && at < text.size();) {
+            const std::size_t end = std::min(text.find('/', at), text.size());
+            const std::string part = text.substr(at, end - at);
+            plain = part != "..";
+            named = named || (!part.empty() && part != ".");
+            at = end + 1;
+        }
+        if (plain && named) return text;
+    }
+    refuse(where + ": the path " + repr(path) + " leaves the bundle; do not use a bundle that asks for it");
+}
+
+void check_version(const Section& manifest) {
+    const auto format = manifest.data().find("format");
+    if (format == manifest.data().end() || *format != "realm-bundle")
+        refuse(manifest.where() + ": 'format' is not 'realm-bundle'; this is no REALM bundle");
+    const std::string version = manifest.text("format_version");
+    const std::string major = version.substr(0, version.find('.'));
+    const auto digit = [](char each) { return each >= '0' && each <= '9'; };
+    if (major.empty() || !std::all_of(major.begin(), major.end(), digit))
+        refuse(manifest.where() + ": format version " + in_quotes(version) + " is none; export the bundle again");
+    const std::size_t first = std::min(major.find_first_not_of('0'), major.size() - 1);
+    const int value = major.size() - first > 6 ? std::numeric_limits<int>::max() : std::stoi(major);
+    if (value != kFormatMajor)
+        refuse(manifest.where() + ": format version " + version + ", but this engine reads " +
+               std::to_string(kFormatMajor) + ".x; " +
+               (value > kFormatMajor ? "update realm-engine" : "export the bundle again"));
+}
+
+std::map<std::string, GraphSpec> parse_graphs(const Section& section) {
+    std::map<std::string, GraphSpec> graphs;
+    for (const char* name : {"core_text", "core", "clip_text", "dream"}) {
+        if (section.data().find(name) == section.data().end()) continue;
+        const Section entry = section.section(name);
+        const Section variants = entry.section("variants");
+        if (variants.data().empty()) refuse(entry.where() + ": no variant; export the bundle again");
+        GraphSpec spec;
+        for (const auto& [precision, path] : variants.data().items())
+            spec.variants.emplace_back(precision, safe_relative(path, entry.where()));
+        spec.inputs = tensors(entry, "inputs");
+        spec.outputs = tensors(entry, "outputs");
+        graphs.emplace(name, std::move(spec));
+    }
+    return graphs;
+}
+
+CoreSpec parse_core(const Section& section) {
+    const Section image = section.section("image");
+    const Section rating = section.section("rating");
+    CoreSpec spec;
+    spec.height_px = image.positive("height_px", kMaxInputPx);
+    spec.width_px = image.positive("width_px", kMaxInputPx);
+    spec.interpolation = image.choice("interpolation", kInterpolations);
+    spec.text = parse_text(section.section("text"));
+    spec.missing_text = section.choice("missing_text", {"trained", "empty-description"});
+    spec.rating_offset = rating.number("offset");
+    spec.rating_slope = rating.number("slope");
+    return spec;
+}
+
+DreamSpec parse_dream(const Section& section) {
+    DreamSpec spec;
+    const Section presets = section.section("presets");
+    std::vector<std::string> names;
+    for (const auto& [name, value] : presets.data().items()) {
+        const Section entry(&value, presets.where() + ", '" + name + "'");
+        PresetSpec preset;
+        preset.name = name;
+        preset.windows_px = entry.positives("windows_px");
+        preset.stride_px = entry.positive("stride_px", kMaxWindowPx);
+        preset.aggregate = entry.choice("aggregate", kAggregates);
+        names.push_back(name);
+        spec.presets.push_back(std::move(preset));
+    }
+    if (names.empty()) refuse(section.where() + ": no preset; export the bundle again");
+    spec.image_size_px = section.positive("image_size_px", kMaxInputPx);
+    spec.interpolation = section.choice("interpolation", kInterpolations);
+    spec.text = parse_text(section.section("text"));
+    const std::string recommended = section.choice("recommended_preset", names);
+    std::stable_partition(spec.presets.begin(), spec.presets.end(),
+                          [&](const PresetSpec& preset) { return preset.name == recommended; });
+    const auto phrases = section.data().find("phrases");
+    if (phrases != section.data().end() && !phrases->is_null())
+        spec.phrases = safe_relative(*phrases, section.where());
+    return spec;
+}
+
+}  // namespace realm

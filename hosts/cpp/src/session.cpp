@@ -1,0 +1,150 @@
+#define ORT_API_MANUAL_INIT  // so that a library that is too old is an error and not a crash
+#include "session.hpp"
+
+#include <onnxruntime_cxx_api.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "realm/error.hpp"
+#include "realm/realm.hpp"
+#include "text_format.hpp"
+
+namespace realm {
+namespace {
+
+constexpr int kMaxThreads = 1024;
+
+Ort::Env& environment() {
+    static Ort::Env env = [] {
+        const OrtApi* api = OrtGetApiBase()->GetApi(ORT_API_VERSION);
+        if (api == nullptr)
+            throw DeviceError(std::string("ONNX Runtime ") + OrtGetApiBase()->GetVersionString() +
+                              " is too old; this program needs 1." + std::to_string(ORT_API_VERSION) + " or newer");
+        Ort::InitApi(api);
+        return Ort::Env(ORT_LOGGING_LEVEL_ERROR, "realm");
+    }();
+    return env;
+}
+
+ONNXTensorElementDataType element_type(Element element) {
+    switch (element) {
+        case Element::uint8: return ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8;
+        case Element::int64: return ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64;
+        default: return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+    }
+}
+
+std::size_t bytes_of(const Feed& feed) {
+    std::size_t bytes = feed.element == Element::uint8 ? 1 : feed.element == Element::int64 ? 8 : 4;
+    for (const std::int64_t size : feed.shape) bytes *= static_cast<std::size_t>(size);
+    return bytes;
+}
+
+class OnnxSession final : public Session {
+public:
+    OnnxSession(Ort::Session session, std::string name) : session_(std::move(session)), name_(std::move(name)) {}
+
+    std::vector<float> run(const std::vector<Feed>& feeds, const char* output,
+                           const std::vector<std::int64_t>& shape) const override {
+        try {
+            const auto memory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
+            std::vector<const char*> names;
+            std::vector<Ort::Value> values;
+            for (const Feed& feed : feeds) {
+                names.push_back(feed.name);
+                // ONNX Runtime only reads inputs, but its signature does not say so.
+                values.push_back(Ort::Value::CreateTensor(memory, const_cast<void*>(feed.data), bytes_of(feed),
+                                                          feed.shape.data(), feed.shape.size(),
+                                                          element_type(feed.element)));
+            }
+            const auto answers =
+                session_.Run(Ort::RunOptions{nullptr}, names.data(), values.data(), values.size(), &output, 1);
+            return copy(answers.at(0), output, shape);
+        } catch (const Ort::Exception& error) {
+            throw DeviceError(name_ + ": ONNX Runtime failed: " + one_line(error.what()));
+        }
+    }
+
+private:
+    std::vector<float> copy(const Ort::Value& answer, const char* output, const std::vector<std::int64_t>& shape) const {
+        const auto wrong = [&](const std::string& what) {
+            return DeviceError(name_ + ": its output '" + output + "' is " + what + "; export the bundle again");
+        };
+        if (!answer.IsTensor()) throw wrong("no tensor");
+        const auto info = answer.GetTensorTypeAndShapeInfo();
+        if (info.GetElementType() != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) throw wrong("not float32");
+        const std::vector<std::int64_t> actual = info.GetShape();
+        bool fits = actual.size() == shape.size();
+        for (std::size_t axis = 0; fits && axis < shape.size(); ++axis)
+            fits = shape[axis] < 0 || shape[axis] == actual[axis];
+        if (!fits) {
+            std::vector<std::string> sizes;
+            for (const std::int64_t size : actual) sizes.push_back(std::to_string(size));
+            throw wrong("of shape (" + joined(sizes) + ")");
+        }
+        const float* data = answer.GetTensorData<float>();
+        return {data, data + info.GetElementCount()};
+    }
+
+    // Run is safe from several threads, but the C++ wrapper does not declare it const.
+    mutable Ort::Session session_;
+    std::string name_;
+};
+
+void add_cuda(Ort::SessionOptions& options, const std::string& precision) {
+    const OrtApi& api = Ort::GetApi();
+    OrtCUDAProviderOptionsV2* settings = nullptr;
+    Ort::ThrowOnError(api.CreateCUDAProviderOptions(&settings));
+    const std::unique_ptr<OrtCUDAProviderOptionsV2, void (*)(OrtCUDAProviderOptionsV2*)> owner(
+        settings, api.ReleaseCUDAProviderOptions);
+    // fp32 is the reference: TF32 would keep 10 bits of the mantissa.
+    const char* key = "use_tf32";
+    const char* value = precision == "fp32" ? "0" : "1";
+    Ort::ThrowOnError(api.UpdateCUDAProviderOptions(settings, &key, &value, 1));
+    options.AppendExecutionProvider_CUDA_V2(*settings);
+}
+
+}  // namespace
+
+Runtime::Runtime(const std::string& device, int threads) : device_(device), threads_(threads) {
+    if (threads < 0 || threads > kMaxThreads)
+        throw DeviceError("threads is " + std::to_string(threads) + "; give a number of at least 1 (at most " +
+                          std::to_string(kMaxThreads) + ")");
+    if (threads == 0) threads_ = usable_cores();
+    if (device != "cpu" && device != "cuda")
+        throw DeviceError("unknown device " + in_quotes(device) + "; choose one of cpu, cuda");
+    environment();
+    if (device == "cuda") {
+        const auto providers = Ort::GetAvailableProviders();
+        if (std::find(providers.begin(), providers.end(), "CUDAExecutionProvider") == providers.end())
+            throw DeviceError("device cuda: ONNX Runtime " + runtime_version() +
+                              " is built without CUDA; build with ONNXRUNTIME_ROOT of a GPU release, or use cpu");
+    }
+}
+
+std::shared_ptr<const Session> Runtime::open(const std::filesystem::path& path, const std::string& precision) const {
+    const std::string name = path.filename().string();
+    try {
+        Ort::SessionOptions options;
+        options.SetIntraOpNumThreads(threads_);
+        options.SetInterOpNumThreads(1);
+        options.SetGraphOptimizationLevel(ORT_ENABLE_ALL);
+        options.SetLogSeverityLevel(device_ == "cpu" ? ORT_LOGGING_LEVEL_ERROR : ORT_LOGGING_LEVEL_FATAL);
+        // Spinning workers would take the cores from the threads that decode the next images.
+        options.AddConfigEntry("session.intra_op.allow_spinning", "0");
+        if (device_ == "cuda") add_cuda(options, precision);
+        return std::make_shared<OnnxSession>(Ort::Session(environment(), path.c_str(), options), name);
+    } catch (const Ort::Exception& error) {
+        throw DeviceError(name + ": ONNX Runtime refused it: " + one_line(error.what()));
+    }
+}
+
+std::size_t Runtime::window_batch() const { return own_memory() ? 256 : 32; }
+std::size_t Runtime::image_batch() const { return own_memory() ? 32 : 8; }
+
+std::string runtime_version() { return OrtGetApiBase()->GetVersionString(); }
+
+}  // namespace realm

@@ -1,0 +1,52 @@
+// The only place that knows ONNX Runtime: a Runtime opens graphs on a device, a Session runs one.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace realm {
+
+enum class Element { uint8, int64, float32 };
+
+// An input; the data belong to the caller.
+struct Feed {
+    const char* name;
+    Element element;
+    const void* data;
+    std::vector<std::int64_t> shape;
+};
+
+// An opened graph. May be run from several threads at once.
+class Session {
+public:
+    virtual ~Session() = default;
+    // The float32 values of one output, whose shape must be `shape` (-1: any). Throws DeviceError.
+    virtual std::vector<float> run(const std::vector<Feed>& feeds, const char* output,
+                                   const std::vector<std::int64_t>& shape) const = 0;
+};
+
+class Runtime {
+public:
+    // Throws DeviceError, with the cure, where the device cannot be had.
+    Runtime(const std::string& device, int threads);
+
+    std::shared_ptr<const Session> open(const std::filesystem::path& path, const std::string& precision) const;
+
+    const std::string& device() const { return device_; }
+    int threads() const { return threads_; }
+    std::size_t window_batch() const;  // windows and images of a call where nothing else is known
+    std::size_t image_batch() const;
+    bool own_memory() const { return device_ != "cpu"; }
+
+private:
+    std::string device_;
+    int threads_;
+};
+
+// Cores this process may use: the smaller of its CPU affinity and the quota of its control group.
+int usable_cores();
+
+}  // namespace realm

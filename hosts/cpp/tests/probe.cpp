@@ -1,0 +1,131 @@
+// A probe for tests: parts of the library by name, so that Python can compare them with its own.
+//
+//   probe tokens TOKENIZER < texts        JSON list of texts on stdin -> JSON list of ids
+//   probe decode FILE...                  per image "height width" and the pixels' sha256, or the error
+//   probe pixels FILE OUT                 the pixels, raw
+//   probe sha256 FILE                     both implementations
+//   probe bundles IMAGE DIR...            per bundle what opening, scoring and mapping say: "ok" or the error
+//   probe threads BUNDLE IMAGE TEXT       one engine used from many threads at once; its answers must be equal
+#include <cstdio>
+#include <fstream>
+#include <future>
+#include <iostream>
+#include <iterator>
+
+#include "files.hpp"
+#include "json.hpp"
+#include "output.hpp"
+#include "realm/realm.hpp"
+#include "tokenizer.hpp"
+
+namespace {
+
+std::string all(std::istream& stream) { return {std::istreambuf_iterator<char>(stream), {}}; }
+
+int tokens(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    const realm::Tokenizer tokenizer(all(file), path);
+    realm::Json answer = realm::Json::array();
+    for (const realm::Json& text : realm::Json::parse(all(std::cin)))
+        answer.push_back(tokenizer.encode(text.get<std::string>()).ids);
+    std::cout << answer.dump() << '\n';
+    return 0;
+}
+
+int decode(const std::vector<std::string>& files) {
+    for (const std::string& file : files) {
+        try {
+            const realm::Image image = realm::load_image(file);
+            std::cout << image.height << ' ' << image.width << ' ' << realm::sha256(image.rgb.data(), image.rgb.size())
+                      << '\n';
+        } catch (const realm::Error& error) {
+            std::cout << "error " << error.what() << '\n';
+        }
+    }
+    return 0;
+}
+
+int pixels(const std::string& file, const std::string& out) {
+    const realm::Image image = realm::load_image(file);
+    realm::write_atomically(out, {reinterpret_cast<const char*>(image.rgb.data()), image.rgb.size()});
+    std::cout << image.height << ' ' << image.width << '\n';
+    return 0;
+}
+
+int digests(const std::string& path) {
+    const realm::FileContent content = realm::read_file(path, std::uint64_t{1} << 30);
+    std::cout << realm::sha256(content.bytes.data(), content.bytes.size()) << '\n'
+              << realm::sha256_portable(content.bytes.data(), content.bytes.size()) << '\n'
+              << realm::sha256_file(path) << '\n';
+    return 0;
+}
+
+int bundles(const std::string& file, const std::vector<std::string>& folders) {
+    const realm::Image image = realm::load_image(file);
+    for (const std::string& folder : folders) {
+        std::string said = "ok";
+        const auto attempt = [&](const auto& action) {
+            try {
+                action();
+            } catch (const realm::Error& error) {
+                if (said == "ok") said = std::string("error ") + error.what();
+            }
+        };
+        attempt([&] {
+            realm::Options options;
+            options.threads = 1;
+            const realm::Engine engine(folder, options);
+            attempt([&] { engine.score(image, "Yes, the face is melted"); });
+            attempt([&] { engine.score(image); });
+            attempt([&] { engine.map(image, "the face is melted"); });
+            attempt([&] { engine.map(image); });
+        });
+        std::cout << said << std::endl;  // flushed: whoever crashes next is then known
+    }
+    return 0;
+}
+
+int threads(const std::string& bundle, const std::string& file, const std::string& text) {
+    constexpr int kThreads = 6;
+    const realm::Image image = realm::load_image(file);
+    realm::Options options;
+    options.threads = 1;
+    const realm::Engine engine(bundle, options);  // its graphs are opened by whoever comes first
+    std::vector<std::future<std::vector<float>>> answers;
+    for (int index = 0; index < kThreads; ++index)
+        answers.push_back(std::async(std::launch::async, [&, index] {
+            std::vector<float> values;
+            for (int round = 0; round < 3; ++round) {
+                if ((index + round) % 2 == 0) engine.prepare_map();
+                values = engine.map(image, text).values;
+                values.push_back(static_cast<float>(engine.score(image, text).mos));
+                values.push_back(static_cast<float>(engine.score(image).mos));
+            }
+            return values;
+        }));
+    const std::vector<float> first = answers[0].get();
+    bool same = true;
+    for (std::size_t index = 1; index < answers.size(); ++index) same = answers[index].get() == first && same;
+    std::cout << first.size() << (same ? " equal\n" : " different\n");
+    return same ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+    const std::vector<std::string> given(words + 1, words + count);
+    const std::string what = given.empty() ? "" : given[0];
+    try {
+        if (what == "tokens" && given.size() == 2) return tokens(given[1]);
+        if (what == "decode" && given.size() > 1) return decode({given.begin() + 1, given.end()});
+        if (what == "pixels" && given.size() == 3) return pixels(given[1], given[2]);
+        if (what == "bundles" && given.size() > 2) return bundles(given[1], {given.begin() + 2, given.end()});
+        if (what == "threads" && given.size() == 4) return threads(given[1], given[2], given[3]);
+        if (what == "sha256" && given.size() == 2) return digests(given[1]);
+    } catch (const realm::Error& error) {
+        std::cerr << "error: " << error.what() << '\n';
+        return 2;
+    }
+    std::cerr << "usage: probe tokens TOKENIZER | decode FILE... | pixels FILE OUT | sha256 FILE | bundles IMAGE DIR... | threads BUNDLE IMAGE TEXT\n";
+    return 2;
+}
