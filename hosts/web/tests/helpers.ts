@@ -87,7 +87,15 @@ export function readNpy(bytes: Uint8Array): { values: Float32Array; shape: numbe
 /** A bundle in a folder on disk. */
 export function folderSource(folder: string): BundleSource {
   const read = async (name: string) => new Uint8Array(fs.readFileSync(path.join(folder, name)));
-  return { where: "bundle/", readManifest: () => read("bundle.json"), read };
+  return {
+    where: "bundle/",
+    readManifest: () => read("bundle.json"),
+    read: async (name, _entry, check) => {
+      const bytes = await read(name);
+      await check(bytes);
+      return bytes;
+    },
+  };
 }
 
 /** ONNX Runtime's WebAssembly in Node: the arithmetic of the page without a browser. */

@@ -12,8 +12,8 @@ export interface BundleSource {
   readonly where: string;
   /** Bytes of the manifest. Throws RealmError "bundle" where there is none. */
   readManifest(): Promise<Uint8Array>;
-  /** Bytes of a listed file, unchecked. Throws RealmError "bundle" where it is missing. */
-  read(path: string, entry: FileEntry): Promise<Uint8Array>;
+  /** Bytes of a listed file that pass `check`, which throws. Throws RealmError "bundle" where it is missing. */
+  read(path: string, entry: FileEntry, check: (bytes: Uint8Array) => Promise<void>): Promise<Uint8Array>;
 }
 
 /** Lower-case hexadecimal sha256, null where the browser offers none (no https and not localhost). */
@@ -68,9 +68,7 @@ export class Bundle {
         `${this.source.where}: the manifest does not list '${path}'; export the bundle again`,
       );
     }
-    const bytes = await this.source.read(path, entry);
-    await checkFile(this.where(path), bytes, entry);
-    return bytes;
+    return this.source.read(path, entry, (bytes) => checkFile(this.where(path), bytes, entry));
   }
 
   /** JSON of a listed file. */
@@ -84,6 +82,17 @@ export class Bundle {
         `${this.where(path)}: not ${what} (${messageOf(error)}); export the bundle again`,
       );
     }
+  }
+
+  /** Files that the engine reads, each once. */
+  neededFiles(): string[] {
+    const { core, dream } = this.manifest;
+    const files = [
+      ...(core ? [core.text.tokenizer, this.graphFile("core_text"), this.graphFile("core")] : []),
+      ...(dream ? [dream.text.tokenizer, this.graphFile("clip_text"), this.graphFile("dream")] : []),
+      ...(dream?.phrases ? [dream.phrases] : []),
+    ];
+    return [...new Set(files)];
   }
 
   /** What errors call a file. */

@@ -31,10 +31,15 @@ export class Engine {
   ) {}
 
   /**
-   * Open the graphs of a bundle. `note` is told of texts that are cut.
+   * Open the graphs of a bundle. `note` is told of texts that are cut, `opening` of each file on its way.
    * Throws RealmError "bundle" for a damaged file, "device" where the runtime fails.
    */
-  static async open(bundle: Bundle, runtime: Runtime, note: (text: string) => void): Promise<Engine> {
+  static async open(
+    bundle: Bundle,
+    runtime: Runtime,
+    note: (text: string) => void,
+    opening: (file: string) => void = () => {},
+  ): Promise<Engine> {
     const { manifest } = bundle;
     const sessions = new Map<string, Promise<Session>>();
     const tokenizers = new Map<string, Promise<Tokenizer>>();
@@ -42,10 +47,15 @@ export class Engine {
     /** Graphs that share a file share a session. */
     function session(name: GraphName): Promise<Session> {
       const file = bundle.graphFile(name);
-      const opened =
-        sessions.get(file) ?? bundle.read(file).then((bytes) => runtime.open(bytes, bundle.where(file)));
+      const opened = sessions.get(file) ?? openGraph(file);
       sessions.set(file, opened);
       return opened;
+    }
+
+    async function openGraph(file: string): Promise<Session> {
+      const bytes = await bundle.read(file);
+      opening(file);
+      return runtime.open(bytes, bundle.where(file));
     }
 
     function tokenizer(file: string): Promise<Tokenizer> {

@@ -69,9 +69,9 @@ export function pattern(json: Json, flags = "gu"): RegExp {
   const source =
     literal !== undefined
       ? asString(literal).replace(/[\\^$.*+?()[\]{}|/-]/g, (char) => `\\x${char.charCodeAt(0).toString(16)}`)
-      : asString(regex).replace(/\\[\s\S]/g, (escape) => {
-          if (escape === "\\s") return "\\p{White_Space}";
-          return escape === "\\S" ? "\\P{White_Space}" : escape;
+      : asString(regex).replace(/\\[\s\S]/g, (escaped) => {
+          if (escaped === "\\s") return "\\p{White_Space}";
+          return escaped === "\\S" ? "\\P{White_Space}" : escaped;
         });
   try {
     return new RegExp(source, flags);
