@@ -70,7 +70,9 @@ async function decodeByBrowser(bytes: Uint8Array<ArrayBuffer>, facts: Facts, nam
   if (facts.format === "webp" && facts.alpha) {
     const picture = await decodeStraight(bytes, facts.type);
     if (picture !== null) return { picture, notes };
-    notes.push("This browser mixes colours with transparency before anyone can read them: half transparent pixels may be off by some levels.");
+    notes.push(
+      "This browser mixes colours with transparency before anyone can read them: half transparent pixels may be off by some levels.",
+    );
   }
   const bitmap = await createImageBitmap(new Blob([bytes], { type: facts.type }), {
     colorSpaceConversion: "none",
@@ -84,7 +86,9 @@ async function decodeByBrowser(bytes: Uint8Array<ArrayBuffer>, facts: Facts, nam
     context.drawImage(bitmap, 0, 0);
     const rgba = context.getImageData(0, 0, width, height).data;
     if (!canvasIsHonest()) {
-      notes.push("This browser changes the pixels that pages read, against tracking: numbers may differ. A PNG is read exactly.");
+      notes.push(
+        "This browser changes the pixels that pages read, against tracking: numbers may differ. A PNG is read exactly.",
+      );
     }
     return { picture: { width, height, rgb: facts.alpha ? onWhite(rgba) : withoutAlpha(rgba) }, notes };
   } finally {
@@ -99,7 +103,12 @@ interface StraightDecoderInit extends ImageDecoderInit {
 /** Straight alpha through WebCodecs, null where the browser has none of it. */
 async function decodeStraight(bytes: Uint8Array<ArrayBuffer>, type: string): Promise<Picture | null> {
   if (typeof ImageDecoder === "undefined" || !(await ImageDecoder.isTypeSupported(type))) return null;
-  const init: StraightDecoderInit = { data: bytes, type, colorSpaceConversion: "none", premultiplyAlpha: "none" };
+  const init: StraightDecoderInit = {
+    data: bytes,
+    type,
+    colorSpaceConversion: "none",
+    premultiplyAlpha: "none",
+  };
   const decoder = new ImageDecoder(init);
   try {
     const { image } = await decoder.decode();

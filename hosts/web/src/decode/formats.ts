@@ -61,7 +61,11 @@ function webp(bytes: Uint8Array, view: DataView): Pick<Facts, "size" | "truncate
   }
   if (kind === "VP8L") {
     const bits = view.getUint32(21, true);
-    return { size: [1 + (bits & 0x3fff), 1 + ((bits >>> 14) & 0x3fff)], truncated, alpha: (bits >>> 28) % 2 === 1 };
+    return {
+      size: [1 + (bits & 0x3fff), 1 + ((bits >>> 14) & 0x3fff)],
+      truncated,
+      alpha: (bits >>> 28) % 2 === 1,
+    };
   }
   const size = [view.getUint16(26, true) & 0x3fff, view.getUint16(28, true) & 0x3fff] as const;
   return { size, truncated, alpha: false };

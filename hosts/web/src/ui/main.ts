@@ -34,7 +34,8 @@ function report(error: unknown): void {
 }
 
 function showRuntime({ provider, threads, fallback }: RuntimeInfo): void {
-  const where = provider === "webgpu" ? "WebGPU" : `WebAssembly, ${threads} thread${threads === 1 ? "" : "s"}`;
+  const where =
+    provider === "webgpu" ? "WebGPU" : `WebAssembly, ${threads} thread${threads === 1 ? "" : "s"}`;
   box("runtime").textContent = where;
   box("runtime").dataset.provider = provider;
   if (fallback !== null) showNote(fallback, true);
@@ -49,7 +50,10 @@ async function openBundle(): Promise<void> {
     return;
   }
   if (!isSecureContext) {
-    showNote("This page is neither on https nor on localhost: browsers then neither compare checksums nor keep the models.", true);
+    showNote(
+      "This page is neither on https nor on localhost: browsers then neither compare checksums nor keep the models.",
+      true,
+    );
   }
   const bar = progressBar("loading-bar");
   const line = box("loading-text");
@@ -110,10 +114,14 @@ async function openPicture(file: Blob, name: string, text: string | null): Promi
     showScore(null, "");
     hasPicture = true;
     updateButtons();
-    if (facts !== null) await run(true);
+    document.body.dataset.pictures = String(mine);
   } catch (error) {
-    if (mine === pictures) report(error);
+    if (mine !== pictures) return;
+    report(error);
+    document.body.dataset.pictures = String(mine);
+    return;
   }
+  if (facts !== null) await run(true);
 }
 
 // --------------------------------------------------------------------- run
@@ -170,7 +178,9 @@ async function map(controller: AbortController, automatic: boolean): Promise<voi
   const windows = settings.count() ?? 0;
   if (automatic && windows > AUTOMATIC_WINDOWS) {
     say(`${number(windows)} windows: press “Score and map” to start.`);
-    showNote(`${number(windows)} windows take a while: choose a wider stride, or press “Score and map” to start.`);
+    showNote(
+      `${number(windows)} windows take a while: choose a wider stride, or press “Score and map” to start.`,
+    );
     return;
   }
   box("map-text").textContent = "Choosing windows…";

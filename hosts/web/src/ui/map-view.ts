@@ -1,6 +1,6 @@
 /** The picture, the map over it, its legend, the value under the pointer, and files of both. */
 
-import { colourLimits, heatmap, HOT, type Limits } from "../engine/colours";
+import { colourLimits, HOT, heatmap, type Limits } from "../engine/colours";
 import type { RealnessMap } from "../engine/engine";
 import { writeNpy } from "../engine/npy";
 import { box, canvas, context2d, input, save } from "./dom";
@@ -28,7 +28,8 @@ export class MapView {
     this.reader.addEventListener("pointerdown", (event) => this.point(event));
     this.reader.addEventListener("keydown", (event) => this.move(event));
     this.reader.addEventListener("focus", () => {
-      if (this.result !== null && this.at === null) this.show(this.result.width >> 1, this.result.height >> 1);
+      if (this.result !== null && this.at === null)
+        this.show(this.result.width >> 1, this.result.height >> 1);
     });
     box("save-values").addEventListener("click", () => this.saveValues());
     box("save-overlay").addEventListener("click", () => this.saveOverlay());

@@ -29,7 +29,8 @@ export function showNote(message: string, lasting = false): void {
 
 /** Forget the notes of the last picture or run; those about the browser stay. */
 export function clearNotes(): void {
-  for (const item of [...notesList.children] as HTMLElement[]) if (item.dataset.lasting !== "true") item.remove();
+  for (const item of [...notesList.children] as HTMLElement[])
+    if (item.dataset.lasting !== "true") item.remove();
   notesList.hidden = notesList.children.length === 0;
 }
 

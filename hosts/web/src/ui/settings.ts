@@ -61,7 +61,7 @@ export class Settings {
     this.presets = presets;
     box("settings").hidden = presets.length === 0;
     this.preset.replaceChildren(
-      new Option("quick: the recommended windows, wider stride", QUICK),
+      new Option("quick: wider stride", QUICK),
       ...presets.map((preset, index) => {
         const name = `${preset.name}: ${preset.windowsPx.join(", ")} px, stride ${preset.stridePx}`;
         return new Option(index === 0 ? `${name} (recommended)` : name, preset.name);
@@ -124,7 +124,8 @@ export class Settings {
     try {
       const windows = countWindows(this.config(), this.size);
       const seconds = this.windowsPerSecond === null ? null : windows / this.windowsPerSecond;
-      const time = seconds === null ? "" : `, about ${seconds < 10 ? seconds.toFixed(1) : number(seconds)} s here`;
+      const time =
+        seconds === null ? "" : `, about ${seconds < 10 ? seconds.toFixed(1) : number(seconds)} s here`;
       this.estimate.textContent = `${number(windows)} window${windows === 1 ? "" : "s"}${time}.`;
     } catch (error) {
       this.estimate.textContent = messageOf(error);

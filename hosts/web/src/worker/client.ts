@@ -52,7 +52,11 @@ export class Client {
   }
 
   /** Ask the worker for something. Rejects with WorkerError. */
-  call<K extends CallName>(name: K, params: Calls[K]["params"], options: Options = {}): Promise<Calls[K]["result"]> {
+  call<K extends CallName>(
+    name: K,
+    params: Calls[K]["params"],
+    options: Options = {},
+  ): Promise<Calls[K]["result"]> {
     const id = this.next++;
     return new Promise((resolve, reject) => {
       this.pending.set(id, {

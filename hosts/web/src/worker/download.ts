@@ -6,9 +6,7 @@ import type { FileEntry, Manifest } from "../engine/manifest";
 
 const CACHE = "realm-models";
 
-export interface DownloadProgress {
-  (file: string, done: number, total: number): void;
-}
+export type DownloadProgress = (file: string, done: number, total: number) => void;
 
 /** The address of a bundle's folder, ending with "/". Throws RealmError "bundle" for another server's. */
 export function bundleAddress(given: string, page: string): string {
@@ -54,7 +52,11 @@ export class HttpSource implements BundleSource {
     return new Uint8Array(await response.arrayBuffer());
   }
 
-  async read(path: string, entry: FileEntry, check: (bytes: Uint8Array) => Promise<void>): Promise<Uint8Array> {
+  async read(
+    path: string,
+    entry: FileEntry,
+    check: (bytes: Uint8Array) => Promise<void>,
+  ): Promise<Uint8Array> {
     const cache = await openCache();
     const key = this.key(path, entry);
     const kept = await cache?.match(key);
@@ -118,7 +120,10 @@ export class HttpSource implements BundleSource {
         if (done > entry.sizeBytes) break; // longer than listed: the check says so
       }
     } catch (error) {
-      throw new RealmError("bundle", `${this.where}${path}: the download broke off (${messageOf(error)}); try again`);
+      throw new RealmError(
+        "bundle",
+        `${this.where}${path}: the download broke off (${messageOf(error)}); try again`,
+      );
     }
     reader.cancel().catch(() => {});
     return new Uint8Array(await new Blob(parts).arrayBuffer());

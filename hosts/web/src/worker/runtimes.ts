@@ -23,7 +23,10 @@ async function hasGpu(acceptSoftware: boolean): Promise<boolean> {
 export async function loadRuntime(device: Device, assets: string): Promise<RuntimeLoader> {
   const gpu = device !== "wasm" && (await hasGpu(device === "webgpu"));
   if (device === "webgpu" && !gpu) {
-    throw new RealmError("device", "this browser offers no WebGPU; leave ?device=webgpu out, or use ?device=wasm");
+    throw new RealmError(
+      "device",
+      "this browser offers no WebGPU; leave ?device=webgpu out, or use ?device=wasm",
+    );
   }
   const ort = gpu ? await import("onnxruntime-web/webgpu") : await import("onnxruntime-web/wasm");
   const build = gpu ? "ort-wasm-simd-threaded.asyncify" : "ort-wasm-simd-threaded";

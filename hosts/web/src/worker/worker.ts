@@ -88,7 +88,9 @@ async function map({ texts, config }: Calls["map"]["params"], context: Context) 
   return { ...result, seconds: (performance.now() - start) / 1000 };
 }
 
-const handlers: { [K in CallName]: (params: Calls[K]["params"], context: Context) => Promise<Calls[K]["result"]> } = {
+const handlers: {
+  [K in CallName]: (params: Calls[K]["params"], context: Context) => Promise<Calls[K]["result"]>;
+} = {
   open,
   decode,
   score: ({ text }) => {
@@ -123,7 +125,10 @@ async function answer(message: Extract<ToWorker, { type: "call" }>): Promise<voi
   if (message.name !== "decode") current = context;
   try {
     await context.pause();
-    const handler = handlers[message.name] as (params: unknown, context: Context) => Promise<Calls[CallName]["result"]>;
+    const handler = handlers[message.name] as (
+      params: unknown,
+      context: Context,
+    ) => Promise<Calls[CallName]["result"]>;
     const result = await handler(message.params, context);
     post({ type: "result", id, result }, transferables(result));
   } catch (error) {
