@@ -101,7 +101,8 @@ export function folderSource(folder: string): BundleSource {
 /** ONNX Runtime's WebAssembly in Node: the arithmetic of the page without a browser. */
 export function nodeRuntime(): Runtime {
   ort.env.wasm.numThreads = 1;
-  return new Runtime({ ort, provider: "wasm", threads: 1 });
+  const loader = { ort, provider: "wasm", threads: 1 } as const;
+  return new Runtime(loader, async () => loader);
 }
 
 export const QUIET: Steps = { progress: () => {}, pause: async () => {} };

@@ -29,37 +29,58 @@ export interface Session {
   run(feeds: Record<string, Feed>, output: string): Promise<Answer>;
 }
 
-/** How the host reaches ONNX Runtime: the page loads one of two builds, the tests in Node the Node build. */
+/** One build of ONNX Runtime, ready to open graphs. */
 export interface RuntimeLoader {
   readonly ort: Ort;
   readonly provider: Provider;
   readonly threads: number;
+  /** Why this is not WebGPU although it might have been. */
+  readonly fallback?: string;
+  /** Resolves with the reason when the graphics card is lost; its calls may then never return. */
+  readonly lost?: Promise<string>;
 }
 
 class OrtSession implements Session {
   constructor(
     private readonly runtime: Runtime,
+    /** Kept only where the graph may have to be opened once more, on WebAssembly. */
     private readonly model: Uint8Array | null,
     private session: InferenceSession,
+    private loader: RuntimeLoader,
     private readonly where: string,
   ) {}
 
   async run(feeds: Record<string, Feed>, output: string): Promise<Answer> {
-    const { ort } = this.runtime;
+    await this.follow();
+    const { loader } = this;
+    try {
+      return await this.runOnce(feeds, output);
+    } catch (error) {
+      if (error instanceof RealmError) throw error;
+      // A graph that opens on WebGPU may still fail there: a lost device, a kernel that is missing.
+      if (loader.provider === "webgpu" && this.model !== null) {
+        await this.runtime.fallBack(loader, error);
+        return this.run(feeds, output);
+      }
+      throw new RealmError("device", `${this.where}: ONNX Runtime failed (${messageOf(error)})`);
+    }
+  }
+
+  /** Open the graph again where another session found out that WebGPU fails. */
+  private async follow(): Promise<void> {
+    if (this.loader === this.runtime.loader || this.model === null) return;
+    const { session, loader } = await this.runtime.create(this.model, this.where);
+    this.session = session;
+    this.loader = loader;
+  }
+
+  private async runOnce(feeds: Record<string, Feed>, output: string): Promise<Answer> {
+    const { ort, lost } = this.loader;
     const tensors: Record<string, Tensor> = {};
     for (const [name, [type, data, dims]] of Object.entries(feeds)) {
       tensors[name] = new ort.Tensor(type, data as never, dims);
     }
-    let results: InferenceSession.OnnxValueMapType;
-    try {
-      results = await this.session.run(tensors, [output]);
-    } catch (error) {
-      // A graph that opens on WebGPU may still fail there at its first run: a lost device, a missing kernel.
-      if (!(await this.toWasm(error))) {
-        throw new RealmError("device", `${this.where}: ONNX Runtime failed (${messageOf(error)})`);
-      }
-      return this.run(feeds, output);
-    }
+    const results = await orLost(this.session.run(tensors, [output]), lost);
     const found = results[output];
     if (found === undefined || found.type !== "float32") {
       throw new RealmError("bundle", `${this.where}: no float32 output '${output}'; export the bundle again`);
@@ -68,48 +89,55 @@ class OrtSession implements Session {
     found.dispose();
     return answer;
   }
+}
 
-  private async toWasm(error: unknown): Promise<boolean> {
-    if (this.model === null || !this.runtime.giveUpWebGpu(error, this)) return false;
-    this.session = await this.runtime.create(this.model, this.where);
-    return true;
-  }
+/** Wait for work on a device, but not for ever on one that is lost. */
+function orLost<T>(work: Promise<T>, lost: Promise<string> | undefined): Promise<T> {
+  if (lost === undefined) return work;
+  const failure = lost.then((reason) => {
+    throw new Error(reason);
+  });
+  return Promise.race([work, failure]);
 }
 
 export class Runtime {
-  readonly info: RuntimeInfo;
-  readonly ort: Ort;
-  private readonly onWasm = new WeakSet<Session>();
-
+  /**
+   * `loadWasm` gives the build to go on with when WebGPU fails, `changed` is then told.
+   * Throws nothing; the graphs are opened by `open`.
+   */
   constructor(
-    loader: RuntimeLoader,
+    public loader: RuntimeLoader,
+    private readonly loadWasm: () => Promise<RuntimeLoader>,
     private readonly changed: (info: RuntimeInfo) => void = () => {},
-  ) {
-    this.ort = loader.ort;
-    this.info = { provider: loader.provider, threads: loader.threads, fallback: null };
+  ) {}
+
+  get info(): RuntimeInfo {
+    const { provider, threads, fallback } = this.loader;
+    return { provider, threads, fallback: fallback ?? null };
   }
 
   /** Open a graph. Throws RealmError "bundle" where the runtime refuses the file. */
   async open(model: Uint8Array, where: string): Promise<Session> {
-    const onGpu = this.info.provider === "webgpu";
-    const session = await this.create(model, where);
-    // The bytes are kept only where a second attempt on WebAssembly may need them.
-    const opened = new OrtSession(this, onGpu ? model : null, session, where);
-    if (this.info.provider === "wasm") this.onWasm.add(opened);
-    return opened;
+    const { session, loader } = await this.create(model, where);
+    return new OrtSession(this, loader.provider === "webgpu" ? model : null, session, loader, where);
   }
 
-  /** Create ONNX Runtime's session on the provider in use, on WebAssembly where WebGPU fails. */
-  async create(model: Uint8Array, where: string): Promise<InferenceSession> {
+  /** Create ONNX Runtime's session on the build in use, on WebAssembly where WebGPU fails. */
+  async create(
+    model: Uint8Array,
+    where: string,
+  ): Promise<{ session: InferenceSession; loader: RuntimeLoader }> {
+    const { loader } = this;
     try {
-      return await this.ort.InferenceSession.create(model, {
-        executionProviders: [this.info.provider],
+      const opening = loader.ort.InferenceSession.create(model, {
+        executionProviders: [loader.provider],
         graphOptimizationLevel: "all",
         logSeverityLevel: 3,
       });
+      return { session: await orLost(opening, loader.lost), loader };
     } catch (error) {
-      if (this.info.provider === "webgpu") {
-        this.fallBack(error);
+      if (loader.provider === "webgpu") {
+        await this.fallBack(loader, error);
         return this.create(model, where);
       }
       throw new RealmError(
@@ -119,17 +147,15 @@ export class Runtime {
     }
   }
 
-  /** Whether a failed session should be opened again on WebAssembly; remembers that it was. */
-  giveUpWebGpu(error: unknown, session: Session): boolean {
-    if (this.onWasm.has(session)) return false;
-    this.onWasm.add(session);
-    if (this.info.provider === "webgpu") this.fallBack(error);
-    return true;
+  /** Go on with WebAssembly, unless another session did so already. */
+  async fallBack(failed: RuntimeLoader, error: unknown): Promise<void> {
+    if (this.loader !== failed) return;
+    this.loader = { ...(await this.loadWasm()), fallback: whyNotWebGpu(error) };
+    this.changed(this.info);
   }
+}
 
-  private fallBack(error: unknown): void {
-    this.info.provider = "wasm";
-    this.info.fallback = `WebGPU failed (${messageOf(error)}); WebAssembly is used instead, which is slower`;
-    this.changed({ ...this.info });
-  }
+/** What the user is told when WebGPU was there and failed. */
+export function whyNotWebGpu(error: unknown): string {
+  return `WebGPU failed (${messageOf(error)}); WebAssembly is used instead, which is slower`;
 }

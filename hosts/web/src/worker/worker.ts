@@ -8,7 +8,7 @@ import { Cancelled, messageOf, RealmError } from "../engine/errors";
 import { Runtime } from "../engine/runtime";
 import { bundleAddress, HttpSource } from "./download";
 import type { CallName, Calls, Event, Failure, FromWorker, ToWorker } from "./protocol";
-import { loadRuntime } from "./runtimes";
+import { loadRuntime, loadWasm } from "./runtimes";
 
 /** The global scope of a worker, which the types of a page do not know. */
 const scope = self as unknown as Pick<Worker, "postMessage" | "onmessage">;
@@ -39,11 +39,16 @@ async function open({ page, bundle: given, device }: Calls["open"]["params"], co
   const { manifest } = bundle;
   const bytes = bundle.neededFiles().reduce((sum, file) => sum + manifest.files.get(file)!.sizeBytes, 0);
   context.emit({ type: "bundle", bytes });
-  const loader = await loadRuntime(device, new URL("ort/", page).href);
-  const runtime = new Runtime(loader, (info) => current?.emit({ type: "runtime", info }));
+  const assets = new URL("ort/", page).href;
+  const loader = await loadRuntime(device, assets);
+  const runtime = new Runtime(
+    loader,
+    () => loadWasm(assets),
+    (info) => current?.emit({ type: "runtime", info }),
+  );
   const note = (text: string) => current?.emit({ type: "note", text });
   engine = await Engine.open(bundle, runtime, note, (file) => context.emit({ type: "opening", file }));
-  context.emit({ type: "runtime", info: { ...runtime.info } });
+  context.emit({ type: "runtime", info: runtime.info });
   return {
     name: manifest.name,
     description: manifest.description,

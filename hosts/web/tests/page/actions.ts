@@ -56,9 +56,8 @@ export interface Wanted {
   readonly aggregate: "mean" | "max";
 }
 
-/** Set texts and windows, press the button, and wait for the map. */
-export async function run(page: Page, wanted: Wanted): Promise<void> {
-  await settled(page);
+/** Set texts and windows. */
+export async function ask(page: Page, wanted: Wanted): Promise<void> {
   for (const chip of await page.locator("#texts .chip").all()) await chip.click();
   for (const text of wanted.texts.slice(1)) {
     await page.fill("#text", text);
@@ -68,8 +67,12 @@ export async function run(page: Page, wanted: Wanted): Promise<void> {
   await page.fill("#windows", wanted.windowsPx.join(", "));
   await page.fill("#stride", String(wanted.stridePx));
   await page.selectOption("#aggregate", wanted.aggregate);
+}
+
+/** Set texts and windows, press the button, and wait for the map. What ran before is given up by that. */
+export async function run(page: Page, wanted: Wanted): Promise<void> {
+  await ask(page, wanted);
   await page.click("#run");
-  await page.waitForSelector("#working:not([hidden])");
   await settled(page);
 }
 

@@ -84,12 +84,10 @@ describe("pictures, windows and texts", () => {
   test("a window larger than the picture, in the words of the Python engine; the score is there", async () => {
     await choose(page, path.join(GOLDEN, "images/tiny.png"));
     await settled(page);
-    const { width, height } = await page
-      .locator("#image")
-      .evaluate((image) => ({
-        width: (image as HTMLCanvasElement).width,
-        height: (image as HTMLCanvasElement).height,
-      }));
+    const { width, height } = await page.locator("#image").evaluate((image) => ({
+      width: (image as HTMLCanvasElement).width,
+      height: (image as HTMLCanvasElement).height,
+    }));
     await page.fill("#windows", "512");
     await page.locator("#windows").blur();
     const words =

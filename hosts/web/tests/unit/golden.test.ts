@@ -161,15 +161,14 @@ test.each(golden.maps)("map $values", async (entry) => {
   expect(maxDifference(values, expected.values)).toBeLessThanOrEqual(golden.tolerances.map_max_abs);
 });
 
-test.each(golden.decoding.filter((entry) => entry.file.endsWith(".png")))(
-  "decoding of $file",
-  async (entry) => {
-    const actual = await goldenPicture(entry.file);
-    const expected = await goldenPicture(entry.rgb);
-    expect([actual.width, actual.height]).toEqual([expected.width, expected.height]);
-    expect(maxDifference(actual.rgb, expected.rgb)).toBeLessThanOrEqual(entry.max_levels);
-  },
-);
+test.each(
+  golden.decoding.filter((entry) => entry.file.endsWith(".png")),
+)("decoding of $file", async (entry) => {
+  const actual = await goldenPicture(entry.file);
+  const expected = await goldenPicture(entry.rgb);
+  expect([actual.width, actual.height]).toEqual([expected.width, expected.height]);
+  expect(maxDifference(actual.rgb, expected.rgb)).toBeLessThanOrEqual(entry.max_levels);
+});
 
 test("texts that are cut are said", () => {
   expect(notes.some((note) => /^a text of \d+ tokens is cut to the first 128: '/.test(note))).toBe(true);
