@@ -9,7 +9,7 @@ export default defineConfig({
         test: {
           name: "page",
           include: ["tests/page/**/*.test.ts"],
-          testTimeout: 120_000,
+          testTimeout: 200_000,
           hookTimeout: 120_000,
           fileParallelism: false,
         },

@@ -33,3 +33,8 @@ export function save(content: Blob, name: string): void {
 export function number(value: number): string {
   return value.toLocaleString("en", { maximumFractionDigits: 0 });
 }
+
+/** A number of windows, in words. */
+export function counted(windows: number): string {
+  return `${number(windows)} window${windows === 1 ? "" : "s"}`;
+}

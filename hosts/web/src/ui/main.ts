@@ -4,7 +4,7 @@ import { RealmError } from "../engine/errors";
 import type { RuntimeInfo } from "../engine/runtime";
 import { Client, WorkerError } from "../worker/client";
 import type { BundleFacts, Device, Event } from "../worker/protocol";
-import { box, button, number, progressBar } from "./dom";
+import { box, button, counted, number, progressBar } from "./dom";
 import { listen } from "./intake";
 import { MapView } from "./map-view";
 import { clearError, clearNotes, say, showError, showNote } from "./messages";
@@ -177,7 +177,7 @@ async function map(controller: AbortController, automatic: boolean): Promise<voi
   const config = settings.config();
   const windows = settings.count() ?? 0;
   if (automatic && windows > AUTOMATIC_WINDOWS) {
-    say(`${number(windows)} windows: press “Score and map” to start.`);
+    say(`${counted(windows)}: press “Score and map” to start.`);
     showNote(
       `${number(windows)} windows take a while: choose a wider stride, or press “Score and map” to start.`,
     );
@@ -197,8 +197,8 @@ async function map(controller: AbortController, automatic: boolean): Promise<voi
   const origin = result.phrases.length > 0 ? `the bundle's phrases that fit best: ${quoted}` : quoted;
   const sizes = `${config.windowsPx.join(", ")} px, stride ${config.stridePx}`;
   const combined = config.windowsPx.length > 1 ? `, ${config.aggregate}` : "";
-  view.showMap(result, `${number(result.windows)} windows of ${sizes}${combined}, compared with ${origin}.`);
-  say(`The map is ready: ${number(result.windows)} windows in ${result.seconds.toFixed(1)} seconds.`);
+  view.showMap(result, `${counted(result.windows)} of ${sizes}${combined}, compared with ${origin}.`);
+  say(`The map is ready: ${counted(result.windows)} in ${result.seconds.toFixed(1)} seconds.`);
 }
 
 box("form").addEventListener("submit", (event) => {

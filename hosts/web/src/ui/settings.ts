@@ -3,7 +3,7 @@
 import { gridsOf, type MapConfig } from "../engine/dream";
 import { messageOf } from "../engine/errors";
 import type { Preset } from "../engine/manifest";
-import { box, input, number, select } from "./dom";
+import { box, counted, input, number, select } from "./dom";
 
 // What one thread of WebAssembly does in a few seconds with realm-tiny; see README.
 const QUICK_WINDOWS = 800;
@@ -126,7 +126,7 @@ export class Settings {
       const seconds = this.windowsPerSecond === null ? null : windows / this.windowsPerSecond;
       const time =
         seconds === null ? "" : `, about ${seconds < 10 ? seconds.toFixed(1) : number(seconds)} s here`;
-      this.estimate.textContent = `${number(windows)} window${windows === 1 ? "" : "s"}${time}.`;
+      this.estimate.textContent = `${counted(windows)}${time}.`;
     } catch (error) {
       this.estimate.textContent = messageOf(error);
     }

@@ -4,7 +4,7 @@ import fs from "node:fs";
 import type { Page } from "playwright-core";
 import { readNpy } from "../helpers";
 
-const READY = 60_000;
+const READY = 100_000; // a software adapter for WebGPU on a busy machine
 
 /** Open the page and wait for the models. */
 export async function visit(page: Page, url: string): Promise<void> {

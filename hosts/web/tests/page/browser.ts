@@ -1,7 +1,6 @@
 /** A headless Chromium: the one named by REALM_CHROMIUM, one on the PATH, else the npm package's. */
 
 import { execFileSync } from "node:child_process";
-import chromiumPackage from "@sparticuz/chromium";
 import { type Browser, chromium } from "playwright-core";
 
 function onPath(): string | null {
@@ -15,17 +14,24 @@ function onPath(): string | null {
   return null;
 }
 
-export async function launch(flags: readonly string[] = []): Promise<Browser> {
-  const own = process.env.REALM_CHROMIUM || onPath();
-  const executablePath = own ?? (await chromiumPackage.executablePath());
-  return chromium.launch({
-    executablePath,
-    args: ["--no-sandbox", "--disable-dev-shm-usage", ...(own === null ? packageFlags() : []), ...flags],
-  });
+/** Whether the libraries are installed that every Chromium needs and a bare container lacks. */
+function hasLibraries(): boolean {
+  try {
+    return execFileSync("/sbin/ldconfig", ["-p"], { encoding: "utf8" }).includes("libnss3.so");
+  } catch {
+    return true; // no ldconfig: let Chromium find out
+  }
 }
 
-/** What the package's build, made for small containers, needs beyond Playwright's own flags. */
-function packageFlags(): string[] {
-  const wanted = ["--single-process", "--no-zygote"];
-  return chromiumPackage.args.filter((flag) => !wanted.includes(flag) && !flag.startsWith("--headless"));
+/** The npm package's browser. It brings those libraries, but unpacks them only where it believes to be in a Lambda. */
+async function fromPackage(): Promise<string> {
+  if (!hasLibraries()) process.env.AWS_LAMBDA_JS_RUNTIME ??= "nodejs20.x";
+  const { default: chromiumPackage } = await import("@sparticuz/chromium");
+  return chromiumPackage.executablePath();
+}
+
+/** Flags of the npm package are left out: they switch off what is tested here (web security, site isolation). */
+export async function launch(flags: readonly string[] = []): Promise<Browser> {
+  const executablePath = process.env.REALM_CHROMIUM || onPath() || (await fromPackage());
+  return chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-dev-shm-usage", ...flags] });
 }

@@ -226,9 +226,14 @@ describe("bundles", () => {
 
   test("another folder's bundle is opened", async () => {
     const page = await (await browser.newContext()).newPage();
-    site.change = (name, content) => (name.startsWith("other/") ? content : content);
-    await visit(page, `${site.url}?bundle=../path/bundle`);
+    site.alias = { "models/other/": "bundle/" };
+    await visit(page, `${site.url}?bundle=models/other`);
     expect(await page.textContent("#about")).toContain("Bundle realm-tiny");
+    const kept = await page.evaluate(async () =>
+      (await (await caches.open("realm-models")).keys()).map((request) => request.url),
+    );
+    expect(kept.every((url) => url.includes("/sub/path/models/other/"))).toBe(true);
+    site.alias = {};
     await page.context().close();
   });
 });

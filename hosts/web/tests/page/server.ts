@@ -27,6 +27,8 @@ export interface Site {
   /** Files that were asked for, in order. */
   readonly requests: string[];
   change: NonNullable<Options["change"]>;
+  /** Another name for a folder below the page: { "other/": "bundle/" }. */
+  alias: Record<string, string>;
   close(): Promise<void>;
 }
 
@@ -35,7 +37,10 @@ export async function serve(options: Options = {}): Promise<Site> {
   const requests: string[] = [];
   const server = http.createServer((request, response) => {
     const address = new URL(request.url ?? "/", "http://localhost").pathname;
-    const file = address.replace(/^\/sub\/path\//, "") || "index.html";
+    let file = address.replace(/^\/sub\/path\//, "") || "index.html";
+    for (const [name, folder] of Object.entries(site.alias)) {
+      if (file.startsWith(name)) file = folder + file.slice(name.length);
+    }
     const full = path.join(DIST, file);
     requests.push(file);
     const found = address.startsWith("/sub/path/") && fs.existsSync(full) && fs.statSync(full).isFile();
@@ -52,6 +57,7 @@ export async function serve(options: Options = {}): Promise<Site> {
   const site: Site = {
     url: `http://127.0.0.1:${port}/sub/path/`,
     requests,
+    alias: {},
     change: options.change ?? ((_, content) => content),
     close: () =>
       new Promise((resolve) => {
