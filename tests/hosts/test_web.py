@@ -70,6 +70,40 @@ def cases(folder: Path) -> list[Case]:
     ]
 
 
+def pictures(folder: Path) -> list[dict[str, Any]]:
+    """Files of every kind that the page reads, with their pixels as the engine sees them, in PNG."""
+    cat = Image.fromarray(load_image(SAMPLES / "cat-doubled.png")[:120, :150])
+    alpha = Image.fromarray(np.add.outer(np.arange(120), np.arange(150)).astype(np.uint8))
+    clear = cat.copy()
+    clear.putalpha(alpha)
+    saved: list[tuple[str, Image.Image, dict[str, Any], int]] = [
+        ("clear.webp", clear, {"lossless": True, "exact": True}, 0),
+        ("opaque.webp", cat, {"lossless": True}, 0),
+        ("lossy.webp", cat, {"quality": 80}, 2),
+        ("plain.bmp", cat, {}, 0),
+        ("palette.bmp", cat.quantize(16), {}, 0),
+        ("palette.gif", cat.quantize(64), {}, 0),
+        ("clear.gif", cat.quantize(64), {"transparency": 3}, 0),
+        ("one-bit.png", cat.convert("1"), {}, 0),
+        ("two-bit.png", cat.quantize(4), {"bits": 2}, 0),
+        ("key.png", cat, {"transparency": cat.getpixel((10, 10))}, 0),
+        ("fine.jpg", cat, {"quality": 95, "subsampling": 0}, 2),
+        ("coarse.jpg", cat, {"quality": 40, "subsampling": 2}, 2),
+    ]
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        saved.append((f"turned-{orientation}.jpg", cat, {"quality": 90, "exif": exif}, 4))
+        saved.append((f"turned-{orientation}.png", cat, {"exif": exif}, 0))
+    found = []
+    for name, image, options, levels in saved:
+        image.save(folder / name, **options)
+        Image.fromarray(load_image(folder / name)).save(folder / f"{name}.rgb.png")
+        rgb = str(folder / f"{name}.rgb.png")
+        found.append({"file": str(folder / name), "rgb": rgb, "max_levels": levels})
+    return found
+
+
 @pytest.fixture(scope="module")
 def npm(require: Callable[..., None]) -> Npm:
     """Run an npm command in hosts/web, with what package-lock.json asks for installed."""
@@ -165,11 +199,13 @@ def test_page_equals_python_engine(npm: Npm, page: str, tmp_path: Path) -> None:
     ]
     asked = tmp_path / "cases.json"
     asked.write_text(json.dumps(request), encoding="utf-8")
+    decoded = tmp_path / "pictures.json"
+    decoded.write_text(json.dumps(pictures(tmp_path)), encoding="utf-8")
     answers = tmp_path / "answers"
     answers.mkdir()
     npm(
         "run", "test:page", "--", "equal",
-        REALM_PAGE=page, REALM_CASES=str(asked), REALM_OUT=str(answers),
+        REALM_PAGE=page, REALM_CASES=str(asked), REALM_PICTURES=str(decoded), REALM_OUT=str(answers),
     )  # fmt: skip
     found = json.loads((answers / "answers.json").read_text(encoding="utf-8"))
     with Engine.open("realm-tiny", "cpu") as engine:

@@ -63,7 +63,7 @@ export function readGolden(): Golden {
 
 /** Pixels of a PNG of the golden vectors. */
 export async function goldenPicture(file: string): Promise<Picture> {
-  const png = await decodePng(new Uint8Array(fs.readFileSync(path.join(GOLDEN, file))), () => {});
+  const png = await decodePng(new Uint8Array(fs.readFileSync(path.resolve(GOLDEN, file))), () => {});
   return { width: png.width, height: png.height, rgb: onWhite(png.rgba) };
 }
 

@@ -1,15 +1,16 @@
 /**
  * The page's numbers, for tests/hosts/test_web.py to compare with the Python engine's, and golden pictures.
  *
- * REALM_CASES names a JSON file with what to compute, REALM_OUT the folder for what came out. REALM_PAGE is the
- * page on Python's plain server; without it this test serves the page itself.
+ * REALM_CASES names a JSON file with what to compute, REALM_OUT the folder for what came out, REALM_PICTURES a
+ * JSON file with pictures and their pixels as Pillow reads them. REALM_PAGE is the page on Python's plain server;
+ * without it this test serves the page itself.
  */
 
 import fs from "node:fs";
 import path from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { GOLDEN, goldenPicture, maxDifference, readGolden, readNpy } from "../helpers";
+import { GOLDEN, type Golden, goldenPicture, maxDifference, readGolden, readNpy } from "../helpers";
 import { choose, mapOf, pixelsOf, run, scoreOf, settled, visit, type Wanted } from "./actions";
 import { launch } from "./browser";
 import { type Site, serve } from "./server";
@@ -23,6 +24,10 @@ const golden = readGolden();
 const out = process.env.REALM_OUT;
 const cases: Case[] = process.env.REALM_CASES
   ? JSON.parse(fs.readFileSync(process.env.REALM_CASES, "utf8"))
+  : [];
+
+const pictures: Golden["decoding"] = process.env.REALM_PICTURES
+  ? JSON.parse(fs.readFileSync(process.env.REALM_PICTURES, "utf8"))
   : [];
 
 let browser: Browser;
@@ -87,8 +92,9 @@ test("golden scores on the page", async () => {
 });
 
 // What a browser decodes; differences are those of its decoder, and listed in README.
-test.each(golden.decoding)("decoding of $file", async ({ file, rgb, max_levels }) => {
-  await choose(page, path.join(GOLDEN, file));
+test.each([...golden.decoding, ...pictures])("decoding of $file", async ({ file, rgb, max_levels }) => {
+  await choose(page, path.resolve(GOLDEN, file));
+  expect(await page.locator("#alert").isHidden(), (await page.textContent("#alert")) ?? "").toBe(true);
   const expected = await goldenPicture(rgb);
   const actual = await pixelsOf(page);
   expect([actual.width, actual.height]).toEqual([expected.width, expected.height]);
