@@ -43,6 +43,14 @@ export function gridsOf(config: MapConfig, height: number, width: number): Windo
   return windowsPx.map((window) => new WindowGrid(height, width, window, stridePx));
 }
 
+/** Windows that a configuration lays over a picture. Throws RealmError "window". */
+export function countWindows(
+  config: MapConfig,
+  { height, width }: Pick<Picture, "height" | "width">,
+): number {
+  return gridsOf(config, height, width).reduce((sum, grid) => sum + grid.count, 0);
+}
+
 export class Dream {
   private readonly matrices = new ResampleCache();
   readonly windowsPerCall: number;

@@ -2,10 +2,10 @@
 
 import type { Bundle } from "./bundle";
 import { Core, type Picture, type Score } from "./core";
-import { Dream, gridsOf, type MapConfig, type Steps } from "./dream";
+import { countWindows, Dream, type MapConfig, type Steps } from "./dream";
 import { messageOf, RealmError } from "./errors";
 import type { GraphName, TextSpec } from "./manifest";
-import { type BankEntry, type Phrase, parseBank, pickPhrases } from "./phrases";
+import { type BankEntry, type Phrase, parseBank, phraseConfig, pickPhrases } from "./phrases";
 import type { Runtime, Session } from "./runtime";
 import { isMissing, TextEncoder } from "./text";
 import { Tokenizer } from "./tokenizer";
@@ -20,6 +20,8 @@ export interface RealnessMap {
   /** What the phrase bank chose; empty where texts were given. */
   readonly phrases: readonly Phrase[];
   readonly windows: number;
+  /** Those that phrases were chosen by included. */
+  readonly windowsInAll: number;
 }
 
 export class Engine {
@@ -123,18 +125,27 @@ export class Engine {
         "the text of a map is empty; describe what looks unreal, or leave the text out",
       );
     }
-    const grids = gridsOf(config, picture.height, picture.width); // found before any work
+    const windows = countWindows(config, picture); // throws before any work where a window does not fit
     let phrases: Phrase[] = [];
+    let before = 0;
     if (texts.length === 0) {
-      if (this.bank.length === 0)
+      if (this.bank.length === 0) {
         throw new RealmError("text", `${name}: this bundle has no phrase bank; give a text`);
-      const quiet = { progress: () => {}, pause: () => steps.pause() };
-      phrases = await pickPhrases(this.dream, this.bank, picture, Math.max(...config.windowsPx), quiet);
+      }
+      const largest = Math.max(...config.windowsPx);
+      before = countWindows(phraseConfig(largest), picture);
+      phrases = await pickPhrases(this.dream, this.bank, picture, largest, {
+        progress: (done) => steps.progress(done, before + windows),
+        pause: () => steps.pause(),
+      });
     }
     const used = texts.length > 0 ? texts : phrases.map((phrase) => phrase.text);
-    const { values, covered } = await this.dream.map(picture, used, config, steps);
-    const windows = grids.reduce((sum, grid) => sum + grid.count, 0);
-    return { width: picture.width, height: picture.height, values, covered, texts: used, phrases, windows };
+    const { values, covered } = await this.dream.map(picture, used, config, {
+      progress: (done) => steps.progress(before + done, before + windows),
+      pause: () => steps.pause(),
+    });
+    const { width, height } = picture;
+    return { width, height, values, covered, texts: used, phrases, windows, windowsInAll: before + windows };
   }
 }
 

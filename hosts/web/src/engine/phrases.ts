@@ -1,9 +1,8 @@
 /** The phrase bank: which flaw a picture most likely has, when nobody has described it (realm_engine/phrases.py). */
 
 import type { Picture } from "./core";
-import type { Dream, Steps } from "./dream";
+import { type Dream, gridsOf, type MapConfig, type Steps } from "./dream";
 import { RealmError } from "./errors";
-import { WindowGrid } from "./windows";
 
 const TOP = 3;
 // A phrase this far behind the best one (in z) describes something else: averaging it in blurs the map.
@@ -52,7 +51,12 @@ export function percentile(values: Float64Array, share: number): number {
   return sorted[below]! + (at - below) * (sorted[above]! - sorted[below]!);
 }
 
-/** The phrases that stand out most on a picture, best first, at most 3. `windowPx`: the largest window in use. */
+/** The windows that phrases are compared with: half a window apart. `windowPx`: the largest window in use. */
+export function phraseConfig(windowPx: number): MapConfig {
+  return { windowsPx: [windowPx], stridePx: Math.max(1, Math.floor(windowPx / 2)), aggregate: "mean" };
+}
+
+/** The phrases that stand out most on a picture, best first, at most 3. `windowPx` as for `phraseConfig`. */
 export async function pickPhrases(
   dream: Dream,
   bank: readonly BankEntry[],
@@ -60,8 +64,7 @@ export async function pickPhrases(
   windowPx: number,
   steps: Steps,
 ): Promise<Phrase[]> {
-  const stride = Math.max(1, Math.floor(windowPx / 2));
-  const grid = new WindowGrid(picture.height, picture.width, windowPx, stride);
+  const grid = gridsOf(phraseConfig(windowPx), picture.height, picture.width)[0]!;
   const embeddings = await dream.embed(bank.map((entry) => entry.text));
   const similarity = await dream.similarities(picture, grid, embeddings, steps);
   const scores = bank.map((entry, column) => {

@@ -14,11 +14,14 @@ import { Texts } from "./texts";
 
 const query = new URLSearchParams(location.search);
 const client = new Client((message) => showError(`The page's worker stopped (${message}); reload the page.`));
-const texts = new Texts();
 const view = new MapView();
-const settings = new Settings(() => {
-  if (running !== null) stop("The windows changed: the map was stopped.");
-});
+const texts: Texts = new Texts(() => settings.describe());
+const settings: Settings = new Settings(
+  () => {
+    if (running !== null) stop("The windows changed: the map was stopped.");
+  },
+  () => texts.values.length === 0,
+);
 
 let facts: BundleFacts | null = null;
 let hasPicture = false;
@@ -175,7 +178,7 @@ async function score(controller: AbortController): Promise<void> {
 
 async function map(controller: AbortController, automatic: boolean): Promise<void> {
   const config = settings.config();
-  const windows = settings.count() ?? 0;
+  const windows = settings.count();
   if (automatic && windows > AUTOMATIC_WINDOWS) {
     say(`${counted(windows)}: press “Score and map” to start.`);
     showNote(
@@ -192,7 +195,7 @@ async function map(controller: AbortController, automatic: boolean): Promise<voi
   };
   const chosen = texts.values;
   const result = await client.call("map", { texts: chosen, config }, { signal: controller.signal, onEvent });
-  settings.measured(result.windows, result.seconds);
+  settings.measured(result.windowsInAll, result.seconds);
   const quoted = result.texts.map((text) => `“${text}”`).join(", ");
   const origin = result.phrases.length > 0 ? `the bundle's phrases that fit best: ${quoted}` : quoted;
   const sizes = `${config.windowsPx.join(", ")} px, stride ${config.stridePx}`;

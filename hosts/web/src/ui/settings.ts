@@ -1,8 +1,9 @@
 /** Windows, stride and aggregate: presets of the bundle, a quick one of the page, or the user's own. */
 
-import { gridsOf, type MapConfig } from "../engine/dream";
+import { countWindows, gridsOf, type MapConfig } from "../engine/dream";
 import { messageOf } from "../engine/errors";
 import type { Preset } from "../engine/manifest";
+import { phraseConfig } from "../engine/phrases";
 import { box, counted, input, number, select } from "./dom";
 
 // What one thread of WebAssembly does in a few seconds with realm-tiny; see README.
@@ -22,14 +23,17 @@ export function quickConfig(preset: MapConfig, size: Size | null): MapConfig {
   const { windowsPx, aggregate } = preset;
   for (let factor = 1; ; factor++) {
     const config = { windowsPx, aggregate, stridePx: factor * preset.stridePx };
-    if (size === null || countWindows(config, size) <= QUICK_WINDOWS) return config;
+    if (size === null || fitting(config, size) <= QUICK_WINDOWS) return config;
   }
 }
 
-/** Windows that a configuration makes; scales that do not fit count nothing here. */
-function countWindows({ windowsPx, stridePx }: MapConfig, { width, height }: Size): number {
-  const along = (length: number, window: number) => Math.max(0, Math.floor((length - window) / stridePx) + 1);
-  return windowsPx.reduce((sum, window) => sum + along(height, window) * along(width, window), 0);
+/** Windows of a preset, 0 where one does not fit: that is said when it is used. */
+function fitting(config: MapConfig, size: Size): number {
+  try {
+    return countWindows(config, size);
+  } catch {
+    return 0;
+  }
 }
 
 export class Settings {
@@ -42,8 +46,11 @@ export class Settings {
   private size: Size | null = null;
   private windowsPerSecond: number | null = null;
 
-  /** `changed`: the user chose other windows. */
-  constructor(private readonly changed: () => void) {
+  /** `changed`: the user chose other windows. `choosesPhrases`: whether there is no text, so that the bank decides. */
+  constructor(
+    private readonly changed: () => void,
+    private readonly choosesPhrases: () => boolean,
+  ) {
     this.preset.addEventListener("change", () => {
       if (this.preset.value !== CUSTOM) this.fill();
       this.update();
@@ -95,13 +102,12 @@ export class Settings {
     return config;
   }
 
-  /** Windows of the present picture and settings, null where they do not go together. */
-  count(): number | null {
-    try {
-      return this.size === null ? null : countWindows(this.config(), this.size);
-    } catch {
-      return null;
-    }
+  /** Windows of the present picture and settings, those for choosing phrases included. Throws as `config` does. */
+  count(): number {
+    const config = this.config();
+    if (this.size === null) return 0;
+    const choosing = this.choosesPhrases() ? phraseConfig(Math.max(...config.windowsPx)) : null;
+    return countWindows(config, this.size) + (choosing === null ? 0 : countWindows(choosing, this.size));
   }
 
   private fill(): void {
@@ -119,14 +125,16 @@ export class Settings {
     this.changed();
   }
 
-  private describe(): void {
+  /** Say how many windows it will be. */
+  describe(): void {
     if (this.size === null) return;
     try {
-      const windows = countWindows(this.config(), this.size);
+      const windows = this.count();
       const seconds = this.windowsPerSecond === null ? null : windows / this.windowsPerSecond;
       const time =
         seconds === null ? "" : `, about ${seconds < 10 ? seconds.toFixed(1) : number(seconds)} s here`;
-      this.estimate.textContent = `${counted(windows)}${time}.`;
+      const phrases = this.choosesPhrases() ? " (some of them to choose phrases, as there is no text)" : "";
+      this.estimate.textContent = `${counted(windows)}${time}${phrases}.`;
     } catch (error) {
       this.estimate.textContent = messageOf(error);
     }

@@ -8,10 +8,13 @@ export class Texts {
   private readonly suggestionList = box("suggestion-list");
   private chosen: string[] = [];
 
-  constructor() {
+  /** `changed`: there are other texts now. */
+  constructor(private readonly changed: () => void) {
+    this.field.addEventListener("input", changed);
     button("add-text").addEventListener("click", () => {
-      this.add(this.field.value);
+      const text = this.field.value;
       this.field.value = "";
+      this.add(text);
       this.field.focus();
     });
   }
@@ -57,6 +60,7 @@ export class Texts {
   }
 
   private draw(): void {
+    this.changed();
     this.list.hidden = this.chosen.length === 0;
     this.list.replaceChildren(
       ...this.chosen.map((text) => {
