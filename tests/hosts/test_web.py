@@ -112,8 +112,11 @@ def npm(require: Callable[..., None]) -> Npm:
         pytest.fail(f"{GOLDEN}: no golden vectors; run python tests/golden/write.py")
     OUT.mkdir(parents=True, exist_ok=True)
     tokenizer = OUT / "clip_tokenizer.json"
-    export = pytest.importorskip("export.tokenizer", reason="CLIP's tokenizer needs the extra 'export'")
-    tokenizer.write_text(export.clip_tokenizer(), encoding="utf-8")
+    if not os.environ.get("REALM_REQUIRE_HOSTS"):
+        pytest.importorskip("export.tokenizer", reason="CLIP's tokenizer needs the extra 'export'")
+    from export.tokenizer import clip_tokenizer
+
+    tokenizer.write_text(clip_tokenizer(), encoding="utf-8")
 
     def run(*command: str, **variables: str) -> None:
         environment = {

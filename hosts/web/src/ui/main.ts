@@ -105,26 +105,26 @@ async function openBundle(): Promise<void> {
 async function openPicture(file: Blob, name: string, text: string | null): Promise<void> {
   const mine = ++pictures;
   running?.abort();
-  clearError();
+  if (facts !== null) clearError();
   clearNotes();
   if (text !== null) texts.replace(text);
+  let shown = false;
   try {
     const picture = await client.call("decode", { file, name });
-    if (mine !== pictures) return; // another picture came meanwhile
+    if (facts !== null) clearError(); // of a picture before this one; that of a bundle stays
+    // Shown even when another one is on its way: the worker keeps it, and that other one may be no picture.
     for (const note of picture.notes) showNote(note);
     view.showPicture(picture.rgba, picture.width, picture.height, name);
     settings.setPicture(picture);
     showScore(null, "");
     hasPicture = true;
     updateButtons();
-    document.body.dataset.pictures = String(mine);
+    shown = true;
   } catch (error) {
-    if (mine !== pictures) return;
     report(error);
-    document.body.dataset.pictures = String(mine);
-    return;
   }
-  if (facts !== null) await run(true);
+  document.body.dataset.pictures = String(mine);
+  if (shown && mine === pictures && facts !== null) await run(true);
 }
 
 // --------------------------------------------------------------------- run

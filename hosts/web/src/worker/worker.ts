@@ -64,8 +64,7 @@ async function open({ page, bundle: given, device }: Calls["open"]["params"], co
 }
 
 async function decode({ file, name }: Calls["decode"]["params"]) {
-  picture = null;
-  const decoded = await decodePicture(file, name);
+  const decoded = await decodePicture(file, name); // a file that is none leaves the picture before it in place
   picture = decoded.picture;
   const { width, height, rgb } = picture;
   const rgba = new Uint8ClampedArray(4 * width * height).fill(255);

@@ -79,6 +79,11 @@ describe("pictures, windows and texts", () => {
     await settled(page);
     expect(await page.locator("#alert").isHidden()).toBe(true);
     expect(await page.locator("#map").isVisible()).toBe(true);
+    await choose(page, upload("words.jpg", Buffer.from("these are words")));
+    await page.click("#run"); // with the picture that is still there
+    await settled(page);
+    expect(await page.locator("#alert").isHidden()).toBe(true);
+    expect(await page.locator("#map").isVisible()).toBe(true);
   });
 
   test("a window larger than the picture, in the words of the Python engine; the score is there", async () => {
