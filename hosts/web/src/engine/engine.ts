@@ -1,0 +1,162 @@
+/** The engine: a bundle opened on a runtime, ready to score pictures and to draw maps. */
+
+import type { Bundle } from "./bundle";
+import { Core, type Picture, type Score } from "./core";
+import { countWindows, Dream, type MapConfig, type Steps } from "./dream";
+import { messageOf, RealmError } from "./errors";
+import type { GraphName, TextSpec } from "./manifest";
+import { type BankEntry, type Phrase, parseBank, phraseConfig, pickPhrases } from "./phrases";
+import type { Runtime, Session } from "./runtime";
+import { isMissing, TextEncoder } from "./text";
+import { Tokenizer } from "./tokenizer";
+
+export interface RealnessMap {
+  readonly width: number;
+  readonly height: number;
+  /** Realness, 1 - cosine, low = unreal; float32 (height, width); 0 where no window covers the pixel. */
+  readonly values: Float32Array;
+  readonly covered: Uint8Array;
+  readonly texts: readonly string[];
+  /** What the phrase bank chose; empty where texts were given. */
+  readonly phrases: readonly Phrase[];
+  readonly windows: number;
+  /** Those that phrases were chosen by included. */
+  readonly windowsInAll: number;
+}
+
+export class Engine {
+  private constructor(
+    readonly bundle: Bundle,
+    readonly core: Core | null,
+    readonly dream: Dream | null,
+    readonly bank: readonly BankEntry[],
+  ) {}
+
+  /**
+   * Open the graphs of a bundle. `note` is told of texts that are cut, `opening` of each file on its way.
+   * Throws RealmError "bundle" for a damaged file, "device" where the runtime fails.
+   */
+  static async open(
+    bundle: Bundle,
+    runtime: Runtime,
+    note: (text: string) => void,
+    opening: (file: string) => void = () => {},
+  ): Promise<Engine> {
+    const { manifest } = bundle;
+    const sessions = new Map<string, Promise<Session>>();
+    const tokenizers = new Map<string, Promise<Tokenizer>>();
+
+    /** Graphs that share a file share a session. */
+    function session(name: GraphName): Promise<Session> {
+      const file = bundle.graphFile(name);
+      const opened = sessions.get(file) ?? openGraph(file);
+      sessions.set(file, opened);
+      return opened;
+    }
+
+    async function openGraph(file: string): Promise<Session> {
+      const bytes = await bundle.read(file);
+      opening(file);
+      return runtime.open(bytes, bundle.where(file));
+    }
+
+    function tokenizer(file: string): Promise<Tokenizer> {
+      const opened = tokenizers.get(file) ?? readTokenizer(bundle, file);
+      tokenizers.set(file, opened);
+      return opened;
+    }
+
+    async function encoder(
+      name: "core_text" | "clip_text",
+      spec: TextSpec,
+      output: string,
+    ): Promise<TextEncoder> {
+      const inputs = manifest.graphs.get(name)!.inputs;
+      return new TextEncoder(
+        await tokenizer(spec.tokenizer),
+        spec,
+        await session(name),
+        inputs,
+        output,
+        note,
+      );
+    }
+
+    const { core, dream } = manifest;
+    // One after the other: a model's bytes are dropped before the next one is read.
+    const coreReady =
+      core && new Core(core, await encoder("core_text", core.text, "text_features"), await session("core"));
+    const dreamReady =
+      dream &&
+      new Dream(dream, await encoder("clip_text", dream.text, "text_embedding"), await session("dream"));
+    const phrases = dream?.phrases ?? null;
+    const bank =
+      phrases === null
+        ? []
+        : parseBank(await bundle.readJson(phrases, "a phrase bank"), bundle.where(phrases));
+    return new Engine(bundle, coreReady, dreamReady, bank);
+  }
+
+  /** Score a picture. Throws RealmError "bundle" without CORE. */
+  async score(picture: Picture, text: string): Promise<Score> {
+    if (this.core === null) {
+      throw new RealmError(
+        "bundle",
+        `${this.bundle.manifest.name}: this bundle has no CORE and cannot score; use another`,
+      );
+    }
+    return this.core.score(picture, text);
+  }
+
+  /** Map a picture; without texts the phrase bank decides. */
+  async map(
+    picture: Picture,
+    texts: readonly string[],
+    config: MapConfig,
+    steps: Steps,
+  ): Promise<RealnessMap> {
+    const { name } = this.bundle.manifest;
+    if (this.dream === null) {
+      throw new RealmError("bundle", `${name}: this bundle has no DREAM and cannot map; use another`);
+    }
+    if (texts.some(isMissing)) {
+      throw new RealmError(
+        "text",
+        "the text of a map is empty; describe what looks unreal, or leave the text out",
+      );
+    }
+    const windows = countWindows(config, picture); // throws before any work where a window does not fit
+    let phrases: Phrase[] = [];
+    let before = 0;
+    if (texts.length === 0) {
+      if (this.bank.length === 0) {
+        throw new RealmError("text", `${name}: this bundle has no phrase bank; give a text`);
+      }
+      const largest = Math.max(...config.windowsPx);
+      before = countWindows(phraseConfig(largest), picture);
+      phrases = await pickPhrases(this.dream, this.bank, picture, largest, {
+        progress: (done) => steps.progress(done, before + windows),
+        pause: () => steps.pause(),
+      });
+    }
+    const used = texts.length > 0 ? texts : phrases.map((phrase) => phrase.text);
+    const { values, covered } = await this.dream.map(picture, used, config, {
+      progress: (done) => steps.progress(before + done, before + windows),
+      pause: () => steps.pause(),
+    });
+    const { width, height } = picture;
+    return { width, height, values, covered, texts: used, phrases, windows, windowsInAll: before + windows };
+  }
+}
+
+async function readTokenizer(bundle: Bundle, file: string): Promise<Tokenizer> {
+  const json = await bundle.readJson(file, "a tokenizer file");
+  try {
+    return new Tokenizer(json);
+  } catch (error) {
+    throw new RealmError(
+      "bundle",
+      `${bundle.where(file)}: not a tokenizer file (${messageOf(error)}); export the bundle again`,
+    );
+  }
+}

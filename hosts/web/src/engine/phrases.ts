@@ -1,0 +1,83 @@
+/** The phrase bank: which flaw a picture most likely has, when nobody has described it (realm_engine/phrases.py). */
+
+import type { Picture } from "./core";
+import { type Dream, gridsOf, type MapConfig, type Steps } from "./dream";
+import { RealmError } from "./errors";
+
+const TOP = 3;
+// A phrase this far behind the best one (in z) describes something else: averaging it in blurs the map.
+const MARGIN_Z = 1;
+const PERCENTILE = 0.95;
+
+/** A phrase with the mean and standard deviation of its window similarity on clean photographs. */
+export interface BankEntry {
+  readonly text: string;
+  readonly kind: string;
+  readonly mean: number;
+  readonly std: number;
+}
+
+export interface Phrase {
+  readonly text: string;
+  readonly kind: string;
+  readonly zScore: number;
+}
+
+/** Check a phrase bank. Throws RealmError "bundle" for a file that is none. */
+export function parseBank(json: unknown, where: string): BankEntry[] {
+  const list = (json as { phrases?: unknown } | null)?.phrases;
+  const entries = Array.isArray(list) ? (list as Partial<Record<keyof BankEntry, unknown>>[]) : [];
+  const bank = entries.map((entry) => ({
+    text: String(entry?.text ?? ""),
+    kind: String(entry?.kind ?? ""),
+    mean: Number(entry?.mean),
+    std: Number(entry?.std),
+  }));
+  if (bank.length === 0 || bank.some((entry) => !(entry.std > 0 && Number.isFinite(entry.mean)))) {
+    throw new RealmError(
+      "bundle",
+      `${where}: a phrase bank needs phrases, each with std > 0; export the bundle again`,
+    );
+  }
+  return bank;
+}
+
+/** The value below which a share of the values lies, between neighbours linearly, as numpy.percentile. */
+export function percentile(values: Float64Array, share: number): number {
+  const sorted = values.slice().sort();
+  const at = share * (sorted.length - 1);
+  const below = Math.floor(at);
+  const above = Math.min(below + 1, sorted.length - 1);
+  return sorted[below]! + (at - below) * (sorted[above]! - sorted[below]!);
+}
+
+/** The windows that phrases are compared with: half a window apart. `windowPx`: the largest window in use. */
+export function phraseConfig(windowPx: number): MapConfig {
+  return { windowsPx: [windowPx], stridePx: Math.max(1, Math.floor(windowPx / 2)), aggregate: "mean" };
+}
+
+/** The phrases that stand out most on a picture, best first, at most 3. `windowPx` as for `phraseConfig`. */
+export async function pickPhrases(
+  dream: Dream,
+  bank: readonly BankEntry[],
+  picture: Picture,
+  windowPx: number,
+  steps: Steps,
+): Promise<Phrase[]> {
+  const grid = gridsOf(phraseConfig(windowPx), picture.height, picture.width)[0]!;
+  const embeddings = await dream.embed(bank.map((entry) => entry.text));
+  const similarity = await dream.similarities(picture, grid, embeddings, steps);
+  const scores = bank.map((entry, column) => {
+    const values = new Float64Array(grid.count);
+    for (let window = 0; window < grid.count; window++) {
+      values[window] = (similarity[window * bank.length + column]! - entry.mean) / entry.std;
+    }
+    return percentile(values, PERCENTILE);
+  });
+  const order = scores.map((_, index) => index).sort((a, b) => scores[b]! - scores[a]! || a - b);
+  const best = scores[order[0]!]!;
+  return order
+    .slice(0, TOP)
+    .filter((index) => scores[index]! >= best - MARGIN_Z)
+    .map((index) => ({ text: bank[index]!.text, kind: bank[index]!.kind, zScore: scores[index]! }));
+}

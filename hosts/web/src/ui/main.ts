@@ -1,0 +1,216 @@
+/** The page: what happens when, and what is said about it. */
+
+import { RealmError } from "../engine/errors";
+import type { RuntimeInfo } from "../engine/runtime";
+import { Client, WorkerError } from "../worker/client";
+import type { BundleFacts, Device, Event } from "../worker/protocol";
+import { box, button, counted, number, progressBar } from "./dom";
+import { listen } from "./intake";
+import { MapView } from "./map-view";
+import { clearError, clearNotes, say, showError, showNote } from "./messages";
+import { showScore } from "./score-view";
+import { AUTOMATIC_WINDOWS, Settings } from "./settings";
+import { Texts } from "./texts";
+
+const query = new URLSearchParams(location.search);
+const client = new Client((message) => showError(`The page's worker stopped (${message}); reload the page.`));
+const view = new MapView();
+const texts: Texts = new Texts(() => settings.describe());
+const settings: Settings = new Settings(
+  () => {
+    if (running !== null) stop("The windows changed: the map was stopped.");
+  },
+  () => texts.values.length === 0,
+);
+
+let facts: BundleFacts | null = null;
+let hasPicture = false;
+let running: AbortController | null = null;
+let pictures = 0;
+
+/** Show what the worker could not do; a call that was given up needs no telling. */
+function report(error: unknown): void {
+  if (error instanceof WorkerError && error.kind === "cancelled") return;
+  const message = error instanceof Error ? error.message : String(error);
+  const known = error instanceof RealmError || (error instanceof WorkerError && error.kind !== "bug");
+  showError(known ? message : `Something went wrong that should not (${message}); reload the page.`);
+}
+
+function showRuntime({ provider, threads, fallback }: RuntimeInfo): void {
+  const where =
+    provider === "webgpu" ? "WebGPU" : `WebAssembly, ${threads} thread${threads === 1 ? "" : "s"}`;
+  box("runtime").textContent = where;
+  box("runtime").dataset.provider = provider;
+  if (fallback !== null) showNote(fallback, true);
+}
+
+// ------------------------------------------------------------------ models
+
+async function openBundle(): Promise<void> {
+  const device = query.get("device") ?? "auto";
+  if (!["auto", "webgpu", "wasm"].includes(device)) {
+    showError(`?device=${device}: choose one of auto, webgpu, wasm`);
+    return;
+  }
+  if (!isSecureContext) {
+    showNote(
+      "This page is neither on https nor on localhost: browsers then neither compare checksums nor keep the models.",
+      true,
+    );
+  }
+  const bar = progressBar("loading-bar");
+  const line = box("loading-text");
+  const done = new Map<string, number>();
+  let total = 0;
+  const megabytes = (bytes: number) => (bytes / 1e6).toFixed(1);
+  const onEvent = (event: Event) => {
+    if (event.type === "bundle") total = event.bytes;
+    if (event.type === "download") {
+      done.set(event.file, event.done);
+      const sum = [...done.values()].reduce((a, b) => a + b, 0);
+      bar.value = sum / total;
+      line.textContent = `${event.file}: ${megabytes(sum)} of ${megabytes(total)} MB in all`;
+    }
+    if (event.type === "opening") line.textContent = `Opening ${event.file}…`;
+    hear(event);
+  };
+  try {
+    const page = new URL(".", location.href).href;
+    const bundle = query.get("bundle") ?? "bundle/";
+    facts = await client.call("open", { page, bundle, device: device as Device }, { onEvent });
+  } catch (error) {
+    box("runtime").textContent = "No models";
+    box("loading").hidden = true;
+    report(error);
+    return;
+  }
+  const kept = facts.cachedBytes === facts.bytes ? "all kept by this browser" : "downloaded";
+  line.textContent = `Ready: ${megabytes(facts.bytes)} MB, ${kept}.`;
+  box("loading").hidden = true;
+  box("loading").dataset.cached = String(facts.cachedBytes);
+  const licence = facts.weightsLicence === "" ? "" : ` Weights: ${facts.weightsLicence.toLowerCase()}.`;
+  box("about").textContent = `Bundle ${facts.name}, ${megabytes(facts.bytes)} MB, ${kept}.${licence}`;
+  settings.offer(facts.presets);
+  texts.suggest(facts.phrases);
+  if (!facts.canScore) showNote(`${facts.name} has no CORE: it draws maps, but no score.`, true);
+  if (!facts.canMap) showNote(`${facts.name} has no DREAM: it scores, but draws no map.`, true);
+  say("The models are ready.");
+  document.body.dataset.ready = "true";
+  if (hasPicture) void run(true);
+  updateButtons();
+}
+
+// ----------------------------------------------------------------- picture
+
+async function openPicture(file: Blob, name: string, text: string | null): Promise<void> {
+  const mine = ++pictures;
+  running?.abort();
+  if (facts !== null) clearError();
+  clearNotes();
+  if (text !== null) texts.replace(text);
+  let shown = false;
+  try {
+    const picture = await client.call("decode", { file, name });
+    if (facts !== null) clearError(); // of a picture before this one; that of a bundle stays
+    // Shown even when another one is on its way: the worker keeps it, and that other one may be no picture.
+    for (const note of picture.notes) showNote(note);
+    view.showPicture(picture.rgba, picture.width, picture.height, name);
+    settings.setPicture(picture);
+    showScore(null, "");
+    hasPicture = true;
+    updateButtons();
+    shown = true;
+  } catch (error) {
+    report(error);
+  }
+  document.body.dataset.pictures = String(mine);
+  if (shown && mine === pictures && facts !== null) await run(true);
+}
+
+// --------------------------------------------------------------------- run
+
+/** Events of any call that the user should hear of. */
+function hear(event: Event): void {
+  if (event.type === "note") showNote(event.text);
+  if (event.type === "runtime") showRuntime(event.info);
+}
+
+function updateButtons(): void {
+  button("run").disabled = facts === null || !hasPicture;
+  button("stop").hidden = running === null;
+  box("working").hidden = running === null;
+}
+
+function stop(why: string): void {
+  running?.abort();
+  say(why);
+  box("map-text").textContent = why;
+}
+
+/** Score and map the picture. `automatic`: nobody asked, so a map that would take long waits for the button. */
+async function run(automatic: boolean): Promise<void> {
+  running?.abort();
+  const controller = new AbortController();
+  running = controller;
+  clearError();
+  clearNotes();
+  progressBar("map-bar").value = 0;
+  box("map-text").textContent = "Scoring…";
+  updateButtons();
+  try {
+    if (facts?.canScore) await score(controller);
+    if (facts?.canMap) await map(controller, automatic);
+  } catch (error) {
+    report(error);
+  } finally {
+    if (running === controller) {
+      running = null;
+      updateButtons();
+    }
+  }
+}
+
+async function score(controller: AbortController): Promise<void> {
+  const text = texts.values.join(". ");
+  const options = { signal: controller.signal, onEvent: hear };
+  showScore(await client.call("score", { text }, options), text);
+}
+
+async function map(controller: AbortController, automatic: boolean): Promise<void> {
+  const config = settings.config();
+  const windows = settings.count();
+  if (automatic && windows > AUTOMATIC_WINDOWS) {
+    say(`${counted(windows)}: press “Score and map” to start.`);
+    showNote(
+      `${number(windows)} windows take a while: choose a wider stride, or press “Score and map” to start.`,
+    );
+    return;
+  }
+  box("map-text").textContent = "Choosing windows…";
+  const onEvent = (event: Event) => {
+    hear(event);
+    if (event.type !== "windows") return;
+    progressBar("map-bar").value = event.done / event.total;
+    box("map-text").textContent = `${number(event.done)} of ${number(event.total)} windows`;
+  };
+  const chosen = texts.values;
+  const result = await client.call("map", { texts: chosen, config }, { signal: controller.signal, onEvent });
+  settings.measured(result.windowsInAll, result.seconds);
+  const quoted = result.texts.map((text) => `“${text}”`).join(", ");
+  const origin = result.phrases.length > 0 ? `the bundle's phrases that fit best: ${quoted}` : quoted;
+  const sizes = `${config.windowsPx.join(", ")} px, stride ${config.stridePx}`;
+  const combined = config.windowsPx.length > 1 ? `, ${config.aggregate}` : "";
+  view.showMap(result, `${counted(result.windows)} of ${sizes}${combined}, compared with ${origin}.`);
+  say(`The map is ready: ${counted(result.windows)} in ${result.seconds.toFixed(1)} seconds.`);
+}
+
+box("form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (facts !== null && hasPicture) void run(false);
+});
+button("stop").addEventListener("click", () => stop("Stopped."));
+listen({
+  picture: (file, name, text) => void openPicture(file, name, text),
+  failed: showError,
+});
+void openBundle();

@@ -1,0 +1,96 @@
+import fs from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { defineConfig, type Plugin } from "vite";
+
+const here = path.dirname(fileURLToPath(import.meta.url));
+const repository = path.resolve(here, "../..");
+const ort = path.join(here, "node_modules/onnxruntime-web/dist");
+
+/** Files that the page fetches by name: address below the page -> file. None is committed twice. */
+function staticFiles(): Map<string, string> {
+  const files = new Map<string, string>();
+  const bundle = path.join(repository, "realm_engine/bundles/realm-tiny");
+  for (const name of fs.readdirSync(bundle)) files.set(`bundle/${name}`, path.join(bundle, name));
+  for (const build of ["ort-wasm-simd-threaded", "ort-wasm-simd-threaded.asyncify"]) {
+    for (const kind of ["mjs", "wasm"]) files.set(`ort/${build}.${kind}`, path.join(ort, `${build}.${kind}`));
+  }
+  for (const name of ["cat-doubled.png", "coffee-melted.png", "coffee.jpg", "PROVENANCE.md"]) {
+    files.set(`samples/${name}`, path.join(repository, "samples", name));
+  }
+  return files;
+}
+
+const TYPES: Record<string, string> = {
+  ".mjs": "text/javascript",
+  ".wasm": "application/wasm",
+  ".json": "application/json",
+  ".png": "image/png",
+  ".jpg": "image/jpeg",
+};
+
+function staticFolder(): Plugin {
+  const files = staticFiles();
+  return {
+    name: "realm-static",
+    generateBundle() {
+      for (const [fileName, file] of files) {
+        this.emitFile({ type: "asset", fileName, source: fs.readFileSync(file) });
+      }
+    },
+    configureServer(server) {
+      server.middlewares.use((request, response, next) => {
+        const file = files.get((request.url ?? "/").slice(1).split("?")[0]!);
+        if (file === undefined) return next();
+        response.setHeader("Content-Type", TYPES[path.extname(file)] ?? "application/octet-stream");
+        fs.createReadStream(file).pipe(response);
+      });
+    },
+  };
+}
+
+/**
+ * Nothing leaves the machine, and the browser sees to it: the page, and the worker that inherits its policy, may
+ * talk to their own server only. Not in development, where Vite's client needs more.
+ */
+const POLICY = [
+  "default-src 'none'",
+  "script-src 'self' 'wasm-unsafe-eval'",
+  "worker-src 'self' blob:",
+  "connect-src 'self'",
+  "img-src 'self' blob: data:",
+  "style-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+].join("; ");
+
+function policy(): Plugin {
+  return {
+    name: "realm-policy",
+    apply: "build",
+    transformIndexHtml: () => [
+      {
+        tag: "meta",
+        attrs: { "http-equiv": "Content-Security-Policy", content: POLICY },
+        injectTo: "head-prepend",
+      },
+    ],
+  };
+}
+
+// Two headers that let WebAssembly use threads; see README.
+const isolation = {
+  "Cross-Origin-Opener-Policy": "same-origin",
+  "Cross-Origin-Embedder-Policy": "require-corp",
+};
+
+export default defineConfig({
+  base: "./", // works in any folder of any server
+  plugins: [staticFolder(), policy()],
+  // ONNX Runtime's own files are fetched from ort/ by name: threads start from them, not from our chunk.
+  resolve: { conditions: ["onnxruntime-web-use-extern-wasm", "module", "browser", "import", "default"] },
+  worker: { format: "es" },
+  build: { target: "es2022", outDir: "dist", assetsInlineLimit: 0, modulePreload: { polyfill: false } },
+  server: { headers: isolation },
+  preview: { headers: isolation },
+});

@@ -1,0 +1,241 @@
+"""The page of hosts/web: its own tests, and its numbers against the Python engine's on the same pictures."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from realm_engine import render
+from realm_engine.dream import DreamConfig
+from realm_engine.engine import Engine
+from realm_engine.images import load_image
+
+REPOSITORY = Path(__file__).parents[2]
+WEB = REPOSITORY / "hosts/web"
+OUT = REPOSITORY / "out/hosts/web"
+GOLDEN = Path(os.environ.get("REALM_GOLDEN", REPOSITORY / "tests/golden"))
+SAMPLES = REPOSITORY / "samples"
+MOS_TOLERANCE = MAP_TOLERANCE = 1e-3
+
+Npm = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A picture, texts and windows that page and engine both compute."""
+
+    name: str
+    file: Path
+    texts: tuple[str, ...]
+    windows_px: tuple[int, ...]
+    stride_px: int
+    aggregate: str = "mean"
+
+    @property
+    def config(self) -> DreamConfig:
+        return DreamConfig(self.windows_px, self.stride_px, self.aggregate)
+
+
+def cases(folder: Path) -> list[Case]:
+    """A PNG, a JPEG, one that is turned, one that is half transparent; one text, several, and none at all."""
+    cat = load_image(SAMPLES / "cat-doubled.png")
+    alpha = np.add.outer(np.arange(cat.shape[0]), np.arange(cat.shape[1])) % 256
+    transparent = folder / "transparent.png"
+    Image.fromarray(np.dstack([cat, alpha.astype(np.uint8)])).save(transparent)
+    turned = folder / "turned.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(load_image(SAMPLES / "temple.jpg")).save(turned, quality=90, exif=exif)
+    return [
+        Case("png", SAMPLES / "cat-doubled.png", ("doubled, overlapping parts",), (64,), 12),
+        Case("jpeg", SAMPLES / "coffee.jpg", ("melted, dripping edges", "café 😀"), (96, 48), 30, "max"),
+        Case("turned", turned, ("a row of identical tiles",), (64, 150), 40),
+        Case("transparent", transparent, ("waxy skin", "blurry"), (64,), 70),
+        Case("no-text", SAMPLES / "coffee-melted.png", (), (64,), 32),
+    ]
+
+
+def pictures(folder: Path) -> list[dict[str, Any]]:
+    """Files of every kind that the page reads, with their pixels as the engine sees them, in PNG."""
+    cat = Image.fromarray(load_image(SAMPLES / "cat-doubled.png")[:120, :150])
+    alpha = Image.fromarray(np.add.outer(np.arange(120), np.arange(150)).astype(np.uint8))
+    clear = cat.copy()
+    clear.putalpha(alpha)
+    saved: list[tuple[str, Image.Image, dict[str, Any], int]] = [
+        ("clear.webp", clear, {"lossless": True, "exact": True}, 0),
+        ("opaque.webp", cat, {"lossless": True}, 0),
+        ("lossy.webp", cat, {"quality": 80}, 2),
+        ("plain.bmp", cat, {}, 0),
+        ("palette.bmp", cat.quantize(16), {}, 0),
+        ("palette.gif", cat.quantize(64), {}, 0),
+        ("clear.gif", cat.quantize(64), {"transparency": 3}, 0),
+        ("one-bit.png", cat.convert("1"), {}, 0),
+        ("two-bit.png", cat.quantize(4), {"bits": 2}, 0),
+        ("key.png", cat, {"transparency": cat.getpixel((10, 10))}, 0),
+        ("fine.jpg", cat, {"quality": 95, "subsampling": 0}, 2),
+        ("coarse.jpg", cat, {"quality": 40, "subsampling": 2}, 2),
+    ]
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        saved.append((f"turned-{orientation}.jpg", cat, {"quality": 90, "exif": exif}, 4))
+        saved.append((f"turned-{orientation}.png", cat, {"exif": exif}, 0))
+    found = []
+    for name, image, options, levels in saved:
+        image.save(folder / name, **options)
+        Image.fromarray(load_image(folder / name)).save(folder / f"{name}.rgb.png")
+        rgb = str(folder / f"{name}.rgb.png")
+        found.append({"file": str(folder / name), "rgb": rgb, "max_levels": levels})
+    return found
+
+
+@pytest.fixture(scope="module")
+def npm(require: Callable[..., None]) -> Npm:
+    """Run an npm command in hosts/web, with what package-lock.json asks for installed."""
+    require("node", "npm")
+    if not (GOLDEN / "golden.json").is_file():
+        pytest.fail(f"{GOLDEN}: no golden vectors; run python tests/golden/write.py")
+    OUT.mkdir(parents=True, exist_ok=True)
+    tokenizer = OUT / "clip_tokenizer.json"
+    if not os.environ.get("REALM_REQUIRE_HOSTS"):
+        pytest.importorskip("export.tokenizer", reason="CLIP's tokenizer needs the extra 'export'")
+    from export.tokenizer import clip_tokenizer
+
+    tokenizer.write_text(clip_tokenizer(), encoding="utf-8")
+
+    def run(*command: str, **variables: str) -> None:
+        environment = {
+            **os.environ,
+            "REALM_GOLDEN": str(GOLDEN.resolve()),
+            "REALM_CLIP_TOKENIZER": str(tokenizer),
+            "REALM_OUT": str(OUT),
+            "NO_COLOR": "1",
+            **variables,
+        }
+        done = subprocess.run(
+            ["npm", *command], cwd=WEB, env=environment, capture_output=True, text=True, timeout=900
+        )
+        assert done.returncode == 0, f"npm {' '.join(command)}\n{done.stdout}\n{done.stderr}"
+
+    lock = hashlib.sha256((WEB / "package-lock.json").read_bytes()).hexdigest()
+    installed = WEB / "node_modules/.realm-lock"
+    if not installed.is_file() or installed.read_text() != lock:
+        run("ci")
+        installed.write_text(lock)
+    return run
+
+
+@pytest.fixture(scope="module")
+def page(npm: Npm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of the built page on Python's plain server, in a folder below the server's root."""
+    npm("run", "build")
+    root = tmp_path_factory.mktemp("server")
+    shutil.copytree(WEB / "dist", root / "some/folder")
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(root))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/some/folder/"
+        server.shutdown()
+
+
+def test_types_and_lint(npm: Npm) -> None:
+    npm("run", "typecheck")
+    npm("run", "lint")
+
+
+def test_lock_names_no_registry() -> None:
+    lock = json.loads((WEB / "package-lock.json").read_text(encoding="utf-8"))
+    assert not [name for name, package in lock["packages"].items() if "resolved" in package]
+    versions = json.loads((WEB / "package.json").read_text(encoding="utf-8"))
+    for version in {**versions["dependencies"], **versions["devDependencies"]}.values():
+        assert version[0].isdigit(), f"{version} is not one exact version"
+
+
+def test_unicode_tables_are_those_of_the_tokenizers_library() -> None:
+    command = [sys.executable, str(WEB / "tools/unicode_tables.py")]
+    written = subprocess.run(command, capture_output=True, text=True, check=True, encoding="utf-8").stdout
+    assert written == (WEB / "src/engine/unicode-tables.ts").read_text(encoding="utf-8")
+
+
+def test_engine_of_the_page_gives_the_golden_vectors(npm: Npm) -> None:
+    npm("test")
+
+
+def test_page_behaves(npm: Npm, page: str) -> None:
+    """Errors, cache, keyboard, cancelling, looks, devices: tests/page, in headless Chromium."""
+    npm("run", "test:page", "--", "visit", "errors", "devices")
+    for name in ("light-1280.png", "dark-1280.png", "light-360.png", "dark-360.png"):
+        assert (OUT / name).is_file()
+
+
+def test_page_equals_python_engine(npm: Npm, page: str, tmp_path: Path) -> None:
+    wanted = cases(tmp_path)
+    request = [
+        {
+            "name": case.name,
+            "file": str(case.file),
+            "texts": case.texts,
+            "windowsPx": case.windows_px,
+            "stridePx": case.stride_px,
+            "aggregate": case.aggregate,
+        }
+        for case in wanted
+    ]
+    asked = tmp_path / "cases.json"
+    asked.write_text(json.dumps(request), encoding="utf-8")
+    decoded = tmp_path / "pictures.json"
+    decoded.write_text(json.dumps(pictures(tmp_path)), encoding="utf-8")
+    answers = tmp_path / "answers"
+    answers.mkdir()
+    npm(
+        "run", "test:page", "--", "equal",
+        REALM_PAGE=page, REALM_CASES=str(asked), REALM_PICTURES=str(decoded), REALM_OUT=str(answers),
+    )  # fmt: skip
+    found = json.loads((answers / "answers.json").read_text(encoding="utf-8"))
+    with Engine.open("realm-tiny", "cpu") as engine:
+        for case in wanted:
+            compare(engine, case, found[case.name], answers)
+
+
+def compare(engine: Engine, case: Case, answer: dict[str, Any], folder: Path) -> None:
+    """Score, map, phrases and overlay of one case against the Python engine's."""
+    image = load_image(case.file)
+    # The page reads several texts as one description, joined like sentences. Its field holds the first one,
+    # which it takes last.
+    texts = [*case.texts[1:], *case.texts[:1]]
+    (score,) = engine.score([image], [". ".join(texts) or None])
+    assert score.mos == pytest.approx(answer["mos"], abs=MOS_TOLERANCE), case.name
+    assert score.realness == pytest.approx(answer["realness"], abs=20 * MOS_TOLERANCE), case.name
+    expected = engine.map(image, list(case.texts) or None, case.config)
+    actual = np.load(folder / f"{case.name}.npy", allow_pickle=False)
+    assert actual.dtype == np.float32 and actual.shape == expected.values.shape
+    assert np.abs(actual - expected.values).max() <= MAP_TOLERANCE, case.name
+    assert not actual[~expected.covered].any()
+    for phrase in expected.phrases:
+        assert f"“{phrase.text}”" in answer["made"]
+    # The picture that the page saves: the engine's colours, half transparent, with the page's own limits.
+    limits = render.colour_limits(actual, expected.covered)
+    drawn = render.overlay(image, actual, "realness", expected.covered, limits)
+    saved = load_image(folder / f"{case.name}.overlay.png")
+    height, width = image.shape[:2]
+    difference = np.abs(saved[:height, :width].astype(int) - drawn[:height, :width].astype(int))
+    assert difference.max() <= 2, case.name
