@@ -16,13 +16,14 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 DATA ?= ../shared/data/raise-td
 PRETRAINED ?= ../shared/pretrained
 
-.PHONY: help demo test lint realm-tiny clean
+.PHONY: help demo test lint hosts realm-tiny clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make demo        scores and maps of samples/ in out/demo/ (small environment, no torch)'
 	@echo 'make test        everything that is checked: ruff, mypy, pytest (large environment: torch)'
 	@echo 'make lint        ruff and mypy alone'
+	@echo 'make hosts       the C++ programs (out/hosts/cpp/release) and the page (hosts/web/dist)'
 	@echo 'make realm-tiny  the embedded default again, from data to bundle (DATA=..., PRETRAINED=...)'
 	@echo 'make clean       remove the environment, caches and out/; runs/ stays'
 
@@ -50,6 +51,14 @@ lint: $(FULL)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+hosts: $(LEAN)
+	@for tool in g++ cmake ninja node npm; do command -v $$tool >/dev/null || { \
+	echo "error: $$tool is not installed; hosts/cpp needs g++, cmake and ninja, hosts/web node and npm" >&2; exit 2; }; done
+	cd hosts/cpp && cmake --preset release -B $(CURDIR)/out/hosts/cpp/release -DONNXRUNTIME_LIBRARY="$$($(CURDIR)/$(BIN)/python \
+	-c 'import glob, onnxruntime; print(*glob.glob(onnxruntime.__path__[0] + "/capi/libonnxruntime.so.*"))')"
+	cmake --build out/hosts/cpp/release
+	cd hosts/web && npm ci && npm run build
+
 realm-tiny: $(FULL)
 	PATH="$(CURDIR)/$(BIN):$$PATH" DATA="$(DATA)" PRETRAINED="$(PRETRAINED)" sh recipes/realm-tiny.sh
 
@@ -70,5 +79,6 @@ $(FULL): pyproject.toml constraints.txt | $(BIN)/python
 	@touch $(LEAN) $@
 
 clean:
+	rm -rf hosts/web/node_modules hosts/web/dist
 	rm -rf $(VENV) out build *.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
