@@ -171,6 +171,8 @@ def _read_manifest(path: Path) -> Section:
         return Section(json.loads(path.read_text(encoding="utf-8")), str(path))
     except OSError as error:
         raise BundleError(f"{path}: cannot be read ({error.strerror})") from error
+    except RecursionError as error:
+        raise BundleError(f"{path}: not valid JSON (nested too deep); export the bundle again") from error
     except ValueError as error:
         raise BundleError(f"{path}: not valid JSON ({error}); export the bundle again") from error
 

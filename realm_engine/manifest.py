@@ -14,6 +14,10 @@ FORMAT_MAJOR = 1
 GRAPHS = ("core_text", "core", "clip_text", "dream")
 INTERPOLATIONS = ("bilinear", "bicubic")
 AGGREGATES = ("mean", "max")
+# Beyond these a resample matrix, or the ids of one text, would fill the memory.
+MOST_PIXELS = 1 << 14
+MOST_TOKENS = 1 << 16
+MOST = (1 << 31) - 1
 
 
 @dataclass(frozen=True)
@@ -107,12 +111,18 @@ class Section:
             raise BundleError(f"{self.where}: '{key}' is {state}; export the bundle again")
         return value
 
-    def positive(self, key: str) -> int:
-        """A whole number of at least 1."""
+    def whole(self, key: str, least: int, most: int) -> int:
+        """A whole number within limits."""
         value = int(self.get(key, int))
-        if value < 1:
-            raise BundleError(f"{self.where}: '{key}' is {value}, below 1; export the bundle again")
+        if value < least:
+            raise BundleError(f"{self.where}: '{key}' is {value}, below {least}; export the bundle again")
+        if value > most:
+            raise BundleError(f"{self.where}: '{key}' is {value}, above {most}; export the bundle again")
         return value
+
+    def positive(self, key: str, most: int = MOST) -> int:
+        """A whole number of at least 1."""
+        return self.whole(key, 1, most)
 
     def positives(self, key: str) -> tuple[int, ...]:
         """A non-empty list of whole numbers of at least 1."""
@@ -191,14 +201,14 @@ def _tensors(entry: Section, key: str) -> tuple[TensorSpec, ...]:
 
 
 def _text(section: Section) -> TextSpec:
-    max_tokens = section.positive("max_tokens")
+    max_tokens = section.positive("max_tokens", MOST_TOKENS)
     buckets = tuple(sorted(set(section.positives("buckets"))))
     if buckets[-1] != max_tokens:
         raise BundleError(f"{section.where}: 'buckets' must end with 'max_tokens'; export the bundle again")
     return TextSpec(
         tokenizer=safe_relative(section.get("tokenizer", str), section.where),
         max_tokens=max_tokens,
-        pad_id=int(section.get("pad_id", int)),
+        pad_id=section.whole("pad_id", 0, MOST),
         fixed_length=bool(section.get("fixed_length", bool)),
         buckets=buckets,
     )
@@ -209,8 +219,8 @@ def parse_core(section: Section) -> CoreSpec:
     image = section.section("image")
     rating = section.section("rating")
     return CoreSpec(
-        height_px=image.positive("height_px"),
-        width_px=image.positive("width_px"),
+        height_px=image.positive("height_px", MOST_PIXELS),
+        width_px=image.positive("width_px", MOST_PIXELS),
         interpolation=image.choice("interpolation", INTERPOLATIONS),
         text=_text(section.section("text")),
         missing_text=section.choice("missing_text", ("trained", "empty-description")),
@@ -234,7 +244,7 @@ def parse_dream(section: Section) -> DreamSpec:
         raise BundleError(f"{section.where}: no preset; export the bundle again")
     phrases = section.data.get("phrases")
     return DreamSpec(
-        image_size_px=section.positive("image_size_px"),
+        image_size_px=section.positive("image_size_px", MOST_PIXELS),
         interpolation=section.choice("interpolation", INTERPOLATIONS),
         text=_text(section.section("text")),
         presets=presets,

@@ -36,7 +36,7 @@ def read_bank(path: Path) -> tuple[BankEntry, ...]:
             BankEntry(str(item["text"]), str(item["kind"]), float(item["mean"]), float(item["std"]))
             for item in json.loads(path.read_text(encoding="utf-8"))["phrases"]
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(f"{path}: not a phrase bank ({error!r}); export the bundle again") from error
     if not entries or any(not (entry.std > 0 and math.isfinite(entry.mean)) for entry in entries):
         raise BundleError(f"{path}: a phrase bank needs phrases, each with std > 0; export the bundle again")

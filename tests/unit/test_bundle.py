@@ -145,6 +145,11 @@ def test_files_that_the_manifest_does_not_list(bundle):
         (("format",), "zip", "no REALM bundle"),
         (("core", "image", "height_px"), "384", "'height_px' is '384', of the wrong kind"),
         (("core", "image", "height_px"), 0, "below 1"),
+        (("core", "image", "height_px"), 10**9, "'height_px' is 1000000000, above 16384"),
+        (("dream", "image_size_px"), 10**9, "above 16384"),
+        (("core", "text", "max_tokens"), 10**15, "above 65536"),
+        (("core", "text", "pad_id"), 10**40, "above 2147483647"),
+        (("core", "text", "pad_id"), -1, "'pad_id' is -1, below 0"),
         (("core", "image", "interpolation"), "nearest", "must be one of bilinear, bicubic"),
         (("core", "text", "buckets"), [8, 16], "must end with 'max_tokens'"),
         (("core", "missing_text"), None, "wrong kind"),
@@ -164,6 +169,8 @@ def test_a_manifest_with_a_fault_names_the_place(bundle, keys, value, match):
 def test_a_manifest_that_is_no_json(bundle):
     (bundle / "bundle.json").write_text("{", encoding="utf-8")
     refused(bundle, "not valid JSON")
+    (bundle / "bundle.json").write_text("[" * 200_000, encoding="utf-8")
+    refused(bundle, "nested too deep")
 
 
 # ------------------------------------------------------------- external data
