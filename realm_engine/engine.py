@@ -195,7 +195,12 @@ class Engine:
         config: DreamConfig | None = None,
         progress: Progress | None = None,
     ) -> list[RealnessMap]:
-        """Map one image for several texts, one map each; its windows are encoded once. See `map`."""
+        """Map one image for several texts, one map each; its windows are encoded once. See `map`.
+
+        Raises UsageError without a text.
+        """
+        if not texts:
+            raise UsageError("a map needs at least one text")
         return self._map_one(image, texts, config, progress)
 
     def iter_maps(
@@ -216,7 +221,8 @@ class Engine:
         """
         mapper = self._open_mapper()
         stream = MapStream(mapper, texts, config or self._recommended(), progress)
-        jobs = pair_jobs(images, None, names, text_required=False)
+        each = None if isinstance(texts, str) else texts
+        jobs = pair_jobs(images, None, names, text_required=False, texts=each)
         most = mapper.dream.windows_per_call()
         return self._pipeline("dream", stream.run, stream.fail, stream.per_call, most).stream(jobs)
 

@@ -21,8 +21,12 @@ def pair_jobs(
     descriptions: str | Iterable[str | None] | Descriptions | None,
     names: Sequence[str] | None,
     text_required: bool,
+    texts: Sequence[Any] | None = None,
 ) -> Iterator[Job]:
-    """Pair images with names and descriptions. Lengths known beforehand are checked at once."""
+    """Pair images with names and descriptions. Lengths known beforehand are checked at once.
+
+    `texts`: what the caller has ready for every image by its index; here it is only counted.
+    """
     one = is_one(images)
     if isinstance(images, str | os.PathLike) and Path(images).is_dir():
         found = collect_images([images])
@@ -34,10 +38,10 @@ def pair_jobs(
         if not one:
             raise UsageError("one description was given for many images; give a list with one per image")
         descriptions = [descriptions]
-    for what, given in (("descriptions", descriptions), ("names", names)):
+    for what, given in (("descriptions", descriptions), ("names", names), ("texts", texts)):
         if isinstance(given, Sequence) and isinstance(sources, Sequence) and len(given) != len(sources):
             raise UsageError(f"{len(sources)} images but {len(given)} {what}; give one per image")
-    return _pair(sources, descriptions, names, text_required)
+    return _pair(sources, descriptions, names, text_required, texts)
 
 
 def _pair(
@@ -45,9 +49,13 @@ def _pair(
     descriptions: Iterable[str | None] | Descriptions | None,
     names: Sequence[str] | None,
     text_required: bool,
+    texts: Sequence[Any] | None,
 ) -> Iterator[Job]:
-    texts = None if descriptions is None or isinstance(descriptions, Descriptions) else iter(descriptions)
+    own = None if descriptions is None or isinstance(descriptions, Descriptions) else iter(descriptions)
     for index, source in enumerate(sources):
+        for what, given in (("names", names), ("texts", texts)):
+            if given is not None and index >= len(given):
+                raise _too_many(what, index)
         name = names[index] if names is not None else _name(source, index)
         text, error = None, None
         if isinstance(descriptions, Descriptions):
@@ -55,14 +63,18 @@ def _pair(
                 text = descriptions.lookup(name)
             except TextError as problem:
                 error = str(problem)
-        elif texts is not None:
+        elif own is not None:
             try:
-                text = next(texts)
+                text = next(own)
             except StopIteration:
-                raise UsageError(f"there are more images than descriptions ({index})") from None
+                raise _too_many("descriptions", index) from None
         if text_required and error is None and is_missing(text):
             error = f"{name}: no description; add one or score from the picture alone"
         yield Job(index, name, source, text, error)
+
+
+def _too_many(what: str, count: int) -> UsageError:
+    return UsageError(f"there are more images than {what} ({count})")
 
 
 def is_one(images: Any) -> bool:

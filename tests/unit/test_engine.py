@@ -149,6 +149,37 @@ def test_more_images_than_descriptions_in_a_stream(engine, photo):
         list(engine.iter_scores((photo() for _ in range(3)), iter(["a"])))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"texts": ["a"]}, "2 images but 1 texts; give one per image"),
+        ({"texts": ["a", "b", "c"]}, "2 images but 3 texts"),
+        ({"names": ["a"]}, "2 images but 1 names"),
+    ],
+)
+def test_maps_want_one_text_per_image(engine, photo, arguments, match):
+    with pytest.raises(UsageError, match=match):
+        engine.iter_maps([photo(), photo()], config=DreamConfig((16,), 8), **arguments)
+
+
+@pytest.mark.parametrize("what", ["texts", "names"])
+def test_more_images_in_a_stream_than_texts_or_names(engine, photo, what):
+    maps = engine.iter_maps((photo() for _ in range(3)), config=DreamConfig((16,), 8), **{what: ["a", "b"]})
+    with pytest.raises(UsageError, match=rf"more images than {what} \(2\)"):
+        list(maps)
+
+
+def test_one_text_or_none_serves_all_images_of_a_stream(engine, photo):
+    for texts in ("the face", None):
+        maps = list(engine.iter_maps((photo() for _ in range(3)), texts, DreamConfig((16,), 8)))
+        assert [found.error for found in maps] == [None] * 3
+
+
+def test_maps_for_no_text_at_all(engine, photo):
+    with pytest.raises(UsageError, match="a map needs at least one text"):
+        engine.map_texts(photo(), [])
+
+
 # ------------------------------------------------------------------ pipeline
 
 
