@@ -318,8 +318,8 @@ class Engine:
                 plan.batch,
                 self._memory,
             )
+            dream.check_memory()  # before it is stored: what was refused once is refused again
             self._mapper = Mapper(dream, self.bundle)
-            dream.check_memory()
         return self._mapper
 
 

@@ -292,6 +292,13 @@ def test_a_memory_limit_that_cannot_be_kept_is_an_error_that_says_what_would_do(
         engine.map(photo(60, 84), TEXT, DreamConfig((16,), 8))
 
 
+def test_a_memory_limit_that_was_refused_once_is_refused_again(bundle_path, photo):
+    with Engine.open(bundle_path, device="cpu", threads=1, max_memory="20M") as engine:
+        for _ in range(2):
+            with pytest.raises(UsageError, match="--max-memory 20M is too little"):
+                engine.iter_maps([photo(60, 84)], TEXT)
+
+
 @pytest.mark.parametrize("fraction", [1.0, 0.6])
 def test_a_device_with_its_own_memory_gets_the_image_once(bundle_path, photo, monkeypatch, fraction):
     """I/O binding as on a GPU, here with ONNX Runtime's values on the CPU."""
