@@ -19,7 +19,7 @@ from realm_engine.bundle import cache_dir
 from realm_engine.engine_record import EngineKey, Entry, explain_change, read_entry, record_text
 from realm_engine.errors import DeviceError, OutputError, UsageError
 from realm_engine.file_lock import locked, try_lock, unlock
-from realm_engine.memory import parse_bytes
+from realm_engine.memory import format_bytes, parse_bytes
 
 log = logging.getLogger("realm_engine")
 
@@ -92,7 +92,13 @@ class EngineCache:
                 "again next time; realm-engine cache prune makes room, or set REALM_CACHE_DIR"
             )
             return Plan(data, None, built=True)
-        self._shrink(self.limit_bytes, keep=path)
+        try:
+            self._shrink(self.limit_bytes, keep=path)
+        except OSError as error:  # the new engine is kept all the same
+            self._say(
+                f"{error.filename or self.folder}: cannot be removed ({_reason(error)}), so the engines take "
+                f"more than {format_bytes(self.limit_bytes)}; remove it, or set {LIMIT_VARIABLE}"
+            )
         return Plan(data, path, built=True)
 
     def holds(self, key: EngineKey) -> bool:

@@ -232,6 +232,23 @@ def test_the_limit_holds_by_itself_but_never_costs_the_newest(cache, said):
     assert len(tiny.entries()) == 1
 
 
+def test_an_old_engine_that_cannot_be_removed_costs_the_new_one_nothing(cache, said, monkeypatch):
+    old = fill(cache, 1)[0]
+    small, built = EngineCache(cache.folder, limit_bytes=10, say=said.append), []
+    unlink = Path.unlink
+
+    def held(path, missing_ok=False):
+        if path == small._path(old):
+            raise PermissionError(13, "Permission denied", str(path))
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", held)
+    plan = small.plan(dataclasses.replace(KEY, precision="fp32"), lambda: built.append(1) or b"new")
+    assert len(built) == 1 and plan.path is not None and plan.path.read_bytes() == b"new"
+    (line,) = said
+    assert line.startswith(f"{small._path(old)}: cannot be removed (Permission denied)") and "\n" not in line
+
+
 def test_prune_names_and_removes_foreign_files_but_not_a_write_under_way(cache):
     store(cache)
     (cache.folder / "notes.txt").write_text("?")
