@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -118,3 +121,17 @@ def test_a_checkpoint_with_code_is_refused(tmp_path: Path) -> None:
     torch.save(torch.nn.Linear(1, 1), tmp_path / "module.pth")
     with pytest.raises(TowerError, match="would run code"):
         towers.load_weights(tmp_path / "module.pth")
+
+
+@pytest.mark.parametrize("module", ["realm_train.clip.model", "export.clip_model"])
+def test_a_silent_hub_is_given_up_after_seconds_whatever_is_imported_first(module: str) -> None:
+    code = (
+        f"import {module}\n"
+        "from huggingface_hub import constants\n"
+        "print(constants.HF_HUB_ETAG_TIMEOUT, constants.HF_HUB_DOWNLOAD_TIMEOUT)"
+    )
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("HF_HUB_")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=clean, capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.split() == ["5", "15"]
