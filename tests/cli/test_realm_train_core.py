@@ -185,10 +185,17 @@ def test_kill_and_resume(folder: Path, tmp_path: Path) -> None:
     assert all(torch.equal(expected[key], found[key]) for key in expected)
 
 
-def test_two_processes(folder: Path, tmp_path: Path) -> None:
-    """torchrun: batches are shared out, one process writes, and the result is close to that of one process."""
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("text_dropout=0", "dropout=0", "loss=mse", "freeze_batch_norm=true"),
+        ("head=kernel", "image_pooling=stages", "missing_text=none", "freeze_text=true", "freeze_image=all"),
+    ],
+    ids=["gradient", "kernel"],
+)
+def test_two_processes(folder: Path, tmp_path: Path, settings: tuple[str, ...]) -> None:
+    """torchrun: work is shared out, one process writes, and the result is close to that of one process."""
     # 10 rows leave 8 to train on, which both ways make batches of 4.
-    settings = ("text_dropout=0", "dropout=0", "loss=mse", "freeze_batch_norm=true")
     extra = [*(part for setting in settings for part in ("--set", setting)), "--limit", "10"]
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
     command = [*launch, "-m", "realm_train.cli.main", *core_arguments(folder, tmp_path / "two", *extra)]
