@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -135,44 +136,51 @@ class Block:
 
 
 class DevicePool:
-    """Device memory in blocks, freed ones kept for their size. Whoever gives a block back is done with it."""
+    """Device memory in blocks, freed ones kept for their size. Whoever gives a block back is done with it.
+
+    The sessions of a backend share it, from any thread.
+    """
 
     def __init__(self, cuda: Cuda, keep_bytes: int = POOL_BYTES) -> None:
         self._cuda = cuda
         self._keep_bytes = keep_bytes
         self._free: dict[int, list[Block]] = {}
         self._kept_bytes = 0
+        # Reentrant: an array that is collected while the lock is held gives its block back there and then.
+        self._lock = threading.RLock()
 
     def take(self, size_bytes: int) -> Block:
         """A block of at least so many bytes. Raises OutOfMemoryError or CudaError."""
         size = max(1, -(-size_bytes // _ALIGNMENT)) * _ALIGNMENT
-        waiting = self._free.get(size)
-        if waiting:
-            self._kept_bytes -= size
-            return waiting.pop()
-        try:
-            return Block(self._cuda.malloc(size), size)
-        except OutOfMemoryError:
-            if not self._kept_bytes:
-                raise
-            self.trim()
-            return Block(self._cuda.malloc(size), size)
+        with self._lock:
+            waiting = self._free.get(size)
+            if waiting:
+                self._kept_bytes -= size
+                return waiting.pop()
+            try:
+                return Block(self._cuda.malloc(size), size)
+            except OutOfMemoryError:
+                if not self._kept_bytes:
+                    raise
+                self.trim()
+                return Block(self._cuda.malloc(size), size)
 
     def give(self, block: Block) -> None:
         """Give a block back."""
-        if self._kept_bytes + block.size_bytes > self._keep_bytes:
-            self._cuda.free(block.address)
-            return
-        self._free.setdefault(block.size_bytes, []).append(block)
-        self._kept_bytes += block.size_bytes
+        with self._lock:
+            if self._kept_bytes + block.size_bytes > self._keep_bytes:
+                self._cuda.free(block.address)
+                return
+            self._free.setdefault(block.size_bytes, []).append(block)
+            self._kept_bytes += block.size_bytes
 
     def trim(self) -> None:
         """Free every block that waits."""
-        for blocks in self._free.values():
-            for block in blocks:
-                self._cuda.free(block.address)
-        self._free.clear()
-        self._kept_bytes = 0
+        with self._lock:
+            waiting, self._free, self._kept_bytes = self._free, {}, 0
+            for blocks in waiting.values():
+                for block in blocks:
+                    self._cuda.free(block.address)
 
 
 class DeviceArray:
