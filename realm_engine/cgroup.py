@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
@@ -27,27 +28,37 @@ def memory_limit(total_bytes: int, root: Path = ROOT, membership: Path = MEMBERS
 
     None where there is none below `total_bytes`, what the machine has.
     """
-    limits = []
-    for below in _groups(membership):
-        for path in (root / below / "memory.max", root / "memory" / below / "memory.limit_in_bytes"):
-            text = _read(path).strip()
-            if text.isdecimal() and int(text) < total_bytes:  # v1 writes a huge number for "no limit"
-                limits.append(int(text))
-    return min(limits, default=None)
+    limits = (limit for limit, _, _ in _memory_limits(root, membership))
+    # v1 writes a huge number for "no limit"
+    return min((limit for limit in limits if limit < total_bytes), default=None)
 
 
-def memory_left(root: Path = ROOT) -> int | None:
-    """Bytes that the container, the group at `root`, may still take; None where it has no limit."""
-    for folder, limit, used, cache in (
-        (root, "memory.max", "memory.current", "inactive_file"),
-        (root / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-    ):
-        numbers = [next(iter(_read(folder / name).splitlines()), "") for name in (limit, used)]
-        if all(number.isdecimal() for number in numbers):  # "max": no limit
+def memory_left(root: Path = ROOT, membership: Path = MEMBERSHIP) -> int | None:
+    """Bytes that this process's control group and its parents still allow; None where none has a limit."""
+    left = []
+    for limit, folder, (usage, cache) in _memory_limits(root, membership):
+        used = _read(folder / usage).strip()
+        if used.isdecimal():
             reclaimable = (line.split() for line in _read(folder / "memory.stat").splitlines())
             kept = sum(int(words[1]) for words in reclaimable if len(words) == 2 and words[0] == cache)
-            return max(0, int(numbers[0]) - int(numbers[1]) + kept)
-    return None
+            left.append(max(0, limit - int(used) + kept))
+    return min(left, default=None)
+
+
+def _memory_limits(root: Path, membership: Path) -> Iterator[tuple[int, Path, tuple[str, str]]]:
+    """Every limit that holds here: bytes, the group's folder, and what it calls its usage and its idle file cache."""
+    for below in _groups(membership):
+        for folder, name, used in (
+            (root / below, "memory.max", ("memory.current", "inactive_file")),
+            (
+                root / "memory" / below,
+                "memory.limit_in_bytes",
+                ("memory.usage_in_bytes", "total_inactive_file"),
+            ),
+        ):
+            text = _read(folder / name).strip()
+            if text.isdecimal():  # "max": no limit
+                yield int(text), folder, used
 
 
 def _groups(membership: Path) -> set[str]:

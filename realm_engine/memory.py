@@ -91,12 +91,16 @@ def peak_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def available_bytes(root: Path = cgroup.ROOT, meminfo: Path = Path("/proc/meminfo")) -> int | None:
+def available_bytes(
+    root: Path = cgroup.ROOT,
+    meminfo: Path = Path("/proc/meminfo"),
+    membership: Path = cgroup.MEMBERSHIP,
+) -> int | None:
     """Memory that this process can still take without swapping, None where the system does not say.
 
-    The smaller of what Linux counts as available and what the limit of the container (cgroup v2, v1) leaves.
+    The smaller of what Linux counts as available and what the limits of the control groups (v2, v1) leave.
     """
-    found = [cgroup.memory_left(root)]
+    found = [cgroup.memory_left(root, membership)]
     try:
         lines = meminfo.read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from realm_engine.cgroup import cpu_quota, memory_limit
+from realm_engine.cgroup import cpu_quota, memory_left, memory_limit
 
 
 def write(path: Path, text: str) -> None:
@@ -50,3 +50,28 @@ def test_the_tightest_memory_limit_holds(tmp_path):
     (tmp_path / "a" / "b" / "memory.max").write_text("max\n")
     assert memory_limit(1 << 40, tmp_path, membership) == 2 << 30
     assert memory_limit(1 << 30, tmp_path, membership) is None  # more than there is, is no limit
+
+
+def test_what_a_slice_leaves_counts_outside_a_container(tmp_path):
+    root, membership = tmp_path / "cgroup", tmp_path / "self"
+    write(membership, "0::/user.slice/x.scope\n")
+    write(root / "user.slice/x.scope/memory.max", "max\n")
+    write(root / "user.slice/x.scope/memory.current", "1\n")
+    assert memory_left(root, membership) is None
+    write(root / "user.slice/memory.max", "50000\n")
+    write(root / "user.slice/memory.current", "30000\n")
+    write(root / "user.slice/memory.stat", "anon 5\ninactive_file 1000\n")
+    assert memory_left(root, membership) == 21000
+    write(root / "user.slice/x.scope/memory.max", "8000\n")
+    assert memory_left(root, membership) == 7999  # the tightest of them
+
+
+def test_memory_left_of_cgroup_v1(tmp_path):
+    root, membership = tmp_path / "cgroup", tmp_path / "self"
+    write(membership, "4:memory:/docker/x\n")
+    write(root / "memory/memory.limit_in_bytes", "9223372036854771712\n")
+    write(root / "memory/memory.usage_in_bytes", "70000\n")
+    write(root / "memory/docker/x/memory.limit_in_bytes", "50000\n")
+    write(root / "memory/docker/x/memory.usage_in_bytes", "30000\n")
+    write(root / "memory/docker/x/memory.stat", "inactive_file 7\ntotal_inactive_file 500\n")
+    assert memory_left(root, membership) == 20500

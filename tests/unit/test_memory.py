@@ -75,3 +75,8 @@ def test_available_memory_is_the_smaller_of_machine_and_container(tmp_path):
     (tmp_path / "memory.stat").write_text("anon 5\ninactive_file 1000\n")
     assert available_bytes(tmp_path, meminfo) == 21000
     assert available_bytes(tmp_path / "none", tmp_path / "none") is None
+    (tmp_path / "membership").write_text("0::/a.slice\n")
+    (tmp_path / "a.slice").mkdir()
+    (tmp_path / "a.slice" / "memory.max").write_text("9000\n")
+    (tmp_path / "a.slice" / "memory.current").write_text("2000\n")
+    assert available_bytes(tmp_path, meminfo, tmp_path / "membership") == 7000
