@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 # Pillow's fixed-point precision for 8-bit images: 32 bits - 8 of the pixel - 2 of headroom (Resample.c).
 PRECISION_BITS = 22
+# One matrix of a 6000 px photograph is 9 MB at 384 px: photographs of many sizes must not add up.
+KEPT_BYTES = 64 << 20
+
+_kept: dict[tuple[int, int, str], npt.NDArray[np.float32]] = {}
+_lock = threading.Lock()
 
 
 def _bilinear(x: float) -> float:
@@ -71,10 +76,20 @@ def resample_matrix(in_size: int, out_size: int, filter: str) -> npt.NDArray[np.
     return matrix
 
 
-@lru_cache(maxsize=64)
 def resample_matrix_float32(in_size: int, out_size: int, filter: str) -> npt.NDArray[np.float32]:
     """`resample_matrix` as the graphs take it, float32 (out_size, in_size), made once per sizes and filter.
 
-    Every caller gets the same array: read only. Raises ValueError as `resample_matrix`.
+    Those used last are kept, `KEPT_BYTES` of them. Every caller gets the same array: read only. Raises ValueError
+    as `resample_matrix`.
     """
-    return resample_matrix(in_size, out_size, filter).astype(np.float32)
+    key = (in_size, out_size, filter)
+    with _lock:
+        matrix = _kept.pop(key, None)
+        if matrix is None:
+            matrix = resample_matrix(*key).astype(np.float32)
+            room = KEPT_BYTES - matrix.nbytes
+            while _kept and sum(other.nbytes for other in _kept.values()) > room:
+                del _kept[next(iter(_kept))]
+        if matrix.nbytes <= KEPT_BYTES:
+            _kept[key] = matrix  # the last of them: a dict keeps its order
+    return matrix

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from realm_engine import resample
 from realm_engine.resample import resample_matrix, resample_matrix_float32
 
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
@@ -99,6 +100,21 @@ def test_graphs_take_it_in_float32_and_it_is_made_once():
     matrix = resample_matrix_float32(64, 48, "bicubic")
     assert matrix.dtype == np.float32 and matrix is resample_matrix_float32(64, 48, "bicubic")
     np.testing.assert_array_equal(matrix, resample_matrix(64, 48, "bicubic").astype(np.float32))
+
+
+def test_what_is_kept_is_bounded_in_bytes_and_the_last_used_stays(monkeypatch):
+    def same(size: int) -> bool:
+        return matrices[size] is resample_matrix_float32(size, 8, "bilinear")
+
+    monkeypatch.setattr(resample, "_kept", {})
+    monkeypatch.setattr(resample, "KEPT_BYTES", 8 * 4 * (100 + 101 + 102))
+    matrices = {size: resample_matrix_float32(size, 8, "bilinear") for size in (100, 101, 102)}
+    assert same(100)
+    matrices[99] = resample_matrix_float32(99, 8, "bilinear")  # in the place of 101, used longest ago
+    assert same(100) and same(102) and same(99) and not same(101)
+    for size in range(100, 400):
+        resample_matrix_float32(size, 8, "bilinear")
+        assert sum(matrix.nbytes for matrix in resample._kept.values()) <= resample.KEPT_BYTES
 
 
 @pytest.mark.parametrize("arguments", [(0, 4, "bilinear"), (4, 0, "bilinear"), (4, 4, "lanczos")])
