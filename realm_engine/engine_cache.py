@@ -135,8 +135,7 @@ class EngineCache:
         removed = []
         try:
             for path in self.foreign():
-                if path.is_file() and not self._in_use(path):
-                    path.unlink(missing_ok=True)
+                if path.is_file() and self._remove_foreign(path):
                     removed.append(path)
             removed += self._shrink(limit)
             if limit == 0:
@@ -240,9 +239,24 @@ class EngineCache:
                 path.unlink(missing_ok=True)
                 unlock(descriptor)
 
-    def _in_use(self, path: Path) -> bool:
-        """Whether another process may be writing it at this moment."""
-        return time.time() - path.stat().st_mtime < _LEFT_BEHIND_SECONDS and path.suffix == ".partial"
+    def _remove_foreign(self, path: Path) -> bool:
+        """Remove a file that belongs to no plan, unless it is being written; whether it was removed."""
+        if path.suffix == ".partial":
+            return _remove_left_behind(path)
+        if path.suffix not in (".plan", ".json"):
+            path.unlink(missing_ok=True)
+            return True
+        # Whoever builds holds the lock from before the plan until after its record.
+        descriptor = try_lock(path.with_suffix(".lock"))
+        if descriptor is None:
+            return False
+        try:
+            if read_entry(path.with_suffix(".plan")) is not None:  # complete by now
+                return False
+            path.unlink(missing_ok=True)
+            return True
+        finally:
+            unlock(descriptor)
 
     def _path(self, key: EngineKey) -> Path:
         return self.folder / f"{key.stem}.plan"
@@ -296,6 +310,17 @@ def _write(path: Path, data: bytes) -> None:
             with suppress(OSError):
                 partial.unlink()
         raise
+
+
+def _remove_left_behind(path: Path) -> bool:
+    """Remove what a process that died was writing; False where one may be writing it at this moment."""
+    try:
+        if time.time() - path.stat().st_mtime < _LEFT_BEHIND_SECONDS:
+            return False
+        path.unlink()
+    except FileNotFoundError:  # it was complete just now
+        return False
+    return True
 
 
 def _waiting(key: EngineKey, pid: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from engine_key import KEY
 
+from realm_engine import engine_cache
 from realm_engine.engine_cache import DEFAULT_LIMIT_BYTES, EngineCache, parse_limit, write_plan
 from realm_engine.engine_record import describe_entry, estimate_seconds
 from realm_engine.errors import DeviceError, OutputError, UsageError
@@ -260,6 +261,41 @@ def test_prune_names_and_removes_foreign_files_but_not_a_write_under_way(cache):
     assert {path.name for path in cache.foreign()} == {"notes.txt", "old.plan", "now.partial", "then.partial"}
     assert {path.name for path in cache.prune()} == {"notes.txt", "old.plan", "then.partial"}
     assert cache.read_blob("gpu.timing") == b"tactics" and len(cache.entries()) == 1
+
+
+def test_prune_leaves_a_plan_whose_record_is_being_written(cache, monkeypatch):
+    write, pruned = engine_cache._write, []
+
+    def slowly(path, data):
+        pruned.extend(EngineCache(cache.folder).prune() if path.suffix == ".json" else [])
+        write(path, data)
+
+    monkeypatch.setattr(engine_cache, "_write", slowly)
+    path = store(cache).path
+    assert pruned == [] and path.read_bytes() == b"engine" and cache.plan(KEY, never).path == path
+
+
+def test_prune_leaves_a_plan_that_was_completed_while_it_looked(cache, monkeypatch):
+    path = store(cache).path
+    found = [path, path.with_suffix(".json")]
+    monkeypatch.setattr(EngineCache, "foreign", lambda self: found)
+    assert cache.prune() == [] and cache.plan(KEY, never).path == path
+
+
+def test_prune_passes_over_a_write_that_ends_meanwhile(cache, monkeypatch):
+    store(cache)
+    partial = cache.folder / "now.partial"
+    partial.write_bytes(b"?")
+    is_file = Path.is_file
+
+    def completed(path):
+        there = is_file(path)
+        if path == partial:
+            partial.unlink(missing_ok=True)
+        return there
+
+    monkeypatch.setattr(Path, "is_file", completed)
+    assert cache.prune() == [] and len(cache.entries()) == 1
 
 
 def test_prune_to_nothing_removes_all(cache):
