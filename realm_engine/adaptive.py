@@ -49,6 +49,11 @@ def fast_fraction(window_px: int, stride_px: int) -> float:
     return min(1.0, FAST_FRACTION * coarseness * max(1.0, math.sqrt(coarseness)))
 
 
+def windows_to_compute(count: int, fraction: float) -> int:
+    """How many of `count` windows are computed where a fraction of them is to be. See `adaptive_similarities`."""
+    return min(count, max(math.ceil(fraction * count), MIN_WINDOWS))
+
+
 def adaptive_similarities(
     rows: int, cols: int, fraction: float, encode: Encode, overlap: float = 8.0
 ) -> tuple[Float32, Bool]:
@@ -74,8 +79,8 @@ def adaptive_similarities(
     if not 0.0 < fraction <= 1.0:
         raise UsageError(f"the fraction of windows is {fraction:g}; give a number over 0, up to 1")
     count = rows * cols
-    budget = max(math.ceil(fraction * count), min(count, MIN_WINDOWS))
-    if budget >= count:
+    budget = windows_to_compute(count, fraction)
+    if budget == count:
         return _encoded(encode, np.arange(count, dtype=np.int64)), np.ones(count, dtype=np.bool_)
 
     influence = np.outer(_influence(rows, overlap), _influence(cols, overlap))

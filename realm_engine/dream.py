@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from realm_engine.adaptive import adaptive_similarities
+from realm_engine.adaptive import adaptive_similarities, windows_to_compute
 from realm_engine.backends import Array, Backend, Session
 from realm_engine.errors import UsageError
 from realm_engine.manifest import DreamSpec
@@ -55,8 +55,8 @@ class Dream:
     ) -> RealnessMap:
         """Map one image, uint8 RGB H x W x 3; several texts count by the mean of their similarities.
 
-        `progress(done, total)` is called in windows. Memory beyond the map is bounded by the windows of
-        one call. Raises WindowError, DeviceError, and UsageError without a text.
+        `progress(done, total)` is called in windows that are encoded. Memory beyond the map is bounded by
+        the windows of one call. Raises WindowError, DeviceError, and UsageError without a text.
         """
         return self.map_together([image], [texts], config, progress)[0]
 
@@ -86,7 +86,8 @@ class Dream:
         apart = (
             [canvas] if count == 1 else [_Picture(part, self._backend) for part in np.split(pixels, count)]
         )
-        counter = _Counter(progress, sum(grid.count for grid in grids) * count)
+        total = sum(windows_to_compute(grid.count, config.fraction) for grid in grids) * count
+        counter = _Counter(progress, total)
         realness: list[list[npt.NDArray[np.float64]]] = [[] for _ in images]
         windows = [0] * len(images)
         for grid in grids:
@@ -158,7 +159,6 @@ class Dream:
 
         overlap = grid.window_px / grid.stride_px
         similarity, computed = adaptive_similarities(grid.rows, grid.cols, fraction, encode, overlap)
-        counter.skip(int((~computed).sum()))
         return similarity, int(computed.sum())
 
     def encode(
@@ -266,7 +266,7 @@ class _Picture:
 
 
 class _Counter:
-    """Counts windows for a progress function; interpolated ones count as done."""
+    """Counts encoded windows for a progress function."""
 
     def __init__(self, progress: Progress | None, total: int) -> None:
         self._progress = progress
@@ -277,10 +277,6 @@ class _Counter:
         self._done += windows
         if self._progress is not None:
             self._progress(self._done, self._total)
-
-    def skip(self, windows: int) -> None:
-        if windows:
-            self.add(windows)
 
 
 def _stack(images: Sequence[UInt8]) -> tuple[list[int], UInt8]:

@@ -183,7 +183,7 @@ class Engine:
 
         `text`: what looks unreal; several texts count by the mean of their similarities; None lets the
         bundle's phrase bank decide, and the map's `phrases` says what it chose. `config` None is the bundle's
-        recommended preset. `progress(done, total)` is called in windows while working.
+        recommended preset. `progress(done, total)` is called while working, in windows that are encoded.
         Raises ImageError, WindowError, TextError, DeviceError, and BundleError without DREAM.
         """
         return self._map_one(image, [text], config, progress)[0]
@@ -216,7 +216,7 @@ class Engine:
 
         Images of one size with few windows share calls. `texts`: one for all images, or one entry per
         image (as `map` takes it). `progress(images, windows)` is called with how many images, fractions
-        included, and windows are done. An image that fails is a Mapped with `error`.
+        included, are done and how many windows were encoded. An image that fails is a Mapped with `error`.
         Raises DeviceError, UsageError, and BundleError without DREAM.
         """
         mapper = self._open_mapper()

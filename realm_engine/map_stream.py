@@ -76,7 +76,7 @@ class MapStream:
     """What a `Pipeline` asks of a stream of maps.
 
     `texts`: one for all images, or one entry per image. `progress(images, windows)` is called with how many
-    images, fractions included, and windows are done.
+    images, fractions included, are done and how many windows were encoded.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class MapStream:
 
 
 class _Done:
-    """Adds up images and windows over the calls of a stream of maps."""
+    """Adds up images and encoded windows over the calls of a stream of maps."""
 
     def __init__(self, progress: MapProgress | None) -> None:
         self._progress = progress or (lambda images, windows: None)
@@ -122,7 +122,7 @@ class _Done:
         self._windows = 0
 
     def within(self, images: int) -> Progress:
-        """Progress of a call that maps so many images, in windows."""
+        """Progress of a call that maps so many images, in encoded windows."""
         return lambda done, total: self._progress(
             self._images + images * done / max(1, total), self._windows + done
         )

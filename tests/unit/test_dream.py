@@ -224,9 +224,19 @@ def test_the_fast_preset_encodes_fewer_windows_and_says_so(dream, photo):
     fast = dream.map(image, [TEXT], config.faster(), lambda done, total: seen.append((done, total)))
     assert fast.windows == math.ceil(0.2 * full.windows)
     assert fast.windows_of_grid == full.windows == full.windows_of_grid
-    assert seen[-1] == (full.windows, full.windows)
+    assert seen[-1] == (fast.windows, fast.windows)
+    assert {total for _, total in seen} == {fast.windows}
     assert np.corrcoef(fast.values[fast.covered], full.values[full.covered])[0, 1] > 0.9
     assert not np.array_equal(fast.values, full.values)
+
+
+def test_a_stream_of_maps_counts_the_windows_that_were_encoded(engine, photo):
+    config, seen = DreamConfig((32,), 4).faster(), []
+    images = [photo(150, 190, seed=seed) for seed in range(2)]
+    maps = list(engine.iter_maps(images, TEXT, config, progress=lambda *done: seen.append(done)))
+    encoded = sum(found.map.windows for found in maps)
+    assert seen[-1] == (2, encoded) and max(windows for _, windows in seen) == encoded
+    assert seen == sorted(seen)  # neither goes back
 
 
 def test_where_windows_hardly_overlap_none_is_spared():
@@ -248,7 +258,7 @@ def test_images_that_share_calls_get_the_maps_they_get_alone(dream, photo, fract
         alone = dream.map(image, own, config)
         np.testing.assert_allclose(found.values, alone.values, atol=1e-5)
         assert (found.texts, found.windows) == (alone.texts, alone.windows)
-    assert seen[-1][0] == seen[-1][1] == sum(grid.count for grid in config.grids(40, 56)) * 3
+    assert seen[-1][0] == seen[-1][1] == sum(found.windows for found in together)
 
 
 def test_one_image_with_several_texts_is_encoded_once(engine, photo):
