@@ -93,8 +93,14 @@ def choose_plans(
                 f"device {device}: ONNX Runtime cannot run {precision} files; use --device openvino, tensorrt or "
                 "tensorrt-rtx, or another --precision"
             )
-        raise BundleError(f"{bundle.name}: no {precision} variant; this bundle has {', '.join(files)}")
+        native = any(_by_openvino(bundle, part, precision, backends) for part in parts)
+        cure = f"; use --device openvino, which computes {precision} by itself" if native else ""
+        raise BundleError(f"{bundle.name}: no {precision} variant; this bundle has {', '.join(files)}{cure}")
     return found
+
+
+def _by_openvino(bundle: Bundle, part: str, precision: str, backends: Backends) -> bool:
+    return backends.works("openvino") and computes(bundle, part, precision, backends.open("openvino"))
 
 
 def _auto(bundle: Bundle, part: str, device: str, backends: Backends, tuned: Tuned | None) -> PartPlan:

@@ -100,11 +100,23 @@ def test_an_explicit_precision_finds_the_device_that_computes_in_it(machine, bun
         "core": ("openvino", "bf16"),
         "dream": ("openvino", "bf16"),
     }
-    with pytest.raises(BundleError, match="no bf16 variant; this bundle has fp32, fp16"):
-        choose_plans(bundle, "cpu", "bf16", None, None)
     machine("cpu")
     with pytest.raises(BundleError, match="no bf16 variant"):
         choose_plans(bundle, "auto", "bf16", None, None)
+
+
+def test_a_precision_without_a_file_names_openvino_where_it_computes_in_it(machine, bundle):
+    machine("cpu", "openvino")
+    native = (
+        r"no bf16 variant; this bundle has fp32, fp16; use --device openvino, which computes bf16 by itself$"
+    )
+    with pytest.raises(BundleError, match=native):
+        choose_plans(bundle, "cpu", "bf16", None, None)
+    with pytest.raises(BundleError, match=r"no int8 variant; this bundle has fp32, fp16$"):
+        choose_plans(bundle, "cpu", "int8", None, None)
+    machine("cpu")
+    with pytest.raises(BundleError, match=r"no bf16 variant; this bundle has fp32, fp16$"):
+        choose_plans(bundle, "cpu", "bf16", None, None)
 
 
 def test_an_explicit_device_that_is_not_there_is_an_error_whatever_was_tuned(machine, bundle):
