@@ -16,7 +16,7 @@ from export.clip_text import clip_text_export
 from export.core import CoreSource, core_export, core_section, core_text_export
 from export.dream import dream_export
 from export.graph import GraphExport, serialize, tidy, to_onnx
-from export.half import Half, to_half
+from export.half import Float32Node, Half, to_half
 from export.int8 import Feeds, Study, to_int8
 from export.manifest import FORMAT, FORMAT_VERSION, BundleInfo, dream_section, graph_entry, onnx_metadata
 from export.shared_text import shared_text_export
@@ -72,7 +72,7 @@ def write_files(
     """
     sections = _sections(folder, info, core, clip)
     graphs: dict[str, Any] = {}
-    made: dict[str, dict[str, Any]] = {}
+    made: dict[str, Any] = {}
     stayed: dict[str, Any] = {}
     for file in _files(core, clip, sections):
         report(f"exporting {file.stem}")
@@ -81,50 +81,69 @@ def write_files(
         largest = largest_values(ir.to_proto(master), probes) if probes else {}
         variants: dict[str, str] = {}
         for precision in work.precisions:
-            path = f"{file.stem}.onnx" if precision == "fp32" else f"{file.stem}.{precision}.onnx"
-            variant = ir.from_proto(ir.to_proto(master))
+            variant, record, float32 = _variant(file.stem, master, precision, work, largest, report)
+            if variant is None:
+                continue  # a text tower in int8: embedded once per text, and the engine uses its fp32 file
+            if record:
+                made.setdefault(precision, {"graphs": {}})["graphs"][file.stem] = record
             if precision in HALVES:
-                half = to_half(variant, precision, largest)
-                variant = half.model
-                made.setdefault(precision, {})[file.stem] = half.record()
-                stayed.setdefault(precision, {})[file.stem] = [asdict(entry) for entry in half.float32]
-                report(_half_line(file.stem, half))
-            elif precision == "int8":
-                if file.stem not in work.studies:
-                    continue  # text: embedded once per text, and the engine uses its fp32 file
-                proto = ir.to_proto(master)
-                quantised = to_int8(proto, work.studies[file.stem], file.stem, report, work.int8_for)
-                made.setdefault("int8", {})[file.stem] = quantised.record()
-                variant = ir.from_proto(quantised.model)
-                store(variant, "fp32" if work.storage == "fp32" else "fp16", file.stem)  # what stayed float
-            else:
-                store(variant, work.storage, file.stem)
+                stayed.setdefault(precision, {})[file.stem] = [asdict(node) for node in float32]
+            path = f"{file.stem}.onnx" if precision == "fp32" else f"{file.stem}.{precision}.onnx"
             metadata = onnx_metadata(",".join(sorted(file.entries)), info.name, file.config)
             (folder / path).write_bytes(serialize(variant, metadata))
             variants[precision] = path
         for name, entry in file.entries.items():
             graphs[name] = graph_entry(entry, variants)
-    licence = {"weights": info.licence, "commercial_use": info.commercial_use}
-    if info.licence_file is not None:
-        shutil.copyfile(info.licence_file, folder / "LICENSE-WEIGHTS.md")
-        licence["text"] = "LICENSE-WEIGHTS.md"
-    if info.phrases is not None and clip is not None:
-        shutil.copyfile(info.phrases, folder / "phrases.json")
-    labels = {part.weights for part in (core, clip) if part is not None}
     manifest = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "name": info.name,
         "description": info.description,
-        "licence": licence,
+        "licence": _extras(folder, info, clip),
         "training_data": info.training_data,
-        "weights": labels.pop() if len(labels) == 1 else "; ".join(_part_labels(core, clip)),
+        "weights": _weights_label(core, clip),
         "metrics": dict(info.metrics),
         "graphs": dict(sorted(graphs.items())),
-        "fidelity": {precision: {"graphs": records} for precision, records in made.items()},
+        "fidelity": made,
         **sections,
     }
     return manifest, stayed
+
+
+def _variant(
+    stem: str,
+    master: ir.Model,
+    precision: str,
+    work: Work,
+    largest: Mapping[str, float],
+    report: Report,
+) -> tuple[ir.Model | None, dict[str, Any], Sequence[Float32Node]]:
+    """One precision of a graph: the model (None where there is none), its record, what stays float32 in it."""
+    if precision in HALVES:
+        half = to_half(master, precision, largest)
+        report(_half_line(stem, half))
+        return half.model, half.record(), half.float32
+    if precision == "int8":
+        if stem not in work.studies:
+            return None, {}, ()
+        quantised = to_int8(ir.to_proto(master), work.studies[stem], stem, report, work.int8_for)
+        model = ir.from_proto(quantised.model)
+        store(model, "fp32" if work.storage == "fp32" else "fp16", stem)  # what stayed float
+        return model, quantised.record(), ()
+    model = ir.from_proto(ir.to_proto(master))
+    store(model, work.storage, stem)
+    return model, {}, ()
+
+
+def _extras(folder: Path, info: BundleInfo, clip: ClipModel | None) -> dict[str, Any]:
+    """Copy the licence and the phrase bank; returns the manifest's "licence"."""
+    licence: dict[str, Any] = {"weights": info.licence, "commercial_use": info.commercial_use}
+    if info.licence_file is not None:
+        shutil.copyfile(info.licence_file, folder / "LICENSE-WEIGHTS.md")
+        licence["text"] = "LICENSE-WEIGHTS.md"
+    if info.phrases is not None and clip is not None:
+        shutil.copyfile(info.phrases, folder / "phrases.json")
+    return licence
 
 
 def _half_line(stem: str, half: Half) -> str:
@@ -178,6 +197,9 @@ def _own(graph: GraphExport, config: Mapping[str, Any]) -> GraphFile:
     return GraphFile(graph.name, graph, {graph.name: graph}, section)
 
 
-def _part_labels(core: CoreSource | None, clip: ClipModel | None) -> list[str]:
-    labels = [f"core: {core.weights}"] if core is not None else []
-    return labels + ([f"clip: {clip.weights}"] if clip is not None else [])
+def _weights_label(core: CoreSource | None, clip: ClipModel | None) -> str:
+    parts = {name: part.weights for name, part in (("core", core), ("clip", clip)) if part is not None}
+    labels = set(parts.values())
+    return (
+        labels.pop() if len(labels) == 1 else "; ".join(f"{name}: {label}" for name, label in parts.items())
+    )

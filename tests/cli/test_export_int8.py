@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from command_line import ROOT, SMALL_CLIP, run_export
 
 from export.bundle import export_bundle
 from export.clip_model import open_clip_model
@@ -19,39 +17,21 @@ from export.errors import ExportError
 from export.manifest import BundleInfo
 from realm_engine import DreamConfig, Engine, fidelity
 
-ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "samples"
-CONFIG = {
-    "embed_dim": 32,
-    "quick_gelu": True,
-    "vision_cfg": {"image_size": 64, "layers": 2, "width": 64, "head_width": 32, "patch_size": 16},
-    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
-}
 
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("clip") / "clip.json"
-    path.write_text(json.dumps(CONFIG), encoding="utf-8")
+    path.write_text(json.dumps(SMALL_CLIP), encoding="utf-8")
     return path
-
-
-def export(*arguments: object) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "export", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
-    )
 
 
 @pytest.fixture(scope="module")
 def bundle(config, tmp_path_factory) -> Path:
     output = tmp_path_factory.mktemp("bundles") / "small"
     clip = ["--clip", config, "--clip-weights", "random", "--output", output]
-    result = export(*clip, "--precision", "fp32", "--precision", "int8")
+    result = run_export(*clip, "--precision", "fp32", "--precision", "int8")
     assert result.returncode == 0, result.stderr
     assert "int8 on cpu against fp32: map Pearson 0.99" in result.stdout
     return output
@@ -121,7 +101,7 @@ def test_refusals(config, tmp_path):
             "--calibration-images",
         ),
     ):
-        result = export(*clip, *arguments)
+        result = run_export(*clip, *arguments)
         lines = result.stderr.strip().splitlines()
         assert result.returncode == 2 and len(lines) == 1, result.stdout + result.stderr
         assert lines[0].startswith("error: ") and expected in lines[0]

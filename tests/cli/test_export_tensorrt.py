@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
-CONFIG = {
-    "embed_dim": 32,
-    "quick_gelu": True,
-    "vision_cfg": {"image_size": 64, "layers": 2, "width": 64, "head_width": 32, "patch_size": 16},
-    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
-}
+from command_line import SMALL_CLIP, run_export
 
 
 @pytest.fixture
 def one_step(tmp_path):
-    (tmp_path / "clip.json").write_text(json.dumps(CONFIG), encoding="utf-8")
+    (tmp_path / "clip.json").write_text(json.dumps(SMALL_CLIP), encoding="utf-8")
 
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
         clip = ["--clip", tmp_path / "clip.json", "--clip-weights", "random", "--output", tmp_path / "small"]
-        return subprocess.run(
-            [sys.executable, "-m", "export.tensorrt", *map(str, [*arguments, *clip])],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            env={**os.environ, "HF_HUB_OFFLINE": "1", "REALM_CACHE_DIR": str(tmp_path / "cache")},
-        )
+        cache = {"REALM_CACHE_DIR": str(tmp_path / "cache")}
+        return run_export(*arguments, *clip, module="export.tensorrt", environment=cache)
 
     return run
 

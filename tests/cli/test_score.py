@@ -6,14 +6,13 @@ import csv
 import io
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import interrupted
 from PIL import Image
 
 from realm_engine.images import load_image
@@ -148,18 +147,7 @@ def test_interrupt_keeps_the_rows(pictures, tmp_path, bundle_path, photo) -> Non
     ]
     command += ["--bundle", str(bundle_path), "--threads", "1", "--batch-size", "1"]
     journal = tmp_path / "scores.csv.partial"
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        if journal.exists() and journal.read_text().count("\n") > 4:
-            break
-        time.sleep(0.002)
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
-    if process.returncode == 0:
-        pytest.skip("the run was over before the interrupt")
-    assert process.returncode == 130
-    assert "Traceback" not in stderr and stderr.splitlines()[-1] == "interrupted"
+    stderr = interrupted(command, lambda: journal.exists() and journal.read_text().count("\n") > 4)
     assert f"kept in {journal}" in stderr
     assert not path.exists()
     kept = journal.read_text().count("\n") - 1

@@ -4,25 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import models
 import pytest
 import torch
-
-ROOT = Path(__file__).parents[2]
-
-
-def export(*arguments: object) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "export", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**__import__("os").environ, "HF_HUB_OFFLINE": "1"},
-    )
+from command_line import run_export
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +29,7 @@ def test_a_bundle_with_everything(config, tmp_path):
     arguments = ["--clip", config, "--clip-weights", "random", "--output", tmp_path / "bundle"]
     extras = ["--name", "demo", "--phrases", phrases, "--metrics", metrics, "--licence", licence]
     chosen = ["--presets", presets, "--preset-recommended", "tiny", "--storage", "fp16"]
-    result = export(*arguments, *extras, *chosen)
+    result = run_export(*arguments, *extras, *chosen)
     assert result.returncode == 0, result.stderr
     manifest = json.loads((tmp_path / "bundle" / "bundle.json").read_text(encoding="utf-8"))
     assert manifest["name"] == "demo"
@@ -55,9 +42,9 @@ def test_a_bundle_with_everything(config, tmp_path):
     assert manifest["dream"]["recommended_preset"] == "tiny"
     assert list(manifest["dream"]["presets"]) == ["released", "paper", "tiny"]
     assert manifest["dream"]["phrases"] == "phrases.json"
-    again = export(*arguments)
+    again = run_export(*arguments)
     assert_refused(again, "--overwrite")
-    assert export(*arguments, "--overwrite").returncode == 0
+    assert run_export(*arguments, "--overwrite").returncode == 0
     assert {path.name for path in tmp_path.iterdir()} == {
         "bundle", "phrases.json", "metrics.json", "presets.json", "licence.md",
     }  # fmt: skip
@@ -75,7 +62,7 @@ def test_weights_are_loaded_without_running_code(config, tmp_path):
             return (Path(tmp_path / "ran").touch, ())
 
     torch.save({"state_dict": Exploit()}, tmp_path / "bad.pt")
-    result = export("--clip", config, "--clip-weights", tmp_path / "bad.pt", "--output", tmp_path / "b")
+    result = run_export("--clip", config, "--clip-weights", tmp_path / "bad.pt", "--output", tmp_path / "b")
     assert_refused(result, "bad.pt")
     assert not (tmp_path / "ran").exists() and not (tmp_path / "b").exists()
 
@@ -93,5 +80,5 @@ def test_weights_are_loaded_without_running_code(config, tmp_path):
     ],
 )
 def test_refusals(arguments, expected, tmp_path):
-    assert_refused(export(*arguments, "--output", tmp_path / "b"), expected)
+    assert_refused(run_export(*arguments, "--output", tmp_path / "b"), expected)
     assert list(tmp_path.iterdir()) == []
