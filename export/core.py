@@ -13,6 +13,7 @@ from export.clip_text import text_ports
 from export.graph import GraphExport, Port
 from export.manifest import RATING, text_section
 from export.resize import resample
+from export.tokenizer import cut
 from export.transformer import AdditiveMask, with_child
 
 
@@ -140,9 +141,7 @@ def core_export(core: CoreSource) -> GraphExport:
 @torch.no_grad()
 def text_features(core: CoreSource, text: str) -> torch.Tensor:
     """Features float32 [1, F] of one text, cut to `max_tokens` but for its last token, without padding."""
-    ids = Tokenizer.from_str(core.tokenizer_json).encode(text).ids
-    if len(ids) > core.max_tokens:
-        ids = [*ids[: core.max_tokens - 1], ids[-1]]
+    ids = cut(Tokenizer.from_str(core.tokenizer_json).encode(text).ids, core.max_tokens)
     batch = torch.tensor([ids])
     features: torch.Tensor = core.model.encode_text(batch, torch.ones_like(batch))
     return features

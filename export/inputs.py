@@ -16,12 +16,13 @@ from export.core import CoreSource, text_features
 from export.errors import ExportError
 from export.int8 import Feeds, Study
 from export.manifest import BundleInfo
+from export.tokenizer import cut
 from export.verify import clip_texts
 from realm_engine.fidelity import MAP_IMAGES, TEXTS, make_trial
-from realm_engine.images import load_image
+from realm_engine.images import find_images, load_image
 
 MOST_BATCHES = 16  # of a graph, to see how large its values become
-FEW = 4  # pictures for that, where no folder was given
+FEW = 4  # pictures for that
 
 
 def int8_studies(
@@ -56,11 +57,17 @@ def half_probes(
     images: Sequence[Path],
     calibration: Path | None,
 ) -> dict[str, Sequence[Feeds]]:
-    """Photographs, windows of them and descriptions, by file; of `images` where there is no other folder."""
-    if calibration is not None:
-        pictures = calibration_pictures(calibration)
-    else:
-        pictures = [load_image(path) for path in images[:FEW]]
+    """A few photographs, windows of them and descriptions, by file; of `images` where there is no other folder.
+
+    Raises:
+        ExportError: there is no photograph.
+    """
+    paths = find_images(calibration) if calibration is not None else images
+    pictures = [load_image(path) for path in paths[:: max(1, len(paths) // FEW)][:FEW]]
+    if not pictures:
+        raise ExportError(
+            f"{calibration}: no image; fp16 is tried on photographs, give --calibration-images DIR"
+        )
     probes: dict[str, Sequence[Feeds]] = {}
     if core is not None:
         probes["core_text"] = probes["text"] = text_feeds(core)
@@ -81,9 +88,7 @@ def text_feeds(model: CoreSource | ClipModel) -> list[Feeds]:
     fixed = isinstance(model, ClipModel) and model.fixed_length
     feeds: list[Feeds] = []
     for text in TEXTS:
-        ids = tokenizer.encode(text).ids
-        if len(ids) > model.max_tokens:
-            ids = [*ids[: model.max_tokens - 1], ids[-1]]
+        ids = cut(tokenizer.encode(text).ids, model.max_tokens)
         padding = model.max_tokens - len(ids) if fixed else 0
         feeds.append(
             {

@@ -26,6 +26,11 @@ HTML_ENTITIES = ("lt", "gt", "quot", "apos", "#39", "#x27", "#34", "nbsp", "hell
 CONTROLS = "\\x1B\\[[0-9;]*[A-Za-z]|[\\x00-\\x08\\x0B\\x0E-\\x1F\\x7F\\uFEFF]"  # terminal escapes first
 
 
+def cut(ids: list[int], max_tokens: int) -> list[int]:
+    """A text that is too long loses its end but keeps its last special token, as in the engine."""
+    return ids if len(ids) <= max_tokens else [*ids[: max_tokens - 1], ids[-1]]
+
+
 def clip_tokenizer(bpe_file: str | Path | None = None) -> str:
     """CLIP's lower-casing byte-level BPE (49408 tokens) as `tokenizers` JSON.
 

@@ -172,3 +172,20 @@ def test_bf16_needs_the_file_that_it_is_compared_with(tmp_path):
     clip = open_clip_model(str(models.native_clip(tmp_path)), "random")
     with pytest.raises(ExportError, match="bf16 is compared with fp32; give --precision fp32 too"):
         export_bundle(tmp_path / "bundle", BundleInfo("x"), None, clip, SAMPLES, ("bf16",))
+
+
+def test_fp16_without_photographs_says_what_it_wants_them_for(tmp_path):
+    clip = open_clip_model(str(models.native_clip(tmp_path)), "random")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(
+        ExportError, match="empty: no image; fp16 is tried on photographs, give --calibration"
+    ):
+        export_bundle(
+            tmp_path / "bundle",
+            BundleInfo("x"),
+            None,
+            clip,
+            SAMPLES,
+            ("fp16",),
+            calibration=tmp_path / "empty",
+        )
