@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from realm_engine.backends import AUTO_ORDER, Backend, open_backend
@@ -89,14 +89,27 @@ def choose_plans(
     if not found:
         files = dict.fromkeys(itertools.chain(*(bundle.precisions(part) for part in parts)))
         if precision in files:
-            raise DeviceError(
-                f"device {device}: ONNX Runtime cannot run {precision} files; use --device openvino, tensorrt or "
-                "tensorrt-rtx, or another --precision"
-            )
+            raise DeviceError(_lacking(bundle, parts, device, precision, backends))
         native = any(_by_openvino(bundle, part, precision, backends) for part in parts)
         cure = f"; use --device openvino, which computes {precision} by itself" if native else ""
         raise BundleError(f"{bundle.name}: no {precision} variant; this bundle has {', '.join(files)}{cure}")
     return found
+
+
+def _lacking(bundle: Bundle, parts: Sequence[str], device: str, precision: str, backends: Backends) -> str:
+    """Why nothing that was asked for runs the bundle's files of a precision, and what would."""
+    here = [name for name in AUTO_ORDER if backends.works(name)]
+    reasons = [
+        backends.open(name).lacks.get(precision, f"{name} does not run {precision}")
+        for name in (here if device == "auto" else [device])
+    ]
+    able = [
+        name for name in here if any(computes(bundle, part, precision, backends.open(name)) for part in parts)
+    ]
+    cure = (
+        f"use --device {able[0]}" if able else "use --precision auto, or a GPU with tensorrt or tensorrt-rtx"
+    )
+    return f"device {device}: {' and '.join(dict.fromkeys(reasons))}; {cure}"
 
 
 def _by_openvino(bundle: Bundle, part: str, precision: str, backends: Backends) -> bool:
@@ -113,9 +126,10 @@ def _auto(bundle: Bundle, part: str, device: str, backends: Backends, tuned: Tun
     recommended = bundle.manifest.get("recommended_precision")
     wanted = recommended.get(backend.device, "fp32") if isinstance(recommended, Mapping) else "fp32"
     # A part exported only in another precision than the default still runs, and describe() says so.
-    return PartPlan(
-        backend, wanted if computes(bundle, part, wanted, backend) else bundle.precisions(part)[0]
-    )
+    for one in (wanted, *bundle.precisions(part)):
+        if computes(bundle, part, one, backend):
+            return PartPlan(backend, one)
+    raise DeviceError(_lacking(bundle, [part], device, bundle.precisions(part)[0], backends))
 
 
 def _exactly(

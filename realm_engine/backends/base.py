@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from realm_engine.cgroup import cpu_quota
+from realm_engine.errors import AnswerError
 
 Array = npt.NDArray[Any]
 
@@ -28,13 +29,38 @@ class Session(Protocol):
         """Free what the runtime holds; the session cannot run afterwards."""
 
 
+class FiniteSession:
+    """A session of one graph whose answers are numbers; NaN or infinity in any output is an error."""
+
+    def __init__(self, session: Session, graph: str) -> None:
+        self._session = session
+        self._graph = graph
+
+    def run(self, inputs: Mapping[str, Any], outputs: Sequence[str]) -> list[Array]:
+        """See `Session.run`. Raises AnswerError, naming the graph, for an answer that is not a number."""
+        answers = self._session.run(inputs, outputs)
+        for name, answer in zip(outputs, answers, strict=True):
+            bad = answer.size - int(np.isfinite(answer).sum())
+            if bad:
+                raise AnswerError(
+                    f"graph {self._graph}: {bad} of {answer.size} values of {name} are NaN or infinite; "
+                    "try --precision fp32, and get the bundle again if that does not help"
+                )
+        return answers
+
+    def close(self) -> None:
+        """See `Session.close`."""
+        self._session.close()
+
+
 class Backend(Protocol):
     """A runtime on a device.
 
     `native`: precisions that the runtime computes by itself from the fp32 file. `lacks`: precisions whose
-    files it cannot run. `resident`: the device has
-    a memory of its own, so what several calls share is worth an `upload`. `window_batch` and `image_batch`:
-    DREAM's windows and CORE's images per call where nothing else is known.
+    files it cannot run here, each with the reason, found out from the runtime and the processor before
+    anything is chosen. `resident`: the device has a memory of its own, so what several calls share is worth
+    an `upload`. `window_batch` and `image_batch`: DREAM's windows and CORE's images per call where nothing
+    else is known.
     """
 
     name: str
@@ -43,7 +69,7 @@ class Backend(Protocol):
     threads: int
     fast_fp16: bool
     native: tuple[str, ...]
-    lacks: tuple[str, ...]
+    lacks: Mapping[str, str]
     resident: bool
     window_batch: int
     image_batch: int

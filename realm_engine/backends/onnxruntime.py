@@ -70,7 +70,8 @@ class OnnxRuntimeBackend:
         self.runtime = f"ONNX Runtime {module.__version__}"
         self.fast_fp16 = device == "cuda"
         self.native: tuple[str, ...] = ()
-        self.lacks: tuple[str, ...] = ("bf16",)  # convolutions have no such kernel, on the CPU nor on CUDA
+        # Neither on the CPU nor on CUDA.
+        self.lacks: Mapping[str, str] = {"bf16": "ONNX Runtime has no bf16 convolutions"}
         self.resident = device == "cuda"
         # Enough to fill the device, few enough that memory stays small.
         self.window_batch = 256 if device == "cuda" else 32

@@ -44,7 +44,6 @@ class OpenVinoBackend:
 
     name = "openvino"
     device = "openvino"
-    lacks: tuple[str, ...] = ()
     resident = False
     window_batch = 32
     image_batch = 8
@@ -56,11 +55,11 @@ class OpenVinoBackend:
         self._core = core
         self._capabilities = tuple(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
         self.fast_fp16 = "FP16" in self._capabilities
-        self.native = tuple(
-            precision
-            for precision in ("bf16", "fp16")
-            if _CAPABILITIES[_HINTS[precision]] in self._capabilities
-        )
+        can = {half: _CAPABILITIES[_HINTS[half]] in self._capabilities for half in ("bf16", "fp16")}
+        self.native = tuple(half for half in can if can[half])
+        self.lacks: Mapping[str, str] = {
+            half: f"OpenVINO cannot compute in {half} on this processor" for half in can if not can[half]
+        }
 
     def upload(self, array: Array) -> Any:
         """See `Backend.upload`."""
@@ -68,11 +67,9 @@ class OpenVinoBackend:
 
     def load(self, path: Path, precision: str) -> OpenVinoSession:
         """See `Backend.load`. Raises DeviceError for a precision this processor cannot compute in."""
+        if precision in self.lacks:
+            raise DeviceError(f"{path.name}: {self.lacks[precision]}; use --precision fp32")
         hint = self._beside_int8() if precision == "int8" else _HINTS.get(precision, "f32")
-        if _CAPABILITIES.get(hint, "FP32") not in self._capabilities:
-            raise DeviceError(
-                f"{path.name}: OpenVINO cannot compute in {precision} on this processor; use --precision fp32"
-            )
         config = {
             "INFERENCE_PRECISION_HINT": hint,
             "EXECUTION_MODE_HINT": "ACCURACY",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,7 @@ class TritonBackend:
     runtime = "Triton Inference Server"
     fast_fp16 = False
     native: tuple[str, ...] = ()
-    lacks: tuple[str, ...] = ()
+    lacks: Mapping[str, str] = MappingProxyType({})
     resident = False
 
     def __init__(self, bundle: Bundle, utils: Any, max_batch: int, window_batch: int) -> None:

@@ -9,6 +9,7 @@ import pytest
 from realm_engine import DreamConfig, Engine
 from realm_engine.backends import DEVICES, available, default_threads, open_backend
 from realm_engine.backends.onnxruntime import OnnxRuntimeBackend, probe_model
+from realm_engine.backends.openvino import OpenVinoBackend
 from realm_engine.errors import DeviceError
 
 
@@ -163,3 +164,29 @@ def test_threads_are_the_smaller_of_affinity_and_quota(monkeypatch, quota, threa
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=False)
     monkeypatch.setattr("realm_engine.backends.base.cpu_quota", lambda *_: quota)
     assert default_threads() == threads
+
+
+class Capable:
+    """OpenVINO's core on a processor that has what it is said to have."""
+
+    def __init__(self, core, capabilities):
+        self._core = core
+        self._capabilities = capabilities
+
+    def get_property(self, device, name):
+        if name == "OPTIMIZATION_CAPABILITIES":
+            return self._capabilities
+        return self._core.get_property(device, name)
+
+
+def test_openvino_declares_what_it_lacks_from_the_processor(bundle_path):
+    openvino = pytest.importorskip("openvino")
+    core = openvino.Core()
+    plain = OpenVinoBackend(openvino, Capable(core, ["FP32", "INT8"]), 1)
+    assert plain.native == () and set(plain.lacks) == {"bf16", "fp16"} and not plain.fast_fp16
+    with pytest.raises(
+        DeviceError, match=r"core\.onnx: OpenVINO cannot compute in bf16 on this processor; use"
+    ):
+        plain.load(bundle_path / "core.onnx", "bf16")
+    newer = OpenVinoBackend(openvino, Capable(core, ["FP32", "INT8", "BF16", "FP16"]), 1)
+    assert newer.native == ("bf16", "fp16") and not newer.lacks and newer.fast_fp16

@@ -1,6 +1,7 @@
 """Which device and precision each part gets. Only attributes of backends matter here, so these are plain records."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -20,7 +21,7 @@ class Machine:
     threads: int = 2
     fast_fp16: bool = False
     native: tuple[str, ...] = ()
-    lacks: tuple[str, ...] = ()
+    lacks: Mapping[str, str] = field(default_factory=dict)
 
 
 KNOWN = {
@@ -41,7 +42,7 @@ def machine(monkeypatch):
             if device not in devices:
                 raise DeviceError(f"device {device} is not here; use another")
             found = KNOWN[device]
-            return Machine(found.device, threads or found.threads, found.fast_fp16, found.native)
+            return replace(found, threads=threads or found.threads)
 
         monkeypatch.setattr(plan, "open_backend", open_backend)
 
@@ -153,3 +154,41 @@ def test_what_the_manifest_recommends_for_a_device_is_taken_where_it_can_run(mac
     bundle = Bundle.open(path)
     assert brief(choose_plans(bundle, "openvino", "auto", None, None))["core"] == ("openvino", "bf16")
     assert brief(choose_plans(bundle, "cpu", "auto", None, None))["core"] == ("cpu", "fp32")
+
+
+@pytest.fixture
+def bf16_files(tmp_path):
+    path = build_bundle(tmp_path / "e", fp16=True)
+    manifest = read_manifest(path)
+    for graph in manifest["graphs"].values():
+        graph["variants"] = {"fp32": graph["variants"]["fp32"], "bf16": graph["variants"]["fp16"]}
+    write_manifest(path, manifest)
+    return Bundle.open(path)
+
+
+def test_a_file_that_no_device_here_can_run_is_an_error_before_anything_is_opened(
+    machine, bf16_files, monkeypatch
+):
+    lacks = {"bf16": "this processor has no bf16"}
+    monkeypatch.setitem(KNOWN, "cpu", Machine("cpu", lacks={"bf16": "ONNX Runtime has no bf16"}))
+    machine("cpu", "openvino")
+    assert brief(choose_plans(bf16_files, "auto", "bf16", None, None))["dream"] == ("openvino", "bf16")
+    with pytest.raises(DeviceError, match=r"^device cpu: ONNX Runtime has no bf16; use --device openvino$"):
+        choose_plans(bf16_files, "cpu", "bf16", None, None)
+    monkeypatch.setitem(KNOWN, "openvino", Machine("openvino", lacks=lacks))
+    both = r"^device auto: ONNX Runtime has no bf16 and this processor has no bf16; use --precision auto, or"
+    with pytest.raises(DeviceError, match=both):
+        choose_plans(bf16_files, "auto", "bf16", None, None)
+    with pytest.raises(DeviceError, match=r"^device openvino: this processor has no bf16; use --precision"):
+        choose_plans(bf16_files, "openvino", "bf16", None, None)
+
+
+def test_a_bundle_of_files_that_the_device_lacks_alone_is_an_error_too(machine, bf16_files, monkeypatch):
+    monkeypatch.setitem(KNOWN, "cpu", Machine("cpu", lacks={"bf16": "ONNX Runtime has no bf16"}))
+    machine("cpu")
+    manifest = read_manifest(bf16_files.root)
+    for graph in manifest["graphs"].values():
+        del graph["variants"]["fp32"]
+    write_manifest(bf16_files.root, manifest)
+    with pytest.raises(DeviceError, match="ONNX Runtime has no bf16; use --precision auto, or a GPU"):
+        choose_plans(Bundle.open(bf16_files.root), "cpu", "auto", None, None)

@@ -58,8 +58,8 @@ struct Engine::Parts {
         for (const std::string& name : files)
             if (std::find(different.begin(), different.end(), name) == different.end()) different.push_back(name);
         if (options.precision == kNeverRun && std::find(files.begin(), files.end(), kNeverRun) != files.end())
-            throw DeviceError("device " + runtime.device() + ": ONNX Runtime cannot run " + kNeverRun +
-                              " files; use another --precision");
+            throw DeviceError("device " + runtime.device() + ": ONNX Runtime has no " + kNeverRun +
+                              " convolutions; use another --precision");
         throw BundleError(bundle.name() + ": no " + options.precision + " variant; this bundle has " +
                           joined(different));
     }

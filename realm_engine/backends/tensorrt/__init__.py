@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from realm_engine.backends.base import Array, contiguous, first_line
@@ -36,7 +38,7 @@ class TensorRTBackend:
     name = "tensorrt"
     fast_fp16 = True
     native: tuple[str, ...] = ()
-    lacks: tuple[str, ...] = ()
+    lacks: Mapping[str, str] = MappingProxyType({})
     resident = True
 
     def __init__(self, runtime: TrtRuntime, cuda: Cuda, gpu: Gpu, engines: Engines, threads: int) -> None:
