@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from realm_engine.backends import Session
+from realm_engine.backends import FiniteSession, Session
 from realm_engine.bundle import Bundle
 from realm_engine.core import Core
 from realm_engine.dream import Dream, DreamConfig, Progress, RealnessMap, UInt8
-from realm_engine.errors import BundleError, DeviceError, UsageError
+from realm_engine.errors import AnswerError, BundleError, DeviceError, UsageError
 from realm_engine.images import ImageSource, load_image
 from realm_engine.map_stream import Mapped, Mapper, MapProgress, MapStream, texts_of_map
 from realm_engine.memory import MemoryLimit, parse_bytes
@@ -184,7 +184,8 @@ class Engine:
         `text`: what looks unreal; several texts count by the mean of their similarities; None lets the
         bundle's phrase bank decide, and the map's `phrases` says what it chose. `config` None is the bundle's
         recommended preset. `progress(done, total)` is called while working, in windows that are encoded.
-        Raises ImageError, WindowError, TextError, DeviceError, and BundleError without DREAM.
+        Raises ImageError, WindowError, TextError, DeviceError, AnswerError where the model's answer is not a
+        number, and BundleError without DREAM.
         """
         return self._map_one(image, [text], config, progress)[0]
 
@@ -243,7 +244,12 @@ class Engine:
         pixels = load_image(image)
         config.grids(*pixels.shape[:2])  # a window that does not fit is found before any work
         own = [texts_of_map(text) for text in texts]
-        return mapper.map_together([pixels] * len(texts), own, config, progress)
+        try:
+            return mapper.map_together([pixels] * len(texts), own, config, progress)
+        except AnswerError as error:
+            if isinstance(image, str | os.PathLike):
+                raise AnswerError(f"{os.fspath(image)}: {error}") from error
+            raise
 
     def _pipeline(
         self,
@@ -277,7 +283,7 @@ class Engine:
         key = (path, plan.backend.device, computed)
         if key not in self._sessions:
             self._sessions[key] = plan.backend.load(path, computed)
-        return self._sessions[key]
+        return FiniteSession(self._sessions[key], graph)
 
     def _text_encoder(self, graph: str, part: str, output: str) -> TextEncoder:
         spec = self.bundle.core if part == "core" else self.bundle.dream

@@ -17,6 +17,10 @@ class DeviceError(RealmError):
     """A device, runtime or precision that cannot be had, or that failed while running."""
 
 
+class AnswerError(RealmError):
+    """A graph that answered NaN or infinity: neither a score nor a map can be made of it."""
+
+
 class ImageError(RealmError):
     """An image that is missing, unreadable or of an unsupported kind."""
 

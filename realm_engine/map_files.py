@@ -127,7 +127,7 @@ class MapFolder:
             return stream.getvalue()
         if name == "json":
             record = {**facts, **map_record(result, limits, self._regions)}
-            return (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode(
+            return (json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode(
                 "utf-8", "backslashreplace"
             )
         if name == "heatmap":

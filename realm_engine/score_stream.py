@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from realm_engine.core import Core, UInt8
 from realm_engine.memory import MemoryLimit
 from realm_engine.pipeline import Job
@@ -37,9 +35,12 @@ class ScoreStream:
         self._memory = memory
 
     def run(self, decoded: list[UInt8], jobs: list[Job]) -> list[Score]:
-        """Answer images of one size. Raises DeviceError and TextError."""
+        """Answer images of one size. Raises DeviceError, AnswerError and TextError."""
         values = self._core.score(decoded, [job.text for job in jobs])
-        return [self._score(job, float(mos)) for job, mos in zip(jobs, values, strict=True)]
+        return [
+            Score(job.name, float(mos), self._core.rating(float(mos)), job.text)
+            for job, mos in zip(jobs, values, strict=True)
+        ]
 
     def fail(self, job: Job, message: str) -> Score:
         """Answer an image that cannot be scored."""
@@ -51,8 +52,3 @@ class ScoreStream:
             return self._batch_size
         spec, own_px = self._core.spec, image.shape[0] * image.shape[1]
         return self._memory.inputs_per_call(spec.height_px, spec.width_px, self._batch_size, own_px=own_px)
-
-    def _score(self, job: Job, mos: float) -> Score:
-        if not np.isfinite(mos):
-            return self.fail(job, "the model's answer is not a number")
-        return Score(job.name, mos, self._core.rating(mos), job.text)

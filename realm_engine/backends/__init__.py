@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from realm_engine.backends.base import Array, Backend, Session, default_threads
+from realm_engine.backends.base import Array, Backend, FiniteSession, Session, default_threads
 from realm_engine.errors import DeviceError
 
 log = logging.getLogger("realm_engine")
@@ -18,6 +18,7 @@ __all__ = [
     "DEVICES",
     "Array",
     "Backend",
+    "FiniteSession",
     "Session",
     "available",
     "default_threads",

@@ -148,9 +148,32 @@ def test_bf16_files_are_refused_and_never_chosen(release, bundle_path, corner) -
     refused = run(release / "realm_score", *arguments, "--precision", "bf16")
     assert refused.returncode == 2
     assert errors(refused.stderr) == [
-        "error: device cpu: ONNX Runtime cannot run bf16 files; use another --precision"
+        "error: device cpu: ONNX Runtime has no bf16 convolutions; use another --precision"
     ]
     assert "cpu, fp32," in run(release / "realm_score", *arguments).stderr
+
+
+def test_an_answer_that_is_not_a_number_is_an_error(release, bundle_path, corner) -> None:
+    import onnx
+
+    folder = Path(shutil.copytree(bundle_path, corner / "nan"))
+    for graph, weight in (("core", "core_head"), ("dream", "dream_head")):
+        model = onnx.load(folder / f"{graph}.onnx")
+        (tensor,) = (tensor for tensor in model.graph.initializer if tensor.name == weight)
+        array = np.full_like(onnx.numpy_helper.to_array(tensor), np.nan)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(array, weight))
+        onnx.save(model, folder / f"{graph}.onnx")
+    write_manifest(folder, read_manifest(folder))
+    scored = run(release / "realm_score", corner / "good.png", "--bundle", folder)
+    (row,) = table(scored.stdout)
+    assert scored.returncode == 1 and row["mos"] == "" and "not a number" in row["error"]
+    out = corner / "maps"
+    mapped = run(
+        release / "realm_map", corner / "good.png", "--text", "x", "--bundle", folder, "--output", out
+    )
+    assert mapped.returncode == 1 and not list(out.glob("good*"))
+    (line,) = errors(mapped.stderr)
+    assert line.startswith("error: good.png: graph of similarity: ") and "NaN or infinite" in line
 
 
 def test_formats_of_others_are_named(release, bundle_path, photo, tmp_path) -> None:

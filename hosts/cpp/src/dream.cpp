@@ -72,7 +72,8 @@ std::vector<float> Dream::similarities(ImageView image, int window_px, const std
             {"resample", Element::float32, matrix->data(), {spec_.image_size_px, window_px}},
             {"text", Element::float32, embeddings.data(), {count, width}},
         };
-        const std::vector<float> values = session_->run(feeds, "similarity", {windows, count});
+        const std::vector<float> values =
+            finite(session_->run(feeds, "similarity", {windows, count}), "similarity");
         result.insert(result.end(), values.begin(), values.end());
         if (seen) seen(end - start);
     }

@@ -109,6 +109,16 @@ void add_cuda(Ort::SessionOptions& options, const std::string& precision) {
 
 }  // namespace
 
+std::vector<float> finite(std::vector<float> values, const std::string& output) {
+    const auto bad =
+        std::count_if(values.begin(), values.end(), [](float value) { return !std::isfinite(value); });
+    if (bad != 0)
+        throw AnswerError("graph of " + output + ": " + std::to_string(bad) + " of " + std::to_string(values.size()) +
+                          " values are NaN or infinite; try --precision fp32, and get the bundle again if that does "
+                          "not help");
+    return values;
+}
+
 Runtime::Runtime(const std::string& device, int threads) : device_(device), threads_(threads) {
     if (threads < 0 || threads > kMaxThreads)
         throw DeviceError("threads is " + std::to_string(threads) + "; give a number of at least 1 (at most " +

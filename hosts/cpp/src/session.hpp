@@ -28,6 +28,9 @@ public:
                                    const std::vector<std::int64_t>& shape) const = 0;
 };
 
+// The values as they are. Throws AnswerError, naming the output, where one is NaN or infinite.
+std::vector<float> finite(std::vector<float> values, const std::string& output);
+
 class Runtime {
 public:
     // Throws DeviceError, with the cure, where the device cannot be had.

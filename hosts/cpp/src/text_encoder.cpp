@@ -108,7 +108,7 @@ std::vector<Embedding> TextEncoder::embed(const std::vector<std::vector<std::int
         if (name == "input_ids") feeds.push_back({"input_ids", Element::int64, ids.data(), shape});
         if (name == "attention_mask") feeds.push_back({"attention_mask", Element::int64, mask.data(), shape});
     }
-    const std::vector<float> values = session_->run(feeds, output_.c_str(), {shape[0], -1});
+    const std::vector<float> values = finite(session_->run(feeds, output_.c_str(), {shape[0], -1}), output_);
     const std::size_t width = values.size() / count;
     std::vector<Embedding> rows;
     for (std::size_t row = 0; row < count; ++row) {

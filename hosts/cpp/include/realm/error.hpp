@@ -24,6 +24,12 @@ public:
     using Error::Error;
 };
 
+// A graph that answered NaN or infinity: no map can be made of it.
+class AnswerError : public Error {
+public:
+    using Error::Error;
+};
+
 // An image that is missing, unreadable or of an unsupported kind.
 class ImageError : public Error {
 public:

@@ -4,7 +4,7 @@ import type { Picture } from "./core";
 import { RealmError } from "./errors";
 import type { Aggregate, DreamSpec } from "./manifest";
 import { ResampleCache } from "./resample";
-import type { Session } from "./runtime";
+import { finite, type Session } from "./runtime";
 import type { TextEncoder } from "./text";
 import { type SpreadMap, spreadScales, WindowGrid } from "./windows";
 
@@ -140,7 +140,7 @@ export class Dream {
         },
         "similarity",
       );
-      result.set(values, start * embeddings.length);
+      result.set(finite(values, "similarity"), start * embeddings.length);
       steps.progress(end, tops.length);
     }
     return result;

@@ -100,6 +100,16 @@ function orLost<T>(work: Promise<T>, lost: Promise<string> | undefined): Promise
   return Promise.race([work, failure]);
 }
 
+/** The values as they are. Throws RealmError "device", naming the output, where one is NaN or infinite. */
+export function finite(values: Float32Array, output: string): Float32Array {
+  const bad = values.reduce((count, value) => count + (Number.isFinite(value) ? 0 : 1), 0);
+  if (bad > 0) {
+    const what = `graph of ${output}: ${bad} of ${values.length} values are NaN or infinite`;
+    throw new RealmError("device", `${what}; get the bundle again`);
+  }
+  return values;
+}
+
 export class Runtime {
   /**
    * `loadWasm` gives the build to go on with when WebGPU fails, `changed` is then told.

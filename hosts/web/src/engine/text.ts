@@ -1,7 +1,7 @@
 /** Texts to features: tokens cut and padded as the manifest says, each different text embedded once. */
 
 import type { TextSpec } from "./manifest";
-import type { Feed, Session } from "./runtime";
+import { type Feed, finite, type Session } from "./runtime";
 import type { Tokenizer } from "./tokenizer";
 
 const TEXTS_PER_CALL = 32;
@@ -105,6 +105,7 @@ export class TextEncoder {
     };
     const feeds = Object.fromEntries(this.inputs.map((name) => [name, all[name]!]));
     const { values } = await this.session.run(feeds, this.output);
+    finite(values, this.output);
     const width = values.length / idLists.length;
     return idLists.map((_, row) => values.slice(row * width, (row + 1) * width));
   }

@@ -6,6 +6,7 @@ import { gridsOf } from "../../src/engine/dream";
 import { writeNpy } from "../../src/engine/npy";
 import { percentile } from "../../src/engine/phrases";
 import { resampleMatrix } from "../../src/engine/resample";
+import { finite } from "../../src/engine/runtime";
 import { spreadScales, WindowGrid } from "../../src/engine/windows";
 import { quickConfig } from "../../src/ui/settings";
 import { maxDifference, readNpy } from "../helpers";
@@ -36,6 +37,15 @@ function slowMap(grids: WindowGrid[], values: Float64Array[], aggregate: string)
     return aggregate === "max" ? Math.max(...scales) : scales.reduce((a, b) => a + b, 0) / scales.length;
   });
 }
+
+test("an answer that is not a number is an error that names the output", () => {
+  expect(finite(Float32Array.of(0, -1, 3e38), "similarity")).toEqual(Float32Array.of(0, -1, 3e38));
+  for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+    expect(() => finite(Float32Array.of(0, bad), "similarity")).toThrow(
+      "graph of similarity: 1 of 2 values are NaN or infinite",
+    );
+  }
+});
 
 describe.each(["mean", "max"] as const)("maps by %s", (aggregate) => {
   test.each([
