@@ -7,7 +7,8 @@ from pathlib import Path
 
 from export.core import CoreSource
 from export.tokenizer import without_padding
-from realm_train.core.checkpoint import LoadedCore, load_core
+from realm_train.core.checkpoint import load_core
+from realm_train.core.loaded import LoadedCore
 
 
 def open_core(path: str | Path) -> CoreSource:

@@ -3,14 +3,49 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
 from realm_train.augment import AugmentConfig
 from realm_train.core.config import CoreConfig, CoreModelConfig, SplitConfig, TrainConfig
+from realm_train.runs import RunFolder
+
+
+class KilledError(Exception):
+    """Stands for a kill, which no code survives either."""
+
+
+def killed_after(epoch: int, monkeypatch: pytest.MonkeyPatch, saved: bool = True) -> None:
+    """Trainings die in that epoch (from 1): when its state is saved, or just before."""
+    save = RunFolder.save_state
+
+    def save_state(run: RunFolder, state: Mapping[str, Any]) -> None:
+        if state["epoch"] < epoch or saved:
+            save(run, state)
+        if state["epoch"] >= epoch:
+            raise KilledError
+
+    monkeypatch.setattr(RunFolder, "save_state", save_state)
+
+
+def saved_states(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """A list that gets a copy of every state that trainings save."""
+    states: list[dict[str, Any]] = []
+    save = RunFolder.save_state
+
+    def save_state(run: RunFolder, state: Mapping[str, Any]) -> None:
+        save(run, state)
+        states.append(run.load_state() or {})
+
+    monkeypatch.setattr(RunFolder, "save_state", save_state)
+    return states
+
 
 WORDS = ("yes", "no", "somewhat", "the", "face", "hand", "is", "looks", "warped", "odd", ",", ".", "##s")
 

@@ -1,7 +1,6 @@
 """`realm-train clip`."""
 
 import dataclasses
-import logging
 from pathlib import Path
 
 import click
@@ -53,10 +52,8 @@ def clip(
     from realm_train.clip.config import ClipConfig
     from realm_train.clip.train import train_clip
 
-    logging.getLogger("realm_train").setLevel(logging.WARNING if quiet else logging.INFO)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
     config = override(ClipConfig(), settings)
     config = dataclasses.replace(config, model=model, weights=weights, image_weights=image_weights)
-    metrics = train_clip(root, output, config, photographs, resume)
+    metrics = train_clip(root, output, config, photographs, resume, not quiet)
     for name, value in metrics.items():
         click.echo(f"{name} {value:.4g}")

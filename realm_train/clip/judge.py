@@ -141,7 +141,7 @@ def window_maps(
 ) -> Mapper:
     """Maps of similarity by PyTorch; several window sizes are averaged."""
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference_mode: what a tower caches on the way is trained with afterwards
     def mapper(image: Pixels, texts: Sequence[str]) -> list[Map]:
         text = clip.encode_texts(texts)
         total = np.zeros((len(texts), *image.shape[:2]))

@@ -1,17 +1,14 @@
 """Train CLIP on windows and descriptions."""
 
-import copy
-import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -22,10 +19,10 @@ from realm_train.clip.loss import SharedClipLoss
 from realm_train.clip.model import Clip, new_clip
 from realm_train.clip.pairs import CLEAN, PAIRED, Batch, Described, Pixels, WindowPairs, belonging
 from realm_train.errors import DataError
+from realm_train.loop import Batches, LoopConfig, Step, Training, new_accelerator, train
+from realm_train.optimise import adamw, learning_rate_factor
 from realm_train.raise_td import read_split
-from realm_train.runs import epoch_seed, open_run, progress, set_seed
-
-log = logging.getLogger(__name__)
+from realm_train.runs import open_run, set_seed
 
 
 @dataclass(frozen=True)
@@ -84,7 +81,12 @@ def load_photographs(
 
 
 def train_clip(
-    data: Path, output: Path, config: ClipConfig, photographs: str = "r*", resume: bool = False
+    data: Path,
+    output: Path,
+    config: ClipConfig,
+    photographs: str = "r*",
+    resume: bool = False,
+    show_progress: bool = True,
 ) -> dict[str, float]:
     """Train, and keep the moving average of the weights; returns the last validation metrics.
 
@@ -94,118 +96,87 @@ def train_clip(
     Raises:
         RealmError: data, settings, towers or the run folder are wrong.
     """
-    # Settings of the precision live in a singleton; a previous run in this process may have used another.
-    AcceleratorState._reset_state()
-    accelerator = Accelerator(mixed_precision="bf16" if config.precision == "bf16" else "no")
+    accelerator = new_accelerator("bf16" if config.precision == "bf16" else "no")
     set_seed(config.seed)
     run = open_run(output, config, resume, photographs=photographs)
     images = load_photographs(data, config, photographs)
     clip = new_clip(config, run.path)
-    model = clip.model.to(accelerator.device, memory_format=torch.channels_last)
-    _lock(model, config)
-    optimizer = torch.optim.AdamW(_groups(model, config), weight_decay=config.weight_decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, config))
-    average = copy.deepcopy(model).requires_grad_(False)
-    loss_of = SharedClipLoss()
-    epoch = 0
-    state = run.load_state() if resume else None
-    if state is not None:
-        model.load_state_dict(state["model"])
-        average.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
-        schedule.load_state_dict(state["schedule"])
-        epoch = int(state["epoch"])
-    prepared, optimizer = accelerator.prepare(_Towers(clip), optimizer)
-    rank, world = accelerator.process_index, accelerator.num_processes
-    batches = iter(_loader(images, clip, config, epoch * config.steps_per_epoch, rank, world))
-    row: dict[str, float] = run.metrics()[-1] if epoch else {}
-    while epoch < config.epochs:
-        # Dropout of a run that goes on draws what it would have drawn.
-        set_seed(epoch_seed(config.seed, epoch) + rank)
+    clip.model.to(accelerator.device, memory_format=torch.channels_last)
+    _lock(clip.model, config)
+
+    def evaluate() -> dict[str, float]:
+        return validate(clip, images.validation, config.seed) if accelerator.is_main_process else {}
+
+    training = Training(
+        model=clip.model,
+        optimizer=make_optimizer(clip.model, config),
+        rate=lambda step: learning_rate_factor(
+            step, config.steps, config.warmup_steps, cosine=True, peak_in_warmup=True
+        ),
+        batches=_Stream(images, clip, config, accelerator.process_index, accelerator.num_processes).epoch,
+        step=lambda forward, batch: _step(forward, clip.model.logit_scale, batch, config),
+        evaluate=evaluate,
+        forward=_Towers(clip),
+        observe=lambda: {"logit_scale": float(clip.model.logit_scale.detach().exp())},
+        panels={"loss": ["loss"], "pixel AUC": ["auc", "auc_wrong_text"], "logit scale": ["logit_scale"]},
+    )
+    settings = LoopConfig(
+        epochs=config.epochs,
+        seed=config.seed,
+        grad_clip=config.gradient_clip,
+        ema_decay=config.ema,
+        freeze_batch_norm=config.lock_batch_norm,
+    )
+    train(training, settings, run, accelerator, show_progress)
+    return run.metrics()[-1] if accelerator.is_main_process else {}
+
+
+class _Stream:
+    """This process's batches, from one loader whose workers live on between epochs."""
+
+    def __init__(
+        self, images: Photographs, clip: Clip, config: ClipConfig, rank: int, processes: int
+    ) -> None:
+        self.config, self.rank, self.processes = config, rank, processes
+        steps = config.steps * processes
+        self.pairs = WindowPairs(
+            images.train, images.described, config.pairs, clip.image_size_px, config.seed, steps
+        )
+        self.batches: Iterator[Batch] | None = None
+
+    def epoch(self, epoch: int) -> Batches[Batch]:
+        """The next epoch's; any epoch may be the first."""
+        config = self.config
         first = epoch * config.steps_per_epoch
-        last = min(config.steps, first + config.steps_per_epoch)
-        losses = []
-        train_mode(model, config)
-        with progress(
-            f"epoch {epoch + 1}/{config.epochs}", last - first, accelerator.is_main_process
-        ) as tick:
-            for step in range(first, last):
-                batch = next(batches)
-                with accelerator.autocast():
-                    image_features, text_features = prepared(batch)
-                belongs, related = belonging(batch.window_labels, batch.text_labels)
-                denials = batch.text_labels == CLEAN
-                if config.neutral_denials:
-                    belongs = belongs & ~denials
-                loss = loss_of(
-                    image_features.float(),
-                    text_features.float(),
-                    model.logit_scale.exp(),
-                    belongs.to(image_features.device),
-                    related.to(image_features.device),
-                    config.other_flaws,
-                )
-                if config.neutral_denials and denials.any():
-                    similarity = (
-                        image_features.float() @ text_features[denials.to(text_features.device)].float().T
-                    )
-                    loss = loss + config.neutral_denials * similarity.square().mean()
-                if config.flat_weight:
-                    loss = loss + config.flat_weight * unevenness(image_features, text_features, batch)
-                accelerator.backward(loss)
-                accelerator.clip_grad_norm_(model.parameters(), config.gradient_clip)
-                optimizer.step()
-                schedule.step()
-                optimizer.zero_grad()
-                with torch.no_grad():
-                    model.logit_scale.clamp_(0, math.log(100))
-                _average(average, model, min(config.ema, (1 + step) / (10 + step)))
-                losses.append(float(loss.detach()))
-                tick(f"loss {losses[-1]:.3f}")
-        epoch += 1
-        if accelerator.is_main_process:
-            kept = Clip(average, clip.config, run.path)
-            row = {
-                "epoch": epoch,
-                "loss": float(np.mean(losses)),
-                "logit_scale": float(model.logit_scale.detach().exp()),
-            }
-            row |= validate(kept, images.validation, config.seed)
-            log.info("%s", "  ".join(f"{key} {value:.4g}" for key, value in row.items()))
-            run.append_metrics(row)
-            run.save_checkpoint(average.state_dict(), {"epoch": epoch})
-            run.save_state(
-                {
-                    "model": model.state_dict(),
-                    "average": average.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "schedule": schedule.state_dict(),
-                    "epoch": epoch,
-                }
-            )
-            run.curves(
-                {"loss": ["loss"], "pixel AUC": ["auc", "auc_wrong_text"], "logit scale": ["logit_scale"]}
-            )
-        accelerator.wait_for_everyone()
-    return row
+        if self.batches is None:
+            self.batches = iter(self._loader(first))
+        return _Next(self.batches, min(config.steps, first + config.steps_per_epoch) - first)
+
+    def _loader(self, first: int) -> DataLoader[Batch]:
+        workers = self.config.workers
+        return DataLoader(
+            self.pairs,
+            batch_size=None,
+            sampler=range(first * self.processes + self.rank, len(self.pairs), self.processes),
+            num_workers=workers,
+            prefetch_factor=4 if workers else None,
+            # A fork of a process whose OpenMP and OpenCV threads have run can hang.
+            multiprocessing_context="spawn" if workers else None,
+        )
 
 
-def _loader(
-    images: Photographs, clip: Clip, config: ClipConfig, first: int, rank: int, world: int
-) -> DataLoader[Batch]:
-    """The batches from step `first` on that are this process's share."""
-    pairs = WindowPairs(
-        images.train, images.described, config.pairs, clip.image_size_px, config.seed, config.steps * world
-    )
-    return DataLoader(
-        pairs,
-        batch_size=None,
-        sampler=range(first * world + rank, config.steps * world, world),
-        num_workers=config.workers,
-        prefetch_factor=4 if config.workers else None,
-        # A fork of a process whose OpenMP and OpenCV threads have run can hang.
-        multiprocessing_context="spawn" if config.workers else None,
-    )
+@dataclass(frozen=True)
+class _Next:
+    """The next `count` batches of a stream."""
+
+    stream: Iterator[Batch]
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[Batch]:
+        return islice(self.stream, self.count)
 
 
 class _Towers(nn.Module):
@@ -218,6 +189,29 @@ class _Towers(nn.Module):
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         return self.clip.encode_windows(batch.windows), self.clip.encode_texts(batch.texts)
+
+
+def _step(forward: nn.Module, logit_scale: torch.Tensor, batch: Batch, config: ClipConfig) -> Step:
+    image_features, text_features = (features.float() for features in forward(batch))
+    device = image_features.device
+    belongs, related = belonging(batch.window_labels, batch.text_labels)
+    denials = batch.text_labels == CLEAN
+    if config.neutral_denials:
+        belongs = belongs & ~denials
+    loss = SharedClipLoss()(
+        image_features,
+        text_features,
+        logit_scale.exp(),
+        belongs.to(device),
+        related.to(device),
+        config.other_flaws,
+    )
+    if config.neutral_denials and denials.any():
+        similarity = image_features @ text_features[denials.to(device)].T
+        loss = loss + config.neutral_denials * similarity.square().mean()
+    if config.flat_weight:
+        loss = loss + config.flat_weight * unevenness(image_features, text_features, batch)
+    return Step(loss)
 
 
 def validate(clip: Clip, photographs: Sequence[Pixels], seed: int) -> dict[str, float]:
@@ -251,49 +245,22 @@ def _lock(model: Any, config: ClipConfig) -> None:
         model.visual.requires_grad_(False)
 
 
-def train_mode(model: Any, config: ClipConfig) -> None:
-    """Training mode, less the parts that are locked."""
-    model.train()
-    if config.lock_text and hasattr(model, "text") and hasattr(model.text, "transformer"):
-        model.text.transformer.eval()
-    if config.lock_image:
-        model.visual.eval()
-    if config.lock_batch_norm:
-        for module in model.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()
+def make_optimizer(model: Any, config: ClipConfig) -> torch.optim.AdamW:
+    """AdamW: pretrained parameters at `lr`, new ones at `head_lr`; scales, biases and norms without weight decay.
 
-
-def _groups(model: Any, config: ClipConfig) -> list[dict[str, Any]]:
-    """Pretrained parameters at `lr`; new ones at `head_lr`; scales, biases and norms without weight decay."""
+    Each of its steps ends with the temperature within CLIP's limits.
+    """
     fresh = ("visual.head.", "visual.trunk.norm.", "text.proj.") if config.model == TINY else ()
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            groups.setdefault((name.startswith(fresh) if fresh else False, parameter.ndim < 2), []).append(
-                parameter
-            )
-    return [
-        {
-            "params": parameters,
-            "lr": config.head_lr if new else config.lr,
-            **({"weight_decay": 0.0} if plain else {}),
-        }
-        for (new, plain), parameters in groups.items()
-    ]
+    optimizer = adamw(
+        model,
+        lambda name: config.head_lr if name.startswith(fresh) else config.lr,
+        config.weight_decay,
+        decay_norms=False,
+    )
 
+    @torch.no_grad()
+    def clamp(*_: Any) -> None:
+        model.logit_scale.clamp_(0, math.log(100))
 
-def _rate(step: int, config: ClipConfig) -> float:
-    if step < config.warmup_steps:
-        return (step + 1) / config.warmup_steps
-    done = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-
-
-@torch.no_grad()
-def _average(average: nn.Module, model: nn.Module, decay: float) -> None:
-    for kept, new in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
-        if kept.dtype.is_floating_point:
-            kept.lerp_(new, 1 - decay)
-        else:
-            kept.copy_(new)
+    optimizer.register_step_post_hook(clamp)
+    return optimizer

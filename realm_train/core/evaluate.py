@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from accelerate import PartialState
 
-from realm_train.core.checkpoint import LoadedCore, load_core
+from realm_train.core.checkpoint import load_core
 from realm_train.core.config import CoreConfig, SplitConfig
 from realm_train.core.data import CoreData, tokenize
+from realm_train.core.loaded import LoadedCore
 from realm_train.core.predict import Predictions, predict
 from realm_train.core.report import Report, report, validation_metrics, write_report
 from realm_train.core.train import make_split, train_core

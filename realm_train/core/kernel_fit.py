@@ -35,7 +35,7 @@ def fit_kernel(trainee: Trainee) -> Trained:
         config.svr_gamma,
         config.svr_epsilon,
     )
-    measured = trainee.validate(None)  # by all processes: each predicts its share
+    measured = trainee.validate()  # by all processes: each predicts its share
     if trainee.accelerator.is_main_process:
         trainee.run.append_metrics({"epoch": 1, **measured})
         trainee.run.save_checkpoint(

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from realm_train.core.config import CoreModelConfig
+from realm_train.core.config import CoreModelConfig, TrainConfig
 from realm_train.core.kernel import KernelHead
 from realm_train.errors import ConfigError
 from realm_train.towers import ImageTower, TextTower, image_tower, text_tower
@@ -167,6 +167,28 @@ def build_core(
     )
     model = CoreModel(config, image_tower(config.image_tower, image_weights), text)
     return model.eval(), text
+
+
+def freeze(model: CoreModel, config: TrainConfig) -> None:
+    """Switch off gradients as configured.
+
+    Raises:
+        ConfigError: `until-stage-K` names a stage the tower does not have.
+    """
+    if config.freeze_text:
+        model.text.requires_grad_(False)
+    if config.freeze_image == "all":
+        model.image.requires_grad_(False)
+    elif config.freeze_image != "none":
+        last = int(config.freeze_image.rpartition("-")[2])
+        stages = model.image.parameter_stages()
+        if last >= max(stages.values()):
+            raise ConfigError(
+                f"freeze_image: {model.image.name} has stages 0 to {max(stages.values())}; "
+                f"until-stage-{last} leaves none to train, use 'all'"
+            )
+        for name, parameter in model.image.backbone.named_parameters():
+            parameter.requires_grad_(stages[name] > last)
 
 
 @contextmanager

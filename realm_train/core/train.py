@@ -1,12 +1,10 @@
 """Training of CORE: from rated rows and settings to a run folder."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, DataLoaderConfiguration
-from accelerate.state import AcceleratorState
 
 from realm_train import splits
 from realm_train.core.config import CoreConfig, SplitConfig
@@ -15,6 +13,7 @@ from realm_train.core.gradient import train_by_gradient
 from realm_train.core.kernel_fit import fit_kernel
 from realm_train.core.trainee import SUMMARY, Trained, Trainee, finished
 from realm_train.errors import ConfigError
+from realm_train.loop import new_accelerator
 from realm_train.raise_td import Row
 from realm_train.runs import RunFolder, open_run
 from realm_train.splits import Split
@@ -39,7 +38,6 @@ def train_core(
     data: CoreData | None = None,
     cpu: bool = False,
     show_progress: bool = True,
-    after_epoch: Callable[[int], None] | None = None,
 ) -> Trained:
     """Train one model into a run folder.
 
@@ -51,20 +49,12 @@ def train_core(
         data: The rows with their images decoded, if the caller has them (for the same image settings).
         cpu: Leave a GPU alone.
         show_progress: A bar and a line per epoch on stderr.
-        after_epoch: Called with the epoch (from 1) once its state is saved.
 
     Raises:
         ConfigError, DataError, RunError, TowerError, ImageError: See the parts.
     """
-    # Settings of the precision live in a singleton; a previous run in this process may have used another.
-    AcceleratorState._reset_state()
-    accelerator = Accelerator(
-        mixed_precision=resolve_precision(config.train.mixed_precision, cpu),
-        gradient_accumulation_steps=config.train.accumulation,
-        cpu=cpu,
-        # One batch is split over the processes, so that the recipe means the same for any number of them.
-        dataloader_config=DataLoaderConfiguration(split_batches=True),
-    )
+    precision = resolve_precision(config.train.mixed_precision, cpu)
+    accelerator = new_accelerator(precision, config.train.accumulation, cpu)
     if config.train.batch_size % accelerator.num_processes:
         raise ConfigError(
             f"batch_size is {config.train.batch_size}, "
@@ -80,7 +70,7 @@ def train_core(
     trainee = Trainee(accelerator, run, rows, config, split, data, show_progress)
     if config.model.head == "kernel":
         return fit_kernel(trainee)
-    return train_by_gradient(trainee, after_epoch or (lambda epoch: None))
+    return train_by_gradient(trainee)
 
 
 def resolve_precision(name: str, cpu: bool = False) -> str:

@@ -11,11 +11,11 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 
-from realm_train.core.checkpoint import load_core, rebuild, save_architecture, text_pad_id
+from realm_train.core.checkpoint import load_core, rebuild, save_architecture
 from realm_train.core.config import CoreConfig
 from realm_train.core.data import CoreData, tokenize
-from realm_train.core.model import CoreModel, FeatureNorm, build_core
-from realm_train.core.optimise import MovingAverage, freeze
+from realm_train.core.loaded import text_pad_id
+from realm_train.core.model import CoreModel, FeatureNorm, build_core, freeze
 from realm_train.core.predict import Predictions, predict
 from realm_train.core.report import validation_metrics, write_predictions
 from realm_train.errors import ConfigError
@@ -41,7 +41,7 @@ class Trainee:
     """A model with its data and tokenized descriptions on the accelerator, before either way of training it.
 
     Attributes:
-        state: What an interrupted run saved, to go on from; None at the start.
+        resumes: Whether an interrupted run saved a state, whose weights the model has then.
         show: Whether this process shows progress.
     """
 
@@ -57,7 +57,7 @@ class Trainee:
     ) -> None:
         self.accelerator, self.run, self.config, self.split = accelerator, run, config, split
         self.show = show_progress and accelerator.is_main_process
-        self.state = run.load_state()
+        self.resumes = run.state_file.is_file()
         set_seed(config.train.seed)
         self.model, text = self._model()
         freeze(self.model, config.train)
@@ -79,8 +79,10 @@ class Trainee:
 
     def _model(self) -> tuple[CoreModel, TextTower]:
         config, train = self.config, self.config.train
-        if self.state is not None:
-            return rebuild(self.run, config)
+        if self.resumes:
+            model, text = rebuild(self.run, config)
+            load_strictly(model, (self.run.load_state() or {})["model"], str(self.run.state_file))
+            return model, text
         if not train.init:
             return build_core(config.model, train.image_weights, train.text_weights)
         loaded = load_core(train.init)
@@ -123,18 +125,11 @@ class Trainee:
         if len(described):
             text_norm.fit(described.to(features.device))
 
-    def validate(self, average: MovingAverage | None) -> dict[str, float]:
-        """Metrics of the validation rows in the precision of training, {} without such rows.
-
-        `average`: the weights to validate in place of the model's own.
-        """
+    def validate(self) -> dict[str, float]:
+        """Metrics of the validation rows in the precision of training, {} without such rows."""
         if not self.split.validation:
             return {}
-        if average is None:
-            found = self._predict(self.accelerator.autocast)
-        else:
-            with average.applied(self.model):
-                found = self._predict(self.accelerator.autocast)
+        found = self._predict(self.accelerator.autocast)
         return validation_metrics(found, [self.data.rows[row].mos for row in self.split.validation])
 
     def _predict(self, precision: Any = None) -> Predictions:

@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from realm_train.core.checkpoint import LoadedCore
 from realm_train.core.config import CoreConfig, CoreModelConfig
+from realm_train.core.loaded import LoadedCore
 from realm_train.core.model import CoreModel
 from realm_train.core.presets import PAPER
 from realm_train.errors import TowerError

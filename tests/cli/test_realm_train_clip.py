@@ -56,7 +56,7 @@ def run(folder: Path) -> Path:
     done = script(*train(folder, folder / "run"))
     assert done.returncode == 0, done.stderr
     names = [line.split()[0] for line in done.stdout.splitlines()]
-    assert names == ["epoch", "loss", "logit_scale", "auc", "auc_wrong_text", "flatness"]
+    assert names == ["epoch", "loss", "lr", "logit_scale", "auc", "auc_wrong_text", "flatness"]
     assert "epoch 2  loss" in done.stderr
     return folder / "run"
 

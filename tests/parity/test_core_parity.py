@@ -21,8 +21,8 @@ from export.graph import count_nodes, serialize, tidy, to_onnx
 from export.manifest import BundleInfo
 from export.shared_text import shared_transformer
 from realm_engine import Engine
-from realm_train.core.checkpoint import LoadedCore
 from realm_train.core.config import CoreConfig, CoreModelConfig
+from realm_train.core.loaded import LoadedCore
 from realm_train.core.model import build_core
 
 SAMPLES = sorted((Path(__file__).parents[2] / "samples").glob("*.jpg"))

@@ -11,12 +11,12 @@ import pytest
 import torch
 from clip_data import clip_config, write_clip_text_tower, write_native_config, write_pictures
 from safetensors.torch import load_file, save_file
+from train_data import KilledError, killed_after, saved_states
 
-from realm_train.clip import train as train_module
 from realm_train.clip.config import TINY, ClipConfig
 from realm_train.clip.model import Clip, new_clip, open_clip_run
 from realm_train.clip.pairs import CLEAN, PAIRED, Batch
-from realm_train.clip.train import load_photographs, train_clip, train_mode, unevenness
+from realm_train.clip.train import load_photographs, make_optimizer, train_clip, unevenness
 from realm_train.errors import ConfigError, DataError, RunError, TowerError
 from realm_train.runs import RunFolder
 
@@ -45,23 +45,6 @@ def config_of(folder: Path, architecture: str, **settings: object) -> ClipConfig
         return clip_config(**({"model": folder / "native.json"} | settings))  # type: ignore[arg-type]
     tiny = {"text_tower": str(folder / "bert"), "text_layers": 1, "embed_dim": 16, "image_size_px": 32}
     return clip_config(**({"model": TINY} | tiny | settings))  # type: ignore[arg-type]
-
-
-class KilledError(Exception):
-    pass
-
-
-def killed_after(epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Die where a kill leaves a complete state: when the next epoch has begun to train."""
-    seen = []
-
-    def begin(model: object, config: ClipConfig) -> None:
-        seen.append(1)
-        if len(seen) > epochs:
-            raise KilledError
-        train_mode(model, config)
-
-    monkeypatch.setattr(train_module, "train_mode", begin)
 
 
 @pytest.mark.parametrize("architecture", ["native", "native-bf16", "tiny", "tiny-unlocked"])
@@ -102,6 +85,38 @@ def test_train_kill_resume_and_reopen(
             torch.testing.assert_close(found.norm(dim=1), torch.ones(len(inputs)))
     state = opened.model.state_dict()
     assert all(torch.equal(state[key], straight[key]) for key in straight)
+
+
+def test_settings_reach_the_loop(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Average, limit of the gradient, and learning rates of a run are those of its configuration."""
+    states = saved_states(monkeypatch)
+    rates = {"lr": 1e-3, "head_lr": 3e-3, "warmup_steps": 3, "validation_photographs": 0}
+    train_clip(folder / "data", tmp_path / "run", config_of(folder, "native", ema=0.9, **rates))
+    kept, state = load_file(tmp_path / "run" / "checkpoint.safetensors"), states[-1]
+    assert state["average"]["steps"] == 4
+    assert all(torch.equal(kept[key], state["average"]["shadow"][key]) for key in kept)
+    assert not torch.equal(kept["text_projection"], state["model"]["text_projection"])
+    found = [row["lr"] for row in RunFolder(tmp_path / "run").metrics()]
+    assert found == pytest.approx([1e-3 / 3, 1e-3])  # of steps 0 and 2, the last of the warm-up
+    assert state["optimizer"]["param_groups"][0]["lr"] == pytest.approx(0, abs=1e-12)  # after the last
+
+    for limit in (0.01, 0.0):
+        config = config_of(folder, "native", steps=1, gradient_clip=limit, **rates)
+        train_clip(folder / "data", tmp_path / f"limit-{limit}", config)
+        moments = [value["exp_avg"].square().sum() for value in states[-1]["optimizer"]["state"].values()]
+        norm = float(torch.stack(moments).sum().sqrt())  # AdamW's after one step
+        assert norm == pytest.approx(0.1 * 0.01, rel=1e-3) if limit else norm > 0.01
+
+
+def test_the_temperature_stays_within_clips_limits(folder: Path, tmp_path: Path) -> None:
+    config = config_of(folder, "native", lr=0.5)
+    model = new_clip(config, tmp_path / "run").model
+    optimizer = make_optimizer(model, config)
+    for gradient, limit in ((-1.0, np.log(100)), (1.0, 0.0)):
+        for _ in range(40):
+            model.logit_scale.grad = torch.tensor(gradient)
+            optimizer.step()
+        assert model.logit_scale.item() == pytest.approx(limit)
 
 
 def test_run_folder(folder: Path, tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from sklearn.svm import SVR
 from train_data import tiny_config, write_data, write_text_tower
 
 from realm_train import raise_td
-from realm_train.core.checkpoint import LoadedCore, load_core, save_run
+from realm_train.core.checkpoint import load_core, save_run
 from realm_train.core.config import CoreConfig, CoreModelConfig
 from realm_train.core.kernel import KernelHead, KernelMachine
+from realm_train.core.loaded import LoadedCore
 from realm_train.core.train import Trained, train_core
 from realm_train.errors import ConfigError, TowerError
 from realm_train.towers import load_strictly

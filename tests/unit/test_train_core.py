@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from train_data import tiny_config, write_data, write_text_tower
+from train_data import KilledError, killed_after, saved_states, tiny_config, write_data, write_text_tower
 
 from realm_train import metrics, raise_td, splits
 from realm_train.core.checkpoint import load_core
@@ -37,27 +37,17 @@ def run(rows: list[Row], config: CoreConfig, output: Path, **options):  # type: 
     return train_core(rows, config, output, cpu=True, show_progress=False, **options)
 
 
-class KilledError(Exception):
-    pass
-
-
-def kill_after(last: int):  # type: ignore[no-untyped-def]
-    def after_epoch(epoch: int) -> None:
-        if epoch == last:
-            raise KilledError
-
-    return after_epoch
-
-
 @pytest.mark.parametrize("frozen", [True, False])
 def test_a_resumed_run_ends_with_the_same_weights(
-    folder: Path, rows: list[Row], tmp_path: Path, frozen: bool
+    folder: Path, rows: list[Row], tmp_path: Path, frozen: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tiny_config(folder / "bert", freeze_text=frozen, accumulation=2, keep="last")
     straight = run(rows, config, tmp_path / "straight")
     for epoch in (1, 2):
-        with pytest.raises(KilledError):
-            run(rows, config, tmp_path / "killed", resume=True, after_epoch=kill_after(epoch))
+        with monkeypatch.context() as patch:
+            killed_after(epoch, patch)
+            with pytest.raises(KilledError):
+                run(rows, config, tmp_path / "killed", resume=True)
     resumed = run(rows, config, tmp_path / "killed", resume=True)
     expected, found = straight.run.load_checkpoint(), resumed.run.load_checkpoint()
     assert expected.keys() == found.keys()
@@ -65,6 +55,33 @@ def test_a_resumed_run_ends_with_the_same_weights(
     tables = [(trained.run.path / "metrics.csv").read_text() for trained in (straight, resumed)]
     assert tables[0] == tables[1]
     assert straight.metrics == pytest.approx(resumed.metrics, nan_ok=True)
+
+
+def test_settings_reach_the_loop(
+    folder: Path, rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Average, limit of the gradient, and learning rates of a run are those of its configuration."""
+    states = saved_states(monkeypatch)
+    config = tiny_config(folder / "bert", epochs=2, keep="last", grad_clip=0.01, lr=1e-3, head_lr=3e-3)
+    config = dataclasses.replace(config, split=SplitConfig("none"))
+    trained = run(rows, config, tmp_path / "run")  # 12 rows: 3 steps an epoch, the first 1.5 are warm-up
+    average, model = states[-1]["average"]["shadow"], states[-1]["model"]
+    kept = trained.run.load_checkpoint()
+    assert states[-1]["average"]["steps"] == 6
+    assert all(torch.equal(kept[key], average[key]) for key in average)
+    assert not torch.equal(kept["head.0.weight"], model["head.0.weight"])
+    assert [row["lr"] for row in trained.run.metrics()] == pytest.approx(
+        [1e-3 * 1 / 2.5, 1e-3 * (1 + np.cos(np.pi * 1.5 / 4.5)) / 2]
+    )
+    single = dataclasses.replace(config, train=dataclasses.replace(config.train, epochs=1, batch_size=12))
+    run(rows, single, tmp_path / "single")
+    assert first_moment(states[-1]) == pytest.approx(0.1 * 0.01, rel=1e-3)  # AdamW's after one step
+
+
+def first_moment(state: dict) -> float:
+    return float(
+        np.sqrt(sum(float(v["exp_avg"].square().sum()) for v in state["optimizer"]["state"].values()))
+    )
 
 
 def test_run_folder(folder: Path, rows: list[Row], tmp_path: Path) -> None:

@@ -12,17 +12,12 @@ from transformers import BertModel
 from realm_train.core import losses
 from realm_train.core.config import CoreModelConfig, TrainConfig
 from realm_train.core.data import EpochBatches, tokenize
-from realm_train.core.model import FeatureNorm, build_core
-from realm_train.core.optimise import (
-    MovingAverage,
-    freeze,
-    learning_rate_factor,
-    make_optimizer,
-    training_mode,
-)
+from realm_train.core.gradient import make_optimizer
+from realm_train.core.model import FeatureNorm, build_core, freeze
 from realm_train.core.presets import PAPER, core_preset
 from realm_train.core.upstream import load_upstream
 from realm_train.errors import ConfigError, TowerError
+from realm_train.optimise import training_mode
 from realm_train.towers import text_tower
 
 
@@ -236,14 +231,14 @@ def test_freezing(text_folder: Path) -> None:
     model, _ = build_core(tiny_config(text_folder).model)
     config = TrainConfig(freeze_image="until-stage-2", freeze_text=True)
     freeze(model, config)
-    training_mode(model, config)
+    training_mode(model)
     stages = model.image.parameter_stages()
     for name, parameter in model.image.backbone.named_parameters():
         assert parameter.requires_grad == (stages[name] > 2)
     assert not model.image.backbone.bn1.training and model.image.backbone.bn2.training
     assert not any(module.training for module in model.text.modules())
     assert model.head.training
-    training_mode(model, dataclasses.replace(config, freeze_batch_norm=True))
+    training_mode(model, freeze_batch_norm=True)
     assert not model.image.backbone.bn2.training
     with pytest.raises(ConfigError, match="leaves none to train"):
         freeze(model, TrainConfig(freeze_image="until-stage-5"))
@@ -261,29 +256,6 @@ def test_parameter_groups(text_folder: Path) -> None:
     assert rate_of[id(next(model.text.parameters()))] == 1.0
     assert rate_of[id(model.missing_text)] == rate_of[id(model.head[0].weight)] == 3.0
     assert len(rate_of) == len(list(model.parameters()))
-
-
-def test_schedule() -> None:
-    factors = [learning_rate_factor(step, 100, 9, cosine=True) for step in range(101)]
-    assert factors[:3] == [0.1, 0.2, pytest.approx(0.3)]
-    assert max(factors) == factors[9] == 1.0
-    assert factors[100] == pytest.approx(0, abs=1e-9)
-    assert {learning_rate_factor(step, 100, 0, cosine=False) for step in range(101)} == {1.0}
-
-
-def test_moving_average() -> None:
-    model = nn.Linear(1, 1, bias=False)
-    model.weight.data.fill_(0.0)
-    average = MovingAverage(model, 0.5)
-    expected = 0.0
-    for step in range(1, 30):
-        model.weight.data.fill_(float(step))
-        average.update(model)
-        decay = min(0.5, step / (step + 9))
-        expected = decay * expected + (1 - decay) * step
-    with average.applied(model):
-        assert model.weight.item() == pytest.approx(expected, rel=1e-5)
-    assert model.weight.item() == 29
 
 
 def test_batches_depend_on_seed_and_epoch_only() -> None:
