@@ -328,6 +328,21 @@ def test_gradients_are_averaged_before_a_step_and_none_is_left_over(tmp_path: Pa
     assert model.weight.item() == pytest.approx(-2 * epoch)
 
 
+def test_the_limit_is_for_gradients_that_were_averaged(tmp_path: Path) -> None:
+    """Of 10 and -9.4 the mean is 0.3, within a limit of 1, which neither is."""
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(model.weight)
+    accelerator = new_accelerator("no", 2, cpu=True)
+    gradients = TensorDataset(torch.tensor([[10.0], [-9.4]]))
+    training = sgd(
+        model,
+        lambda forward, batch: Step(forward(batch[0]).sum()),
+        accelerator.prepare(DataLoader(gradients, batch_size=1)),
+    )
+    train(training, LoopConfig(1, grad_clip=1.0), RunFolder(tmp_path), accelerator)
+    assert model.weight.item() == pytest.approx(-0.3, abs=1e-6)
+
+
 def test_means_count_examples(tmp_path: Path) -> None:
     """Losses 1 and 4 of one and of three examples: (1 + 12) / 4."""
     model = nn.Linear(1, 1, bias=False)

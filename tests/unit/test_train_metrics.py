@@ -46,3 +46,23 @@ def test_bootstrap_interval(pair: tuple[np.ndarray, np.ndarray]) -> None:
     assert ours.low == pytest.approx(reference.low, abs=0.04)
     assert ours.high == pytest.approx(reference.high, abs=0.04)
     assert ours == metrics.bootstrap(metrics.plcc, *pair, samples=1500)
+
+
+@pytest.mark.parametrize("name", metrics.STATISTICS)
+def test_bootstrap_is_one_statistic_for_each_drawn_sample(name: str, pair: tuple[np.ndarray, ...]) -> None:
+    """Percentiles over resamples that are drawn and measured here one by one."""
+    statistic = metrics.STATISTICS[name]
+    generator = np.random.default_rng(7)
+    draws = [generator.integers(0, 60, 60) for _ in range(450)]
+    values = [statistic(pair[0][draw], pair[1][draw]) for draw in draws]
+    found = metrics.bootstrap(statistic, *pair, samples=450, seed=7)
+    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(values, [2.5, 97.5])), abs=1e-12)
+
+
+def test_resamples_without_a_correlation_are_left_out(recwarn: pytest.WarningsRecorder) -> None:
+    found = metrics.bootstrap(metrics.srocc, [0.1, 0.2, 0.3], [1, 2, 3])
+    assert (found.value, found.low, found.high) == pytest.approx((1, 1, 1))
+    single = metrics.estimates([1.0], [3.0])
+    assert np.isnan(single["plcc"].value) and np.isnan(single["srocc"].low)
+    assert (single["rmse"].value, single["rmse"].low, single["rmse"].high) == (2, 2, 2)
+    assert not recwarn.list
