@@ -5,7 +5,7 @@
     curves.png              the columns of metrics.csv over epochs
     predictions.csv         predictions of the kept checkpoint on the validation rows
     checkpoint.safetensors  the kept weights; metadata say which epoch and why
-    last.state              weights, optimizer, schedule and random state of the last epoch (no pickled code)
+    last.state              weights, their average, optimizer and schedule after the last epoch (no pickled code)
 
 Every file is written to a temporary name and renamed, so that a kill leaves the old one or the new one.
 """
@@ -242,28 +242,6 @@ def set_seed(seed: int) -> None:
 def epoch_seed(seed: int, epoch: int) -> int:
     """An independent seed for each epoch, so that a resumed epoch draws what an uninterrupted one would."""
     return int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0])
-
-
-def rng_state() -> dict[str, Any]:
-    """State of Python's, numpy's and torch's generators as tensors, tuples and scalars for `save_state`."""
-    numpy_state: Any = np.random.get_state()
-    return {
-        "python": random.getstate(),
-        "numpy": (numpy_state[0], torch.from_numpy(numpy_state[1].astype(np.int64)), *numpy_state[2:]),
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-    }
-
-
-def set_rng_state(state: Mapping[str, Any]) -> None:
-    """Put back what `rng_state` returned."""
-    version, words, gauss = state["python"]
-    random.setstate((version, tuple(words), gauss))
-    name, words, *rest = state["numpy"]
-    np.random.set_state((name, words.numpy().astype(np.uint32), *rest))
-    torch.set_rng_state(state["torch"])
-    if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(state["cuda"])
 
 
 @contextmanager

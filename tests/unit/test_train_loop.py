@@ -16,7 +16,7 @@ from train_data import KilledError, killed_after, saved_states
 from realm_train.errors import RunError
 from realm_train.loop import LoopConfig, Step, Training, new_accelerator, train
 from realm_train.optimise import MovingAverage, adamw, learning_rate_factor
-from realm_train.runs import RunFolder
+from realm_train.runs import RunFolder, epoch_seed, set_seed
 
 LR, DECAY, BETAS, EPSILON = 0.1, 0.05, (0.9, 0.999), 1e-8
 EPOCHS, STEPS = 3, 4
@@ -306,6 +306,27 @@ def test_a_run_that_was_killed_ends_as_one_that_was_not(
     assert not torch.equal(
         other.load_checkpoint()["free.0.weight"], straight.load_checkpoint()["free.0.weight"]
     )
+
+
+def test_every_epoch_has_random_numbers_of_its_own(tmp_path: Path) -> None:
+    """Those of its seed and number, whatever was drawn before; `batches` is asked before they begin."""
+    drawn: list[float] = []
+
+    def step(forward: nn.Module, batch: int) -> Step:
+        drawn.append(torch.rand(1).item())
+        return Step(forward(torch.ones(1, 1)).sum())
+
+    def batches(epoch: int) -> range:
+        torch.manual_seed(0)
+        return range(1)
+
+    training = replace(sgd(nn.Linear(1, 1), step, []), batches=batches)
+    run_loop(training, tmp_path / "run", LoopConfig(3, seed=4))
+    expected = []
+    for epoch in range(3):
+        set_seed(epoch_seed(4, epoch))
+        expected.append(torch.rand(1).item())
+    assert drawn == expected and len(set(drawn)) == 3
 
 
 def test_gradients_are_averaged_before_a_step_and_none_is_left_over(tmp_path: Path) -> None:
