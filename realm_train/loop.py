@@ -25,6 +25,8 @@ from realm_train.optimise import MovingAverage, training_mode
 from realm_train.runs import RunFolder, epoch_seed, progress, set_seed
 from realm_train.towers import load_strictly
 
+_STATE = ("epoch", "best", "model", "optimizer", "schedule", "average", "scaler")
+
 Batch = TypeVar("Batch")
 BatchOut = TypeVar("BatchOut", covariant=True)
 
@@ -158,7 +160,10 @@ def train(
     Raises:
         RunError: The loss is not finite, or a file cannot be read or written.
         TowerError: The saved state is of another model.
+        ValueError: Epochs are to be compared, but there is no `select`.
     """
+    if training.select is None and (config.keep == "best" or config.patience):
+        raise ValueError("keep='best' and patience need Training.select")
     _Loop(training, config, run, accelerator, show and accelerator.is_main_process).run_epochs()
 
 
@@ -180,6 +185,8 @@ class _Loop(Generic[Batch]):
         self.schedule = torch.optim.lr_scheduler.LambdaLR(training.optimizer, training.rate)
         state = run.load_state()
         if state is not None:
+            if not state.keys() >= set(_STATE):
+                raise RunError(f"{run.state_file}: of another version; delete it to train from the start")
             load_strictly(training.model, state["model"], str(run.state_file))
         self.average = MovingAverage(training.model, config.ema_decay) if config.ema_decay else None
         if state is not None:
@@ -199,7 +206,7 @@ class _Loop(Generic[Batch]):
     def run_epochs(self) -> None:
         config, accelerator = self.config, self.accelerator
         for epoch in range(self.first, config.epochs):
-            if config.patience and self.training.select and epoch - self.best.epoch >= config.patience:
+            if config.patience and epoch - self.best.epoch >= config.patience:
                 break
             started = time.monotonic()
             batches = self.training.batches(epoch)

@@ -98,8 +98,8 @@ class MovingAverage:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """From last.state."""
         self.steps = int(state["steps"])
-        for name, value in state["shadow"].items():
-            self.shadow[name].copy_(value)
+        for name, value in self.shadow.items():
+            value.copy_(state["shadow"][name])
 
 
 def _moving(model: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -54,7 +54,8 @@ def train_by_gradient(trainee: Trainee) -> Trained:
     steps_per_epoch = math.ceil(len(order) / config.accumulation)
     total = config.epochs * steps_per_epoch
     warmup = min(config.warmup_epochs * steps_per_epoch, total - 1)
-    best = config.keep == "best" and bool(trainee.split.validation)
+    validated = bool(trainee.split.validation)
+    keep = "best" if config.keep == "best" and validated else "last"
     training = Training(
         model=model,
         optimizer=make_optimizer(model, config),
@@ -62,9 +63,9 @@ def train_by_gradient(trainee: Trainee) -> Trained:
         batches=batches,
         step=lambda forward, batch: _step(trainee, forward, batch),
         evaluate=trainee.validate,
-        select=(lambda row: selection_value(row, config.select)) if trainee.split.validation else None,
+        select=(lambda row: selection_value(row, config.select)) if validated else None,
         panels=_PANELS,
-        metadata={"format": "realm-core", "kept": "best" if best else "last"},
+        metadata={"format": "realm-core", "kept": keep},
     )
     settings = LoopConfig(
         epochs=config.epochs,
@@ -72,8 +73,8 @@ def train_by_gradient(trainee: Trainee) -> Trained:
         grad_clip=config.grad_clip,
         ema_decay=config.ema_decay,
         freeze_batch_norm=config.freeze_batch_norm,
-        keep="best" if best else "last",
-        patience=config.patience,
+        keep=keep,
+        patience=config.patience if validated else 0,
     )
     train(training, settings, trainee.run, accelerator, trainee.show)
     return trainee.finish()

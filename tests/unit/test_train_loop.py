@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 from train_data import KilledError, killed_after, saved_states
 
-from realm_train.errors import RunError
+from realm_train.errors import RunError, TowerError
 from realm_train.loop import LoopConfig, Step, Training, new_accelerator, train
 from realm_train.optimise import MovingAverage, adamw, learning_rate_factor
 from realm_train.runs import RunFolder, epoch_seed, set_seed
@@ -406,6 +406,23 @@ def test_which_epoch_is_kept(
         assert run.checkpoint_metadata() == {"format": "test", "epoch": str(kept)}
         assert run.load_checkpoint()["weight"].item() == -kept
         assert len(run.metrics()) == epochs
+
+
+def test_epochs_are_compared_by_something(tmp_path: Path) -> None:
+    training = sgd(nn.Linear(1, 1), lambda forward, _: Step(forward(torch.ones(1, 1)).sum()), [0])
+    for config in (LoopConfig(2, keep="best"), LoopConfig(2, patience=1)):
+        with pytest.raises(ValueError, match=r"need Training\.select"):
+            run_loop(training, tmp_path / "run", config)
+
+
+def test_a_state_of_another_version_or_model_is_refused(tmp_path: Path) -> None:
+    run = run_loop(parts()[1], tmp_path / "run", LoopConfig(1))
+    other = sgd(nn.Linear(1, 1), lambda forward, _: Step(forward(torch.ones(1, 1)).sum()), [0])
+    with pytest.raises(TowerError, match=r"last\.state: does not fit Linear"):
+        run_loop(other, tmp_path / "run", LoopConfig(2))
+    run.save_state({"epoch": 1, "model": {}})
+    with pytest.raises(RunError, match=r"last\.state: of another version; delete it"):
+        run_loop(parts()[1], tmp_path / "run", LoopConfig(2))
 
 
 def test_a_loss_that_is_not_finite_is_an_error(tmp_path: Path) -> None:
