@@ -1,7 +1,7 @@
 """How well predicted scores agree with mean opinion scores: SROCC, PLCC, RMSE, with bootstrap intervals.
 
 Every statistic takes two arrays of equal shape and works along `axis`, so that all resamples of a bootstrap are one
-call (12 times faster than one call each).
+call: 0.4 s instead of 1.8 s for 510 rows and 2000 resamples.
 """
 
 import warnings
@@ -31,12 +31,13 @@ class Estimate:
 def plcc(prediction: Any, target: Any, axis: int = -1) -> Any:
     """Pearson's linear correlation, in [-1, 1]; nan where one of them is constant."""
     x, y = _pair(prediction, target)
-    if x.shape[axis] < 2:
-        return np.full(x.sum(axis=axis).shape, np.nan)[()]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", stats.ConstantInputWarning)
-        warnings.simplefilter("ignore", stats.NearConstantInputWarning)
-        return stats.pearsonr(x, y, axis=axis).statistic
+    x, y = x - x.mean(axis, keepdims=True), y - y.mean(axis, keepdims=True)
+    scale = np.sqrt((x * x).sum(axis) * (y * y).sum(axis))
+    # Below this, what is left of a constant vector is rounding, and its correlation noise.
+    scale = np.where(scale > 1e-12 * x.shape[axis], scale, np.nan)
+    # Not SciPy's pearsonr, which divides first: of equal rank correlations one would come out higher, and epochs are
+    # compared by them.
+    return (x * y).sum(axis) / scale
 
 
 def srocc(prediction: Any, target: Any, axis: int = -1) -> Any:

@@ -17,6 +17,19 @@ def test_correlations_agree_with_scipy(pair: tuple[np.ndarray, np.ndarray]) -> N
     assert metrics.plcc(*pair) == pytest.approx(stats.pearsonr(*pair).statistic, abs=1e-12)
 
 
+def test_equal_rank_correlations_are_equal_numbers() -> None:
+    """Epochs are compared by them: of equals none is better."""
+    rng = np.random.default_rng(0)
+    target = np.arange(20)
+    found: dict[int, set[float]] = {}
+    for _ in range(3000):
+        order = rng.permutation(20)
+        found.setdefault(int(((order - target) ** 2).sum()), set()).add(metrics.srocc(order, target))
+    assert len(found) > 300 and all(len(values) == 1 for values in found.values())
+    for distance, values in found.items():
+        assert values.pop() == pytest.approx(1 - 6 * distance / (20 * 399), abs=1e-14)
+
+
 def test_rmse() -> None:
     assert metrics.rmse([1, 2, 3], [1, 2, 6]) == pytest.approx(np.sqrt(3))
 
