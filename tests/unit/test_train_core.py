@@ -10,7 +10,7 @@ from train_data import KilledError, killed_after, saved_states, tiny_config, wri
 from realm_train import metrics, raise_td, splits
 from realm_train.core.checkpoint import load_core
 from realm_train.core.config import CoreConfig, SplitConfig
-from realm_train.core.data import CoreData, TrainingImages, tokenize
+from realm_train.core.data import CoreData, EpochBatches, TrainingImages, tokenize
 from realm_train.core.evaluate import cross_validate, evaluate_core
 from realm_train.core.gradient import selection_value
 from realm_train.core.predict import predict
@@ -76,6 +76,27 @@ def test_settings_reach_the_loop(
     single = dataclasses.replace(config, train=dataclasses.replace(config.train, epochs=1, batch_size=12))
     run(rows, single, tmp_path / "single")
     assert first_moment(states[-1]) == pytest.approx(0.1 * 0.01, rel=1e-3)  # AdamW's after one step
+
+
+def test_every_epoch_draws_an_order_and_changes_of_its_own(
+    folder: Path, rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int]] = []
+    item = TrainingImages.__getitem__
+
+    def recorded(images: TrainingImages, key: tuple[int, int]):  # type: ignore[no-untyped-def]
+        asked.append(key)
+        return item(images, key)
+
+    monkeypatch.setattr(TrainingImages, "__getitem__", recorded)
+    config = dataclasses.replace(tiny_config(folder / "bert", epochs=2), split=SplitConfig("none"))
+    run(rows, config, tmp_path / "run")
+    batches = EpochBatches(range(12), 4, config.train.seed)
+    expected = []
+    for batches.epoch in (0, 1):
+        expected += [key for batch in batches for key in batch]
+    assert asked == expected
+    assert [row for _, row in asked[:12]] != [row for _, row in asked[12:]]
 
 
 def first_moment(state: dict) -> float:
