@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import open_clip
 import torch
 from PIL import Image
@@ -19,11 +18,11 @@ from export.core import CoreSource, text_features
 from export.errors import ExportError
 from export.gates import compare_precisions
 from realm_engine import Engine
+from realm_engine.arrays import Array
 from realm_engine.dream import DreamConfig
 from realm_engine.fidelity import TEXTS, correlation, floor, make_trial, two_digits
 from realm_engine.images import find_images, load_image
 
-Array = npt.NDArray[Any]
 Report = Callable[[str], None]
 
 MOST_IMAGES = 4

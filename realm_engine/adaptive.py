@@ -17,14 +17,12 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
+from realm_engine.arrays import Bool, Float32, Float64, Int64
 from realm_engine.errors import UsageError
-from realm_engine.windows import Float, Int, coverage
+from realm_engine.windows import coverage
 
-Float32 = npt.NDArray[np.float32]
-Bool = npt.NDArray[np.bool_]
-Encode = Callable[[Int], Float32]
+Encode = Callable[[Int64], Float32]
 
 FAST_FRACTION = 0.2
 """Of 64 px windows at stride 8: keeps a map's Pearson to the full grid at 0.99 or over for nearly all images."""
@@ -105,21 +103,21 @@ def adaptive_similarities(
     return values, computed.ravel()
 
 
-def _encoded(encode: Encode, indices: Int) -> Float32:
+def _encoded(encode: Encode, indices: Int64) -> Float32:
     values = encode(indices)
     if values.ndim != 2 or len(values) != len(indices):
         raise ValueError(f"encode gave shape {values.shape} for {len(indices)} windows")
     return np.asarray(values, dtype=np.float32)
 
 
-def _influence(windows: int, overlap: float) -> Float:
+def _influence(windows: int, overlap: float) -> Float64:
     """Squared weights of each window of one axis over the map, 1 for the least, float64 (windows,)."""
     span = max(1, round(overlap))
     squared = (coverage(windows + span - 1, span, 1) ** 2).sum(axis=0)
     return np.asarray(squared / squared.min())
 
 
-def _best(value: Float, taken: Bool, count: int) -> Bool:
+def _best(value: Float64, taken: Bool, count: int) -> Bool:
     """The next `count` windows not taken yet, spread evenly at a density of about value^0.4, bool (rows, cols).
 
     The thresholds are the two-dimensional low-discrepancy sequence R2 (M. Roberts, "The unreasonable
@@ -134,7 +132,7 @@ def _best(value: Float, taken: Bool, count: int) -> Bool:
     return chosen.reshape(value.shape) & ~taken
 
 
-def _change(known: Float, computed: Bool) -> Float:
+def _change(known: Float64, computed: Bool) -> Float64:
     """How much similarities change around every window, about 1 on average, float64 (rows, cols)."""
     field = _interpolate(known, computed)
     down = np.diff(field, axis=1, prepend=field[:, :1])
@@ -146,7 +144,7 @@ def _change(known: Float, computed: Bool) -> Float:
     return np.asarray(_FLAT + np.nan_to_num(local / max(float(local.mean()), 1e-30), nan=1.0))
 
 
-def _interpolate(known: Float, computed: Bool) -> Float:
+def _interpolate(known: Float64, computed: Bool) -> Float64:
     """Fields through the computed windows, (K, rows, cols) -> the same shape.
 
     A plane by least squares, then successive corrections of what is left by Gaussian means of growing
@@ -169,11 +167,11 @@ def _interpolate(known: Float, computed: Bool) -> Float:
     return np.where(computed, known, field)
 
 
-def _gaussians(computed: Bool, scale: float) -> tuple[Float, Float]:
+def _gaussians(computed: Bool, scale: float) -> tuple[Float64, Float64]:
     """Gaussian blurs of rows and columns, `scale` times the mean distance between computed windows wide."""
     sigma = scale * math.sqrt(computed.size / int(computed.sum()))
 
-    def blur(length: int) -> Float:
+    def blur(length: int) -> Float64:
         distance = np.arange(length)[:, None] - np.arange(length)
         return np.asarray(np.exp(-0.5 * (distance / sigma) ** 2))
 

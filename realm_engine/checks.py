@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from realm_engine.arrays import UInt8
 from realm_engine.bundle import PARTS, Bundle
 from realm_engine.dream import DreamConfig
 from realm_engine.engine import Engine
 from realm_engine.errors import BundleError, RealmError
-from realm_engine.images import ImageArray
 from realm_engine.manifest import GraphSpec, TensorSpec, TextSpec
 from realm_engine.onnx_interface import read_interface
 from realm_engine.phrases import read_bank
@@ -253,7 +253,7 @@ def _inferences(bundle: Bundle, device: str, threads: int | None) -> Iterator[Ch
                 yield _check(f"map {precision}", lambda e=engine, w=where: f"{_map(e, image)} ({w})")  # type: ignore[misc]
 
 
-def _score(engine: Engine, image: ImageArray) -> str:
+def _score(engine: Engine, image: UInt8) -> str:
     values = []
     for score in engine.score([image, image], [SAMPLE_TEXT, None]):
         if score.error is not None or score.mos is None:
@@ -262,7 +262,7 @@ def _score(engine: Engine, image: ImageArray) -> str:
     return f"MOS {values[0]:.3f} with text, {values[1]:.3f} without"
 
 
-def _map(engine: Engine, image: ImageArray) -> str:
+def _map(engine: Engine, image: UInt8) -> str:
     result = engine.map(
         image, SAMPLE_TEXT, DreamConfig(windows_px=(64,), stride_px=64, quantity="similarity")
     )
@@ -272,7 +272,7 @@ def _map(engine: Engine, image: ImageArray) -> str:
     return f"similarity {low:.3f} to {high:.3f}"
 
 
-def sample_image(height: int, width: int) -> ImageArray:
+def sample_image(height: int, width: int) -> UInt8:
     """A synthetic picture with smooth and rough parts, uint8 RGB (height, width, 3), the same every time."""
     rows, cols = np.mgrid[0:height, 0:width]
     smooth = 128 + 100 * np.sin(cols / 17.0) * np.cos(rows / 23.0)

@@ -6,17 +6,14 @@ import logging
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from realm_engine.backends import Array, Session
+from realm_engine.arrays import Array, Float32, UInt8
+from realm_engine.backends import Session
 from realm_engine.manifest import CoreSpec
 from realm_engine.resample import resample_matrix_float32
 from realm_engine.text import TextEncoder
 
 log = logging.getLogger("realm_engine")
-
-UInt8 = npt.NDArray[np.uint8]
-Float32 = npt.NDArray[np.float32]
 
 
 def is_missing(text: str | None) -> bool:

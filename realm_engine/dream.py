@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from realm_engine.adaptive import adaptive_similarities, windows_to_compute
-from realm_engine.backends import Array, Backend, Session
+from realm_engine.arrays import Array, Float32, Int64, UInt8
+from realm_engine.backends import Backend, Session
 from realm_engine.errors import UsageError
 from realm_engine.manifest import DreamSpec
 from realm_engine.maps import DreamConfig, Phrase, RealnessMap, Region
@@ -23,9 +24,6 @@ __all__ = ["Dream", "DreamConfig", "Phrase", "Progress", "RealnessMap", "Region"
 
 SMALL_WINDOW_PX = 112
 
-UInt8 = npt.NDArray[np.uint8]
-Int = npt.NDArray[np.int64]
-Float32 = npt.NDArray[np.float32]
 Progress = Callable[[int, int], None]
 
 
@@ -154,7 +152,7 @@ class Dream:
         """Similarities (windows, K) of which a share is computed, and how many were."""
         tops, lefts = grid.origins()
 
-        def encode(indices: Int) -> Float32:
+        def encode(indices: Int64) -> Float32:
             return self._encode(picture, grid.window_px, tops[indices], lefts[indices], embeddings, counter)
 
         overlap = grid.window_px / grid.stride_px
@@ -165,8 +163,8 @@ class Dream:
         self,
         image: UInt8,
         window_px: int,
-        tops: Int,
-        lefts: Int,
+        tops: Int64,
+        lefts: Int64,
         embeddings: Float32,
         counter: _Counter | None = None,
     ) -> Float32:
@@ -181,8 +179,8 @@ class Dream:
         self,
         picture: _Picture,
         window_px: int,
-        tops: Int,
-        lefts: Int,
+        tops: Int64,
+        lefts: Int64,
         embeddings: Float32,
         counter: _Counter,
     ) -> Float32:

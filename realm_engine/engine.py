@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from realm_engine.arrays import UInt8
 from realm_engine.backends import FiniteSession, Session
 from realm_engine.bundle import Bundle
 from realm_engine.core import Core
-from realm_engine.dream import Dream, DreamConfig, Progress, RealnessMap, UInt8
+from realm_engine.dream import Dream, DreamConfig, Progress, RealnessMap
 from realm_engine.errors import AnswerError, BundleError, DeviceError, UsageError
 from realm_engine.images import ImageSource, load_image
 from realm_engine.map_stream import Mapped, Mapper, MapProgress, MapStream, texts_of_map

@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from realm_engine.arrays import Array
 from realm_engine.engine import Engine
 from realm_engine.images import load_image
 from realm_engine.text import read_descriptions
 from realm_engine.windows import WindowGrid, spread_mean
-
-Array = npt.NDArray[Any]
 
 DESCRIPTIONS = "image_descriptions.csv"
 TEXTS = (

@@ -29,10 +29,9 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from realm_engine.arrays import UInt8
 from realm_engine.errors import ImageError
 
-ImageArray: TypeAlias = NDArray[np.uint8]
-"""RGB, H x W x 3, values 0..255."""
 ImageSource: TypeAlias = (
     str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | NDArray[Any] | Image.Image
 )
@@ -129,7 +128,7 @@ def collect_images(paths: Iterable[str | os.PathLike[str]]) -> list[ImageFile]:
     return [file if uses[file.name] == 1 else replace(file, name=file.path.as_posix()) for file in files]
 
 
-def load_image(source: ImageSource) -> ImageArray:
+def load_image(source: ImageSource) -> UInt8:
     """Decode an image to contiguous uint8 RGB, H x W x 3.
 
     EXIF orientation is applied; alpha is composited on white; grey, palette and CMYK become RGB; 16 bit
@@ -172,7 +171,7 @@ def load_image(source: ImageSource) -> ImageArray:
     )
 
 
-def _checked_array(array: NDArray[Any]) -> ImageArray:
+def _checked_array(array: NDArray[Any]) -> UInt8:
     if array.ndim != 3 or array.shape[2] != 3:
         raise ImageError(f"image array: shape {array.shape}, expected H x W x 3 (RGB)")
     if array.dtype != np.uint8:
@@ -190,7 +189,7 @@ def _check_size(width: int, height: int, name: str) -> None:
         )
 
 
-def _read(file: IO[bytes], name: str) -> ImageArray:
+def _read(file: IO[bytes], name: str) -> UInt8:
     with _image_errors(name):
         if not file.read(1):
             raise ImageError(f"{name}: the file is empty (0 bytes)")
@@ -232,7 +231,7 @@ def _open(file: IO[bytes]) -> Image.Image:
             Image.MAX_IMAGE_PIXELS = previous
 
 
-def _decode(image: Image.Image, name: str) -> ImageArray:
+def _decode(image: Image.Image, name: str) -> UInt8:
     _check_size(image.width, image.height, name)
     if image.width == 0 or image.height == 0:
         raise ImageError(f"{name}: empty image, {image.width} x {image.height} pixels")
@@ -262,7 +261,7 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def _deep_grey(image: Image.Image, name: str) -> ImageArray:
+def _deep_grey(image: Image.Image, name: str) -> UInt8:
     """Grey of more than 8 bits as uint8: 16 bit keeps the high byte, float 0..1 spans 0..255."""
     samples = np.asarray(image)
     if image.mode.startswith("I"):
@@ -275,7 +274,7 @@ def _deep_grey(image: Image.Image, name: str) -> ImageArray:
     return np.floor(samples.astype(np.float64) * 255.0 + 0.5).astype(np.uint8)
 
 
-def _on_white(rgba: ImageArray) -> ImageArray:
+def _on_white(rgba: UInt8) -> UInt8:
     """Composite uint8 RGBA (H, W, 4), straight alpha, on white, rounded to the nearest level."""
     # 255 * 255 + 127 fits in 16 bits, so that a large picture needs no more memory than it must.
     colour = rgba[:, :, :3].astype(np.uint16)

@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 
 from realm_engine import render
+from realm_engine.arrays import UInt8
 from realm_engine.dream import RealnessMap
 from realm_engine.errors import UsageError
-from realm_engine.images import ImageArray
 from realm_engine.results import check_folder, write_atomically
 
 FORMATS = ("overlay", "heatmap", "npy", "json")
@@ -93,9 +93,7 @@ class MapFolder:
         self._limits = limits
         self._regions = regions
 
-    def write(
-        self, stem: str, image: ImageArray, result: RealnessMap, facts: Mapping[str, Any]
-    ) -> list[Path]:
+    def write(self, stem: str, image: UInt8, result: RealnessMap, facts: Mapping[str, Any]) -> list[Path]:
         """Write the files of one map as `<folder>/<stem>.<...>` and return their paths.
 
         `facts` go into the JSON beside what the map itself tells.
@@ -115,7 +113,7 @@ class MapFolder:
     def _content(
         self,
         name: str,
-        image: ImageArray,
+        image: UInt8,
         result: RealnessMap,
         limits: tuple[float, float],
         facts: Mapping[str, Any],
@@ -172,7 +170,7 @@ def map_record(result: RealnessMap, limits: tuple[float, float], regions: int = 
     }
 
 
-def _png(picture: ImageArray) -> bytes:
+def _png(picture: UInt8) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(picture).save(stream, "PNG", compress_level=4)
     return stream.getvalue()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from realm_engine.arrays import UInt8
 from realm_engine.bundle import Bundle
 from realm_engine.core import is_missing
-from realm_engine.dream import Dream, DreamConfig, Phrase, Progress, RealnessMap, UInt8
+from realm_engine.dream import Dream, DreamConfig, Phrase, Progress, RealnessMap
 from realm_engine.errors import TextError
 from realm_engine.phrases import BankEntry, pick_phrases, read_bank
 from realm_engine.pipeline import Job

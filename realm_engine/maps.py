@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from realm_engine.adaptive import FAST_FRACTION, fast_fraction
+from realm_engine.arrays import Float32
 from realm_engine.errors import UsageError, WindowError
 from realm_engine.manifest import AGGREGATES, Preset
 from realm_engine.windows import WindowGrid, covered_by_any
-
-Float32 = npt.NDArray[np.float32]
 
 QUANTITIES = ("realness", "similarity")
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from realm_engine.dream import Dream, Phrase, UInt8
+from realm_engine.arrays import UInt8
+from realm_engine.dream import Dream, Phrase
 from realm_engine.errors import BundleError
 from realm_engine.windows import WindowGrid
 

@@ -10,12 +10,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
+from realm_engine.arrays import UInt8
 from realm_engine.errors import RealmError
 
-UInt8 = npt.NDArray[np.uint8]
 T = TypeVar("T")
 
 # Decoded images that wait for the model; one 4000 x 3000 photograph is 36 MB.

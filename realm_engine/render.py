@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from realm_engine.images import ImageArray
+from realm_engine.arrays import UInt8
 
 Map = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -41,7 +41,7 @@ def colour_limits(values: Map, covered: Mask | None = None) -> Limits:
 
 def heatmap(
     values: Map, quantity: str = "realness", covered: Mask | None = None, limits: Limits | None = None
-) -> ImageArray:
+) -> UInt8:
     """Colour a map: uint8 RGB, H x W x 3, hot where unreal.
 
     Args:
@@ -57,13 +57,13 @@ def heatmap(
 
 
 def overlay(
-    image: ImageArray,
+    image: UInt8,
     values: Map,
     quantity: str = "realness",
     covered: Mask | None = None,
     limits: Limits | None = None,
     boxes: Sequence[Box] = (),
-) -> ImageArray:
+) -> UInt8:
     """Lay a map over its image, half transparent, with a colour bar to the right.
 
     Args:
@@ -103,14 +103,14 @@ def _unrealness(values: Map, quantity: str, limits: Limits) -> NDArray[np.float3
     return 1.0 - scaled if quantity == "realness" else scaled
 
 
-def _hot(unrealness: NDArray[np.float32]) -> ImageArray:
+def _hot(unrealness: NDArray[np.float32]) -> UInt8:
     """The colour map "hot": black, red, yellow, white for 0..1."""
     levels = np.floor(np.clip(unrealness, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
     return np.asarray(_hot_table()[levels], dtype=np.uint8)
 
 
 @lru_cache(maxsize=1)
-def _hot_table() -> ImageArray:
+def _hot_table() -> UInt8:
     """uint8 (256, 3). Red rises first, then green, then blue; the corners are Matplotlib's, as published."""
     level = np.linspace(0.0, 1.0, 256)
     red = np.interp(level, [0.0, 0.365079], [0.0416, 1.0])
@@ -123,7 +123,7 @@ def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def _frame(picture: ImageArray, boxes: Sequence[Box], unit: float) -> ImageArray:
+def _frame(picture: UInt8, boxes: Sequence[Box], unit: float) -> UInt8:
     """Draw numbered frames, light with a dark edge so that they show on any ground."""
     canvas = Image.fromarray(picture)
     draw = ImageDraw.Draw(canvas)
@@ -145,7 +145,7 @@ def _frame(picture: ImageArray, boxes: Sequence[Box], unit: float) -> ImageArray
     return np.asarray(canvas)
 
 
-def _colour_bar(height: int, unit: float, quantity: str, limits: Limits) -> ImageArray:
+def _colour_bar(height: int, unit: float, quantity: str, limits: Limits) -> UInt8:
     """The legend: unreal end above, real end below, a value at either and in the middle."""
     width, margin, bar_width = (round(pixels * unit) for pixels in (92, 14, 18))
     line_height = round(17 * unit)

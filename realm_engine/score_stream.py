@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from realm_engine.core import Core, UInt8
+from realm_engine.arrays import UInt8
+from realm_engine.core import Core
 from realm_engine.memory import MemoryLimit
 from realm_engine.pipeline import Job
 

@@ -12,16 +12,14 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-import numpy.typing as npt
 
+from realm_engine.arrays import Float32, Int64
 from realm_engine.backends import Session
 from realm_engine.errors import BundleError, TextError
 from realm_engine.manifest import TextSpec
 
 log = logging.getLogger("realm_engine")
 
-Int = npt.NDArray[np.int64]
-Float32 = npt.NDArray[np.float32]
 
 _TEXTS_PER_CALL = 32
 _CACHED_TEXTS = 4096
@@ -67,7 +65,7 @@ class Tokenizer:
             return self.spec.max_tokens
         return next(size for size in self.spec.buckets if size >= length)
 
-    def pad(self, token_lists: Sequence[Sequence[int]]) -> tuple[Int, Int]:
+    def pad(self, token_lists: Sequence[Sequence[int]]) -> tuple[Int64, Int64]:
         """(ids, mask), both int64 (texts, bucket of the longest); the mask is 1 on real tokens."""
         length = self.bucket(max((len(tokens) for tokens in token_lists), default=1))
         ids = np.full((len(token_lists), length), self.spec.pad_id, dtype=np.int64)
@@ -77,7 +75,7 @@ class Tokenizer:
             mask[row, : len(tokens)] = 1
         return ids, mask
 
-    def encode(self, texts: Sequence[str]) -> tuple[Int, Int]:
+    def encode(self, texts: Sequence[str]) -> tuple[Int64, Int64]:
         """`pad` of the `tokens` of every text."""
         return self.pad([self.tokens(text) for text in texts])
 

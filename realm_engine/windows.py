@@ -11,10 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from realm_engine.arrays import Float64, Int64
 from realm_engine.errors import WindowError
-
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -56,19 +54,19 @@ class WindowGrid:
         """Number of windows."""
         return self.rows * self.cols
 
-    def origins(self) -> tuple[Int, Int]:
+    def origins(self) -> tuple[Int64, Int64]:
         """(top, left) of every window, each int64 (count,), row by row."""
         tops = origins(self.height, self.window_px, self.stride_px)
         lefts = origins(self.width, self.window_px, self.stride_px)
         return np.repeat(tops, self.cols), np.tile(lefts, self.rows)
 
 
-def origins(length: int, window: int, stride: int) -> Int:
+def origins(length: int, window: int, stride: int) -> Int64:
     """First pixels of the windows along one axis, int64: `range(0, length - window + 1, stride)`."""
     return np.arange(0, length - window + 1, stride, dtype=np.int64)
 
 
-def coverage(length: int, window: int, stride: int) -> Float:
+def coverage(length: int, window: int, stride: int) -> Float64:
     """Which windows cover which pixel along one axis, float64 (length, windows).
 
     Rows are 0/1 divided by their sum, so that a product with window values is a mean over the
@@ -80,7 +78,7 @@ def coverage(length: int, window: int, stride: int) -> Float:
     return np.asarray(covers / np.maximum(covers.sum(axis=1, keepdims=True), 1.0))
 
 
-def spread_mean(values: npt.NDArray[np.floating], grid: WindowGrid) -> Float:
+def spread_mean(values: npt.NDArray[np.floating], grid: WindowGrid) -> Float64:
     """Mean over the windows that cover each pixel, (rows, cols) -> float64 (height, width), else 0."""
     if values.shape != (grid.rows, grid.cols):
         raise ValueError(f"values have shape {values.shape}, the grid {(grid.rows, grid.cols)}")
@@ -109,7 +107,7 @@ def covered_by_any(grids: Sequence[WindowGrid]) -> npt.NDArray[np.bool_]:
 
 def spread_scales(
     values: Sequence[npt.NDArray[np.floating]], grids: Sequence[WindowGrid], aggregate: str
-) -> Float:
+) -> Float64:
     """Combine window values of several scales into one map, float64 (height, width).
 
     Each scale is first spread by `spread_mean`. Per pixel the scales that cover it are then combined

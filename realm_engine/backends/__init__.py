@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from realm_engine.backends.base import Array, Backend, FiniteSession, Session, default_threads
+from realm_engine.backends.base import Backend, FiniteSession, Session, default_threads
 from realm_engine.errors import DeviceError
 
 log = logging.getLogger("realm_engine")
@@ -16,7 +16,6 @@ log = logging.getLogger("realm_engine")
 __all__ = [
     "AUTO_ORDER",
     "DEVICES",
-    "Array",
     "Backend",
     "FiniteSession",
     "Session",

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from realm_engine.arrays import Array
 from realm_engine.cgroup import cpu_quota
 from realm_engine.errors import AnswerError
-
-Array = npt.NDArray[Any]
 
 
 class Session(Protocol):

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from realm_engine.arrays import Array
 from realm_engine.backends import nvidia
-from realm_engine.backends.base import Array, contiguous, first_line
+from realm_engine.backends.base import contiguous, first_line
 from realm_engine.backends.elf import needed_libraries
 from realm_engine.errors import DeviceError
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from realm_engine.backends.base import Array, contiguous, first_line
+from realm_engine.arrays import Array
+from realm_engine.backends.base import contiguous, first_line
 from realm_engine.errors import DeviceError
 
 # OpenVINO computes in bf16 by itself where the processor can, so the arithmetic is always named.

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from realm_engine.backends.base import Array, contiguous, default_threads
+from realm_engine.arrays import Array
+from realm_engine.backends.base import contiguous, default_threads
 from realm_engine.bundle import MANIFEST, PARTS, Bundle
 from realm_engine.core import Core
 from realm_engine.engine import Engine

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from realm_engine.backends.base import Array, default_threads
+from realm_engine.arrays import Array
+from realm_engine.backends.base import default_threads
 from realm_engine.core import Core
 from realm_engine.engine import Engine
 from realm_engine.errors import BundleError, DeviceError, ImageError, RealmError, TextError, UsageError

@@ -8,7 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from realm_engine.backends.base import Array, contiguous, first_line
+from realm_engine.arrays import Array
+from realm_engine.backends.base import contiguous, first_line
 from realm_engine.backends.tensorrt.cuda import (
     Cuda,
     CudaError,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from realm_engine.backends.base import Array
+from realm_engine.arrays import Array
 from realm_engine.backends.tensorrt.cuda import Cuda, DeviceArray, DevicePool, PinnedArray
 
 

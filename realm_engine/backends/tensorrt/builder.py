@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from realm_engine.backends.base import Array, first_line
+from realm_engine.arrays import Array
+from realm_engine.backends.base import first_line
 from realm_engine.backends.tensorrt.profiles import MEMORY_VARIABLE, ShapeProfile
 from realm_engine.backends.tensorrt.runtime import TrtRuntime
 from realm_engine.errors import DeviceError

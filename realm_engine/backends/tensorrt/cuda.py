@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from realm_engine.backends.base import Array, first_line
+from realm_engine.arrays import Array
+from realm_engine.backends.base import first_line
 from realm_engine.errors import DeviceError
 
 log = logging.getLogger("realm_engine")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from realm_engine.backends.base import Array, first_line
+from realm_engine.arrays import Array
+from realm_engine.backends.base import first_line
 from realm_engine.backends.tensorrt.buffers import Buffers
 from realm_engine.backends.tensorrt.cuda import Cuda, DeviceArray, DevicePool
 from realm_engine.backends.tensorrt.interface import Interface

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from realm_engine.backends.base import Array, contiguous, first_line
+from realm_engine.arrays import Array
+from realm_engine.backends.base import contiguous, first_line
 from realm_engine.backends.tensorrt.cuda import Cuda, CudaError, DeviceArray, DevicePool, OutOfMemoryError
 from realm_engine.backends.tensorrt.interface import Interface
 from realm_engine.backends.tensorrt.jit_cache import JitCache
