@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from export.clip_model import ClipModel
 from export.errors import ExportError
 from export.graph import GraphExport
 from realm_engine.bundle import MANIFEST
+from realm_engine.machine.files import sha256_of
 
 FORMAT, FORMAT_VERSION = "realm-bundle", "1.0"
 PRESETS: dict[str, dict[str, Any]] = {
@@ -113,10 +113,8 @@ def file_entries(folder: Path) -> dict[str, dict[str, Any]]:
     entries = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name != MANIFEST:
-            with path.open("rb") as stream:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
             name = path.relative_to(folder).as_posix()
-            entries[name] = {"sha256": digest, "size_bytes": path.stat().st_size}
+            entries[name] = {"sha256": sha256_of(path), "size_bytes": path.stat().st_size}
     return entries
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from realm_engine.errors import BundleError
+from realm_engine.machine.files import cache_dir, sha256_of
 from realm_engine.manifest import (
     CoreSpec,
     DreamSpec,
@@ -36,7 +36,6 @@ __all__ = [
     "Preset",
     "TensorSpec",
     "TextSpec",
-    "cache_dir",
     "find_bundle",
     "installed_bundles",
 ]
@@ -45,16 +44,6 @@ MANIFEST = "bundle.json"
 EMBEDDED = Path(__file__).parent / "bundles"
 # Which graphs a part needs; the last one is the image graph, whose precision is the part's.
 PARTS = {"core": ("core_text", "core"), "dream": ("clip_text", "dream")}
-
-
-def cache_dir() -> Path:
-    """Folder of what REALM can rebuild: `REALM_CACHE_DIR`, else the platform's cache folder."""
-    configured = os.environ.get("REALM_CACHE_DIR")
-    if configured:
-        return Path(configured).expanduser()
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("realm"))
 
 
 def installed_bundles() -> dict[str, Path]:
@@ -189,8 +178,7 @@ def _check_file(root: Path, relative: str, entry: Section, verify: bool) -> None
         raise BundleError(f"{path}: has {size} bytes, the manifest says {expected}; get the bundle again")
     digest = str(entry.get("sha256", str))
     if verify:
-        with path.open("rb") as stream:
-            actual = hashlib.file_digest(stream, "sha256").hexdigest()
+        actual = sha256_of(path)
         if actual != digest.lower():
             raise BundleError(f"{path}: wrong checksum (sha256 is {actual}); get the bundle again")
 

@@ -1,6 +1,5 @@
 """What a bundle says about itself, and whether it is true: the work behind `info` and `verify`."""
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from realm_engine.bundle import PARTS, Bundle
 from realm_engine.dream import DreamConfig
 from realm_engine.engine import Engine
 from realm_engine.errors import BundleError, RealmError
+from realm_engine.machine.files import sha256_of
 from realm_engine.manifest import GraphSpec, TensorSpec, TextSpec
 from realm_engine.onnx_interface import read_interface
 from realm_engine.phrases import read_bank
@@ -183,8 +183,7 @@ def _files(bundle: Bundle) -> list[str]:
 
 
 def _checksum(bundle: Bundle, relative: str) -> str:
-    with bundle.file(relative).open("rb") as stream:
-        actual = hashlib.file_digest(stream, "sha256").hexdigest()
+    actual = sha256_of(bundle.file(relative))
     expected = str(bundle.manifest["files"][relative].get("sha256")).lower()
     if actual != expected:
         raise BundleError(f"sha256 is {actual}, the manifest says {expected}; get the bundle again")

@@ -17,11 +17,12 @@ from typing import Any
 from realm_engine import __version__
 from realm_engine.backends import AUTO_ORDER, DEVICES, nvidia
 from realm_engine.backends.onnxruntime import provider_libraries
-from realm_engine.bundle import Bundle, cache_dir, installed_bundles
+from realm_engine.bundle import Bundle, installed_bundles
 from realm_engine.errors import RealmError
 from realm_engine.findings import ABSENT, BROKEN, OK, WARNING, Finding, Report, split_cure
 from realm_engine.host import memory, processor
 from realm_engine.isolated import Answer, ask
+from realm_engine.machine.files import cache_dir
 from realm_engine.memory import format_bytes
 from realm_engine.tuned import load_tuned
 

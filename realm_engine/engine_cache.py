@@ -8,17 +8,16 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from realm_engine.bundle import cache_dir
 from realm_engine.engine_record import EngineKey, Entry, explain_change, read_entry, record_text
 from realm_engine.errors import DeviceError, OutputError, UsageError
 from realm_engine.file_lock import locked, try_lock, unlock
+from realm_engine.machine.files import PARTIAL, cache_dir, replacing
 from realm_engine.memory import format_bytes, parse_bytes
 
 log = logging.getLogger("realm_engine")
@@ -241,7 +240,7 @@ class EngineCache:
 
     def _remove_foreign(self, path: Path) -> bool:
         """Remove a file that belongs to no plan, unless it is being written; whether it was removed."""
-        if path.suffix == ".partial":
+        if path.suffix == PARTIAL:
             return _remove_left_behind(path)
         if path.suffix not in (".plan", ".json"):
             path.unlink(missing_ok=True)
@@ -295,21 +294,8 @@ def write_plan(folder: Path, key: EngineKey, plan: Plan) -> Path:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file so that nobody ever sees half of it."""
-    partial = None
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".partial", delete=False) as stream:
-            partial = Path(stream.name)
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.chmod(0o644)
-        partial.replace(path)
-    except OSError:
-        if partial is not None:
-            with suppress(OSError):
-                partial.unlink()
-        raise
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def _remove_left_behind(path: Path) -> bool:

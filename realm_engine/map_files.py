@@ -15,7 +15,8 @@ from realm_engine import render
 from realm_engine.arrays import UInt8
 from realm_engine.dream import RealnessMap
 from realm_engine.errors import UsageError
-from realm_engine.results import check_folder, write_atomically
+from realm_engine.machine.files import write_atomically
+from realm_engine.results import check_folder
 
 FORMATS = ("overlay", "heatmap", "npy", "json")
 _SUFFIXES = {"overlay": ".overlay.png", "heatmap": ".heatmap.png", "npy": ".npy", "json": ".json"}

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from realm_engine.errors import OutputError, UsageError
+from realm_engine.machine.files import write_atomically
 
 COLUMNS = ("filename", "mos", "realness", "description", "error")
 FORMATS = (".csv", ".jsonl", ".parquet")
@@ -92,25 +93,6 @@ def check_folder(folder: Path) -> None:
         raise OutputError(
             f"{folder}: cannot be written ({error.strerror or error}); choose another output"
         ) from error
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write `content` under a temporary name, then rename it to `path`: complete or not there at all.
-
-    Raises:
-        OutputError: the disk is full, the folder went away...
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def journal_path(output: Path) -> Path:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import platform
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -15,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from realm_engine.backends import AUTO_ORDER, default_threads
-from realm_engine.bundle import Bundle, cache_dir
+from realm_engine.bundle import Bundle
 from realm_engine.errors import OutputError
+from realm_engine.machine.files import cache_dir, replacing
 
 log = logging.getLogger("realm_engine")
 
@@ -134,11 +134,8 @@ def save_tuned(bundle: Bundle, date: str, images: int, measured: Sequence[Measur
     text = json.dumps({"format_version": FORMAT_VERSION, **asdict(record)}, indent=2)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, suffix=".partial", delete=False
-        ) as stream:
-            stream.write(text + "\n")
-        Path(stream.name).replace(path)
+        with replacing(path) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise OutputError(
             f"{path}: cannot be written ({error.strerror}); set REALM_CACHE_DIR to a folder that can"

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from realm_engine import results
 from realm_engine.errors import OutputError, UsageError
 from realm_engine.results import COLUMNS, ResultFile, ResultStream, Row, check_output, journal_path, read_rows
 
@@ -264,10 +263,3 @@ def test_full_disk(tmp_path: Path) -> None:
     table._journal = journal_path(tmp_path / "s.csv").open("a")
     with pytest.raises(OutputError, match=r"s\.csv\.partial: cannot be written \(No space left"):
         table.write(ROWS[0])
-
-
-def test_write_atomically_cleans_up(tmp_path: Path) -> None:
-    (tmp_path / "target").mkdir()  # a rename cannot replace a folder
-    with pytest.raises(OutputError, match="target: cannot be written"):
-        results.write_atomically(tmp_path / "target", b"x")
-    assert [path.name for path in tmp_path.iterdir()] == ["target"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -21,6 +20,7 @@ from realm_engine.backends.tensorrt.runtime import TrtRuntime
 from realm_engine.engine_cache import EngineCache, Plan
 from realm_engine.engine_record import EngineKey, estimate_seconds
 from realm_engine.errors import DeviceError
+from realm_engine.machine.files import sha256_of
 from realm_engine.memory import parse_bytes
 from realm_engine.onnx_interface import read_interface
 
@@ -81,8 +81,7 @@ class Engines:
         try:
             graph = read_interface(path)
             config: Any = json.loads(graph.metadata.get("realm.config", "{}"))
-            with path.open("rb") as stream:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            digest = sha256_of(path)
         except (OSError, ValueError) as error:
             raise DeviceError(f"{path.name}: not a readable ONNX file ({error})") from error
         if not isinstance(config, Mapping):
