@@ -20,10 +20,10 @@ from realm_engine.backends.onnxruntime import provider_libraries
 from realm_engine.bundle import Bundle, installed_bundles
 from realm_engine.errors import RealmError
 from realm_engine.findings import ABSENT, BROKEN, OK, WARNING, Finding, Report, split_cure
-from realm_engine.host import memory, processor
 from realm_engine.isolated import Answer, ask
 from realm_engine.machine.files import cache_dir
-from realm_engine.memory import format_bytes
+from realm_engine.machine.memory import format_bytes
+from realm_engine.machine.processor import memory, processor
 from realm_engine.tuned import load_tuned
 
 DEVICE_TIMEOUT_S = 180.0  # TensorRT builds an engine for the tiny graph first

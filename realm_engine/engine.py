@@ -18,8 +18,8 @@ from realm_engine.core import Core
 from realm_engine.dream import Dream, DreamConfig, Progress, RealnessMap
 from realm_engine.errors import AnswerError, BundleError, DeviceError, UsageError
 from realm_engine.images import ImageSource, load_image
+from realm_engine.machine.memory import MemoryLimit, parse_bytes
 from realm_engine.map_stream import Mapped, Mapper, MapProgress, MapStream, texts_of_map
-from realm_engine.memory import MemoryLimit, parse_bytes
 from realm_engine.pipeline import BUDGET_BYTES, Job, Pipeline
 from realm_engine.plan import PREFER_FP16, PartPlan, choose_plans
 from realm_engine.score_stream import Score, ScoreStream

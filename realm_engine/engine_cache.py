@@ -16,9 +16,9 @@ from pathlib import Path
 
 from realm_engine.engine_record import EngineKey, Entry, explain_change, read_entry, record_text
 from realm_engine.errors import DeviceError, OutputError, UsageError
-from realm_engine.file_lock import locked, try_lock, unlock
+from realm_engine.machine.file_lock import locked, try_lock, unlock
 from realm_engine.machine.files import PARTIAL, cache_dir, replacing
-from realm_engine.memory import format_bytes, parse_bytes
+from realm_engine.machine.memory import format_bytes, parse_bytes
 
 log = logging.getLogger("realm_engine")
 

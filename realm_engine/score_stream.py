@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from realm_engine.arrays import UInt8
 from realm_engine.core import Core
-from realm_engine.memory import MemoryLimit
+from realm_engine.machine.memory import MemoryLimit
 from realm_engine.pipeline import Job
 
 

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from realm_engine.arrays import Array
-from realm_engine.cgroup import cpu_quota
 from realm_engine.errors import AnswerError
+from realm_engine.machine.cgroup import cpu_quota
 
 
 class Session(Protocol):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from realm_engine.cgroup import cpu_quota, memory_left, memory_limit
+from realm_engine.machine.cgroup import cpu_quota, memory_left, memory_limit
 
 
 def write(path: Path, text: str) -> None:

@@ -27,8 +27,8 @@ from realm_engine.findings import (
     split_cure,
     verdict,
 )
-from realm_engine.host import read_cpuinfo
 from realm_engine.isolated import Answer, ask
+from realm_engine.machine.processor import read_cpuinfo
 from realm_engine.probe import probe_device
 from tests.bundles import build_bundle, read_manifest, write_manifest
 

@@ -7,7 +7,7 @@ import pytest
 
 from realm_engine import DreamConfig, Engine, RealnessMap
 from realm_engine.errors import UsageError, WindowError
-from realm_engine.memory import BYTES_PER_PIXEL, MemoryLimit
+from realm_engine.machine.memory import BYTES_PER_PIXEL, MemoryLimit
 from realm_engine.phrases import pick_phrases, read_bank
 
 TEXT = "the face is melted"
@@ -289,7 +289,7 @@ def test_a_memory_limit_makes_calls_smaller_and_changes_nothing(bundle_path, pho
         session = dream._session()
         dream._session = lambda: Recorder(session, calls)
         five = 5 * MemoryLimit.input_bytes(dream.spec.image_size_px) + image[:, :, 0].size * BYTES_PER_PIXEL
-        monkeypatch.setattr("realm_engine.memory.resident_bytes", lambda: 1 << 27)
+        monkeypatch.setattr("realm_engine.machine.memory.resident_bytes", lambda: 1 << 27)
         dream._memory = MemoryLimit((1 << 27) + five, strict=True)
         np.testing.assert_allclose(engine.map(image, TEXT, config).values, expected, atol=1e-5)
     assert max(calls) == 5 < dream.windows_per_call()

@@ -12,7 +12,7 @@ from pathlib import Path
 from engine_key import KEY
 
 from realm_engine.engine_cache import EngineCache
-from realm_engine.file_lock import try_lock, unlock
+from realm_engine.machine.file_lock import try_lock, unlock
 
 BUILDER = """
 import sys, time

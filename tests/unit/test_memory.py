@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from realm_engine.errors import UsageError
-from realm_engine.memory import (
+from realm_engine.machine.memory import (
     MemoryLimit,
     available_bytes,
     format_bytes,

@@ -25,7 +25,7 @@ from realm_engine.backends.tensorrt.opening import EngineRejectedError, open_eng
 from realm_engine.backends.tensorrt.runtime import TrtRuntime, open_runtime
 from realm_engine.backends.tensorrt.session import TensorRTSession
 from realm_engine.errors import DeviceError
-from realm_engine.memory import format_bytes
+from realm_engine.machine.memory import format_bytes
 
 __all__ = ["TensorRTBackend", "open_tensorrt", "open_tensorrt_rtx"]
 

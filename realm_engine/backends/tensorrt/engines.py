@@ -21,7 +21,7 @@ from realm_engine.engine_cache import EngineCache, Plan
 from realm_engine.engine_record import EngineKey, estimate_seconds
 from realm_engine.errors import DeviceError
 from realm_engine.machine.files import sha256_of
-from realm_engine.memory import parse_bytes
+from realm_engine.machine.memory import parse_bytes
 from realm_engine.onnx_interface import read_interface
 
 log = logging.getLogger("realm_engine")

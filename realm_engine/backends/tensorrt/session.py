@@ -23,8 +23,8 @@ from realm_engine.backends.tensorrt.lane import Lane
 from realm_engine.backends.tensorrt.profiles import choose, dims_of
 from realm_engine.backends.tensorrt.runtime import TrtRuntime
 from realm_engine.errors import DeviceError
+from realm_engine.machine.memory import format_bytes
 from realm_engine.manifest import TensorSpec
-from realm_engine.memory import format_bytes
 
 log = logging.getLogger("realm_engine")
 

@@ -7,8 +7,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from realm_engine import cgroup
 from realm_engine.errors import UsageError
+from realm_engine.machine import cgroup
 
 DEFAULT_BYTES = 2 << 30
 # What an image tower keeps alive at once, in copies of its float32 input. Measured, ONNX Runtime / OpenVINO:

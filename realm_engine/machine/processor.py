@@ -7,8 +7,8 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-from realm_engine import cgroup
 from realm_engine.backends.base import default_threads
+from realm_engine.machine import cgroup
 
 # Instructions that decide how fast a precision is, as /proc/cpuinfo (x86, then Arm) calls them.
 _FEATURES = {
