@@ -10,7 +10,8 @@ from realm_engine.core import is_missing
 from realm_engine.engine import Engine, Score
 from realm_engine.errors import TextError, UsageError
 from realm_engine.images import ImageFile
-from realm_engine.results import Row
+from realm_engine.run_record import Picture, picture_of
+from realm_engine.tables import Row
 from realm_engine.text import Descriptions, read_descriptions
 
 DESCRIPTIONS_FILE = "image_descriptions.csv"
@@ -87,6 +88,11 @@ def pending(items: Sequence[Item], done: Mapping[str, Row]) -> list[Item]:
         for item in items
         if item.error or item.file.name not in done or done[item.file.name].description != (item.text or "")
     ]
+
+
+def pictures_now(items: Sequence[Item]) -> dict[str, Picture | None]:
+    """Which picture lies under the name of every image; None where there is none any more."""
+    return {item.file.name: picture_of(item.file.path) for item in items}
 
 
 def run_identity(engine: Engine) -> dict[str, str]:

@@ -1,53 +1,45 @@
-"""Score tables on disk: CSV, JSON Lines or Parquet, complete or not there at all, resumable after a kill.
+"""Score tables on disk: complete or not there at all, resumable after a kill, never of two models.
 
 While a run goes on, its rows are appended to a journal beside the output, `<name>.partial` (JSON Lines
-whatever the output's format). A run that ends writes the output under a temporary name, renames it and
-removes the journal; a run that is killed leaves the journal, and `resume` picks it up.
+whatever the output's format). A run that ends writes the output under a temporary name, renames it, writes the
+record of what made it (`run_record`) and removes the journal. A run that is killed leaves the journal.
+
+`resume` continues the journal, where there is one: it holds all rows that its run has, those of the table it began
+with included, so whatever a kill left of table and record does not matter. Without a journal it continues the table.
+Either way the run must be the same, and a row counts only for the picture it was made from.
 """
 
-import csv
-import io
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Self
 
 from realm_engine.errors import OutputError, UsageError
 from realm_engine.machine.files import write_atomically
-
-COLUMNS = ("filename", "mos", "realness", "description", "error")
-FORMATS = (".csv", ".jsonl", ".parquet")
-# File names need not be valid Unicode; this lets any name through, byte for byte.
-_ENCODING: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a score table.
-
-    Attributes:
-        filename: Name of the image, relative to the directory given, POSIX style.
-        mos: Mean opinion score, a z-score, higher = more real; None when the image failed.
-        realness: The 0-100 rating; None when the image failed.
-        description: The text that was scored with the image; empty when there was none.
-        error: Why the image failed; empty when it did not.
-    """
-
-    filename: str
-    mos: float | None = None
-    realness: float | None = None
-    description: str = ""
-    error: str = ""
-
-    def __post_init__(self) -> None:
-        # Six and four decimals are beyond float32's precision here; rounding once makes all formats agree.
-        object.__setattr__(self, "mos", None if self.mos is None else round(float(self.mos), 6))
-        object.__setattr__(
-            self, "realness", None if self.realness is None else round(float(self.realness), 4)
-        )
+from realm_engine.run_record import (
+    CURE,
+    Picture,
+    check_header,
+    read_picture,
+    read_record,
+    record_path,
+    run_header,
+    table_record,
+)
+from realm_engine.tables import (
+    ENCODING,
+    FORMATS,
+    Row,
+    csv_text,
+    json_line,
+    need_pyarrow,
+    read_rows,
+    row_of,
+    table_bytes,
+)
 
 
 def check_output(path: str | os.PathLike[str], keep: Iterable[Path] = ()) -> Path:
@@ -69,7 +61,7 @@ def check_output(path: str | os.PathLike[str], keep: Iterable[Path] = ()) -> Pat
     if path.is_dir():
         raise OutputError(f"{path}: is a directory; give a file name such as {path / 'scores.csv'}")
     if path.suffix.lower() == ".parquet":
-        _need_pyarrow()
+        need_pyarrow()
     check_folder(path.parent)
     if any(path.exists() and other.exists() and path.samefile(other) for other in keep):
         raise UsageError(f"--output {path}: is the file of descriptions; choose another name")
@@ -106,38 +98,48 @@ class ResultFile:
     A context manager: a clean exit completes the output, any other keeps the journal.
 
     Attributes:
-        done: Rows of an earlier run whose image did not fail, by file name; they need not be made again.
+        done: Rows of an earlier run, by file name, that need not be made again: the image did not fail, and it is
+            still the same picture.
     """
 
     done: dict[str, Row]
 
     def __init__(
-        self, path: Path, names: Sequence[str], run: Mapping[str, str], resume: bool = False
+        self,
+        path: Path,
+        pictures: Mapping[str, Picture | None],
+        run: Mapping[str, str],
+        resume: bool = False,
     ) -> None:
         """Open the table.
 
         Args:
             path: Output; see `check_output`.
-            names: File names in the order in which they shall stand in the table.
+            pictures: The images by file name, in the order in which they shall stand in the table: what lies there
+                before any is read, so that one which changes meanwhile is seen as changed by the next run.
             run: What must be equal for rows of two runs to stand in one table (bundle, precision...).
-            resume: Reuse rows of the output and of the journal of an unfinished run.
+            resume: Reuse rows of the journal of an unfinished run, or else of the output.
 
         Raises:
-            OutputError: an earlier table cannot be read, or its run was another one.
+            OutputError: what is there cannot be read, or nothing proves that this very run made it.
         """
         self._path = path
-        self._names = list(names)
+        self._pictures = dict(pictures)
         self._run = dict(run)
         self._rows = self._earlier_rows() if resume else {}
-        self.done = {name: row for name, row in self._rows.items() if not row.error}
+        self.done = {
+            name: row
+            for name, (row, picture) in self._rows.items()
+            if not row.error and picture is not None and picture == self._pictures.get(name)
+        }
         self._journal: IO[str] | None = None
 
     def __enter__(self) -> Self:
         # Rewriting what is kept heals a line cut by the kill; the rename keeps the old journal until then.
-        lines = [json.dumps({"run": self._run})] + [_json_line(row) for row in self._rows.values()]
+        lines = [json_line(run_header(self._run)), *(_journal_line(*made) for made in self._rows.values())]
         journal = journal_path(self._path)
-        write_atomically(journal, "".join(f"{line}\n" for line in lines).encode(**_ENCODING))
-        self._journal = journal.open("a", newline="", **_ENCODING)
+        write_atomically(journal, "".join(f"{line}\n" for line in lines).encode(**ENCODING))
+        self._journal = journal.open("a", newline="", **ENCODING)
         return self
 
     def write(self, row: Row) -> None:
@@ -147,9 +149,9 @@ class ResultFile:
             OutputError: the journal cannot be written (disk full).
         """
         assert self._journal is not None
-        self._rows[row.filename] = row
+        made = self._rows[row.filename] = row, self._pictures.get(row.filename)
         try:
-            self._journal.write(_json_line(row) + "\n")
+            self._journal.write(_journal_line(*made) + "\n")
             self._journal.flush()
         except OSError as error:
             raise OutputError(f"{journal_path(self._path)}: cannot be written ({error.strerror})") from error
@@ -160,24 +162,32 @@ class ResultFile:
         assert self._journal is not None
         self._journal.close()
         if kind is None:
-            write_atomically(self._path, _table(self._path, self._ordered()))
+            self._complete()
         if kind is None or not self._rows:
             journal_path(self._path).unlink(missing_ok=True)
 
+    def _complete(self) -> None:
+        """Replace the table, then its record; the journal is whole until both are there."""
+        table = table_bytes(self._path, self._ordered())
+        pictures = {name: picture for name, (_, picture) in self._rows.items() if picture is not None}
+        write_atomically(self._path, table)
+        write_atomically(record_path(self._path), table_record(self._run, table, pictures))
+
     def _ordered(self) -> list[Row]:
         """Rows of images that this run was not given stay in front; the others follow in the run's order."""
-        given = set(self._names)
-        others = [row for name, row in self._rows.items() if name not in given]
-        return others + [self._rows[name] for name in self._names if name in self._rows]
+        others = [name for name in self._rows if name not in self._pictures]
+        given = [name for name in self._pictures if name in self._rows]
+        return [self._rows[name][0] for name in others + given]
 
-    def _earlier_rows(self) -> dict[str, Row]:
-        rows = {}
-        if self._path.exists():
-            rows.update({row.filename: row for row in read_rows(self._path)})
+    def _earlier_rows(self) -> dict[str, tuple[Row, Picture | None]]:
         journal = journal_path(self._path)
-        if journal.exists():
-            rows.update({row.filename: row for row in _read_journal(journal, self._run)})
-        return rows
+        if journal.exists() and journal.stat().st_size > 0:
+            return _read_journal(journal, self._run)
+        if self._path.exists():
+            rows = read_rows(self._path)
+            pictures = read_record(self._path, self._run)
+            return {row.filename: (row, pictures.get(row.filename)) for row in rows}
+        return {}
 
 
 class ResultStream:
@@ -193,7 +203,7 @@ class ResultStream:
 
     def write(self, row: Row) -> None:
         """Write one CSV row, before the first one the header: a run that cannot start prints nothing."""
-        self._stream.write(_csv_text([row], header=self._empty))
+        self._stream.write(csv_text([row], header=self._empty))
         self._stream.flush()
         self._empty = False
 
@@ -201,113 +211,23 @@ class ResultStream:
         return None
 
 
-def read_rows(path: Path) -> list[Row]:
-    """Read a table that this module wrote.
-
-    Raises:
-        OutputError: it is not such a table.
-    """
-    try:
-        if path.suffix.lower() == ".parquet":
-            _need_pyarrow()
-            import pyarrow.parquet
-
-            return [_row(entry) for entry in pyarrow.parquet.read_table(path).to_pylist()]
-        with path.open(newline="", **_ENCODING) as file:
-            if path.suffix.lower() == ".jsonl":
-                return [_row(json.loads(line)) for line in file if line.strip()]
-            reader = csv.DictReader(file, strict=True)
-            if not set(COLUMNS) <= set(reader.fieldnames or ()):
-                raise ValueError(f"its columns are not {', '.join(COLUMNS)}")
-            return [_row(entry) for entry in reader]
-    except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
-        cause = f"no column {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
-        raise OutputError(f"{path}: not a score table to resume ({cause}); choose another output") from error
-
-
-def _read_journal(path: Path, run: Mapping[str, str]) -> list[Row]:
-    rows: list[Row] = []
-    with path.open(newline="", **_ENCODING) as file:
+def _read_journal(path: Path, run: Mapping[str, str]) -> dict[str, tuple[Row, Picture | None]]:
+    with path.open(newline="", **ENCODING) as file:
         lines = file.readlines()
     try:
-        earlier = json.loads(lines[0])["run"] if lines else dict(run)
-    except (ValueError, KeyError, TypeError):
-        raise OutputError(f"{path}: not a journal of realm-engine; remove it to start anew") from None
-    if earlier != dict(run):
-        differs = ", ".join(
-            f"{key} {earlier.get(key)} then, {run.get(key)} now"
-            for key in sorted({*earlier, *run})
-            if earlier.get(key) != run.get(key)
-        )
-        raise OutputError(
-            f"{path}: made by another run ({differs}); repeat it alike, or start without --resume"
-        )
+        check_header(path, json.loads(lines[0]), run)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise OutputError(f"{path}: not a journal that this realm-engine can continue; {CURE}") from None
+    rows = {}
     for line in lines[1:]:
         try:
-            rows.append(_row(json.loads(line)))
+            entry = json.loads(line)
+            picture = None if entry["picture"] is None else read_picture(entry["picture"])
+            rows[str(entry["filename"])] = row_of(entry), picture
         except (ValueError, KeyError, TypeError):
             break  # the kill came in the middle of this line
     return rows
 
 
-def _row(entry: Mapping[str, Any]) -> Row:
-    def number(value: Any) -> float | None:
-        return None if value is None or value == "" else float(value)
-
-    return Row(
-        filename=str(entry["filename"]),
-        mos=number(entry["mos"]),
-        realness=number(entry["realness"]),
-        description=str(entry["description"] or ""),
-        error=str(entry["error"] or ""),
-    )
-
-
-def _table(path: Path, rows: Sequence[Row]) -> bytes:
-    if path.suffix.lower() == ".parquet":
-        return _parquet(rows)
-    if path.suffix.lower() == ".jsonl":
-        return "".join(f"{_json_line(row)}\n" for row in rows).encode(**_ENCODING)
-    return _csv_text(rows, header=True).encode(**_ENCODING)
-
-
-def _json_line(row: Row) -> str:
-    return json.dumps(asdict(row), ensure_ascii=False, allow_nan=False)
-
-
-def _csv_text(rows: Iterable[Row], header: bool) -> str:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    if header:
-        writer.writerow(COLUMNS)
-    for row in rows:
-        mos = "" if row.mos is None else f"{row.mos:.6f}"
-        realness = "" if row.realness is None else f"{row.realness:.4f}"
-        writer.writerow([row.filename, mos, realness, row.description, row.error])
-    return text.getvalue()
-
-
-def _parquet(rows: Sequence[Row]) -> bytes:
-    import pyarrow
-    import pyarrow.parquet
-
-    def text(column: str) -> Any:
-        # Parquet strings are Unicode; a name that is not gets replacement characters.
-        values = [getattr(row, column).encode(**_ENCODING).decode("utf-8", "replace") for row in rows]
-        return pyarrow.array(values, pyarrow.string())
-
-    def number(column: str) -> Any:
-        return pyarrow.array([getattr(row, column) for row in rows], pyarrow.float64())
-
-    columns = {name: number(name) if name in ("mos", "realness") else text(name) for name in COLUMNS}
-    stream = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.table(columns), stream)
-    return stream.getvalue()
-
-
-def _need_pyarrow() -> None:
-    try:
-        import pyarrow  # noqa: F401
-    except ImportError:
-        cure = "pip install 'realm-engine[parquet]', or write .csv or .jsonl"
-        raise OutputError(f"Parquet needs pyarrow: {cure}") from None
+def _journal_line(row: Row, picture: Picture | None) -> str:
+    return json_line({**asdict(row), "picture": picture})

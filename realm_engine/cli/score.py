@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from realm_engine.inputs import Item
 
 
-@click.command()
+class _Score(click.Command):
+    """Gives a bare --resume its value: click would take the word after it, `--resume PATH`, for one."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        end = args.index("--") if "--" in args else len(args)
+        given = ["--resume=continue" if word == "--resume" else word for word in args[:end]]
+        return super().parse_args(ctx, given + args[end:])
+
+
+@click.command(cls=_Score)
 @input_arguments
 @click.option(
     "--descriptions",
@@ -36,7 +45,14 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Table to write: .csv, .jsonl or .parquet. [default: CSV on stdout]",
 )
-@click.option("--resume", is_flag=True, help="Reuse the rows that an earlier or unfinished --output holds.")
+@click.option(
+    "--resume",
+    type=click.Choice(["continue", "restart"]),
+    metavar="[=restart]",
+    help="Reuse the rows that an earlier or unfinished --output holds. Compares what made it with this run (bundle, "
+    "manifest, precision; where they differ, it is refused) and, for every row, the picture's size and time of change "
+    "and its description (where they differ, it is scored again). --resume=restart begins anew.",
+)
 @engine_options
 def score(
     paths: tuple[Path, ...],
@@ -45,7 +61,7 @@ def score(
     no_descriptions: bool,
     batch_size: int | None,
     output: Path | None,
-    resume: bool,
+    resume: str | None,
     bundle: str,
     device: str,
     precision: str,
@@ -61,7 +77,7 @@ def score(
     from realm_engine.inputs import descriptions_by_root, pair
     from realm_engine.results import check_output
 
-    if resume and output is None:
+    if resume is not None and output is None:
         raise UsageError("--resume continues a table; name it with --output FILE")
     if no_descriptions and descriptions is not None:
         raise UsageError("--no-descriptions contradicts --descriptions; give one of them")
@@ -79,10 +95,10 @@ def score(
 
 
 def _run(
-    engine: "Engine", items: list["Item"], output: Path | None, resume: bool, batch_size: int | None
+    engine: "Engine", items: list["Item"], output: Path | None, resume: str | None, batch_size: int | None
 ) -> int:
     """Score what is not done yet; returns how many images failed."""
-    from realm_engine.inputs import pending, run_identity, score_items
+    from realm_engine.inputs import pending, pictures_now, run_identity, score_items
     from realm_engine.results import ResultFile, ResultStream, journal_path
 
     table: ResultFile | ResultStream
@@ -91,9 +107,9 @@ def _run(
             sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
         table = ResultStream(sys.stdout)
     else:
-        if not resume and journal_path(output).exists():
+        if resume is None and journal_path(output).exists():
             say(f"starting anew; --resume would have continued {journal_path(output)}")
-        table = ResultFile(output, [item.file.name for item in items], run_identity(engine), resume)
+        table = ResultFile(output, pictures_now(items), run_identity(engine), resume == "continue")
     todo = pending(items, table.done)
     if len(todo) < len(items):
         say(f"{len(items) - len(todo)} of {len(items)} images are scored already")

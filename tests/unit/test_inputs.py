@@ -13,7 +13,7 @@ from realm_engine.inputs import (
     pair,
     pending,
 )
-from realm_engine.results import Row
+from realm_engine.tables import Row
 
 
 def folder(root: Path, names: list[str], texts: dict[str, str] | None = None, beside: bool = False) -> Path:
