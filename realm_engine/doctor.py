@@ -22,8 +22,8 @@ from realm_engine.errors import RealmError
 from realm_engine.findings import ABSENT, BROKEN, OK, WARNING, Finding, Report, split_cure
 from realm_engine.isolated import Answer, ask
 from realm_engine.machine.files import cache_dir
-from realm_engine.machine.memory import format_bytes
-from realm_engine.machine.processor import memory, processor
+from realm_engine.machine.memory import format_bytes, memory
+from realm_engine.machine.processor import processor
 from realm_engine.tuned import load_tuned
 
 DEVICE_TIMEOUT_S = 180.0  # TensorRT builds an engine for the tiny graph first
@@ -235,10 +235,9 @@ def machine_findings() -> tuple[Finding, ...]:
         Finding("cores", OK, of),
         Finding("instructions", OK, ", ".join(cpu.features) or "none of those that matter here"),
     ]
-    if ram is not None:
-        limit = "" if ram.limit_bytes is None else f", limited to {format_bytes(ram.limit_bytes)}"
-        detail = f"{format_bytes(ram.available_bytes)} free of {format_bytes(ram.total_bytes)}{limit}"
-        found.append(Finding("memory", OK, detail, None, asdict(ram)))
+    limit = "" if ram.limit_bytes is None else f", limited to {format_bytes(ram.limit_bytes)}"
+    detail = f"{format_bytes(ram.available_bytes)} free of {format_bytes(ram.total_bytes)}{limit}"
+    found.append(Finding("memory", OK, detail, None, asdict(ram)))
     return tuple(found)
 
 

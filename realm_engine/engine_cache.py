@@ -10,13 +10,14 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from realm_engine.engine_record import EngineKey, Entry, explain_change, read_entry, record_text
 from realm_engine.errors import DeviceError, OutputError, UsageError
-from realm_engine.machine.file_lock import locked, try_lock, unlock
 from realm_engine.machine.files import PARTIAL, cache_dir, replacing
 from realm_engine.machine.memory import format_bytes, parse_bytes
 
@@ -63,7 +64,7 @@ class EngineCache:
             return found
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with locked(self._lock_path(key), lambda pid: self._say(_waiting(key, pid))):
+            with self._locked(key):
                 return self._read(key) or self._build(key, build, for_this_gpu)
         except OSError as error:
             self._say(
@@ -231,12 +232,24 @@ class EngineCache:
             with suppress(FileNotFoundError):
                 each.unlink()
 
+    @contextmanager
+    def _locked(self, key: EngineKey) -> Iterator[None]:
+        """Hold the lock of a key; whoever has to wait for it says so."""
+        lock = FileLock(self._lock_path(key))
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            self._say(f"{key.model}: another process is building this engine; waiting for it")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
     def _remove_locks(self) -> None:
         for path in self._glob("*.lock"):
-            descriptor = try_lock(path)
-            if descriptor is not None:
+            with suppress(Timeout), FileLock(path, blocking=False):
                 path.unlink(missing_ok=True)
-                unlock(descriptor)
 
     def _remove_foreign(self, path: Path) -> bool:
         """Remove a file that belongs to no plan, unless it is being written; whether it was removed."""
@@ -246,16 +259,14 @@ class EngineCache:
             path.unlink(missing_ok=True)
             return True
         # Whoever builds holds the lock from before the plan until after its record.
-        descriptor = try_lock(path.with_suffix(".lock"))
-        if descriptor is None:
-            return False
         try:
-            if read_entry(path.with_suffix(".plan")) is not None:  # complete by now
-                return False
-            path.unlink(missing_ok=True)
-            return True
-        finally:
-            unlock(descriptor)
+            with FileLock(path.with_suffix(".lock"), blocking=False):
+                if read_entry(path.with_suffix(".plan")) is not None:  # complete by now
+                    return False
+                path.unlink(missing_ok=True)
+                return True
+        except Timeout:
+            return False
 
     def _path(self, key: EngineKey) -> Path:
         return self.folder / f"{key.stem}.plan"
@@ -307,10 +318,6 @@ def _remove_left_behind(path: Path) -> bool:
     except FileNotFoundError:  # it was complete just now
         return False
     return True
-
-
-def _waiting(key: EngineKey, pid: str) -> str:
-    return f"{key.model}: another process ({pid}) is building this engine; waiting for it"
 
 
 def _reason(error: OSError) -> str:

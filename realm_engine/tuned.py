@@ -5,18 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from realm_engine.backends import AUTO_ORDER, default_threads
+from realm_engine.backends import AUTO_ORDER
 from realm_engine.bundle import Bundle
 from realm_engine.errors import OutputError
 from realm_engine.machine.files import cache_dir, replacing
+from realm_engine.machine.processor import default_threads, processor
 
 log = logging.getLogger("realm_engine")
 
@@ -88,7 +87,7 @@ def _order(device: str) -> int:
 def machine_facts() -> dict[str, Any]:
     """What a measurement depends on: processor, cores this process may use, GPUs, and runtime versions."""
     return {
-        "processor": _processor(),
+        "processor": processor().model,
         "cores": default_threads(),
         "gpus": _gpus(),
         "runtimes": {name: found for name in _PACKAGES if (found := _version(name)) is not None},
@@ -158,20 +157,8 @@ def forget_tuned(bundle: Bundle) -> bool:
 def tuned_path(bundle: Bundle) -> Path:
     """Where the record of a bundle lies: another content or another processor has another file."""
     digests = sorted(str(entry["sha256"]) for entry in bundle.manifest["files"].values())
-    key = "\n".join([*digests, _processor(), str(default_threads())])
+    key = "\n".join([*digests, processor().model, str(default_threads())])
     return cache_dir() / "tune" / f"{bundle.name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.json"
-
-
-@lru_cache(maxsize=1)
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name":
-                return value.strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def _gpus() -> list[str]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from realm_engine.backends.base import Backend, FiniteSession, Session, default_threads
+from realm_engine.backends.base import Backend, FiniteSession, Session
 from realm_engine.errors import DeviceError
+from realm_engine.machine.processor import default_threads
 
 log = logging.getLogger("realm_engine")
 
@@ -20,7 +21,6 @@ __all__ = [
     "FiniteSession",
     "Session",
     "available",
-    "default_threads",
     "open_backend",
 ]
 

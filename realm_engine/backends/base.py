@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,7 +10,6 @@ import numpy as np
 
 from realm_engine.arrays import Array
 from realm_engine.errors import AnswerError
-from realm_engine.machine.cgroup import cpu_quota
 
 
 class Session(Protocol):
@@ -77,13 +75,6 @@ class Backend(Protocol):
 
     def load(self, path: Path, precision: str) -> Session:
         """Open an ONNX file. Raises DeviceError when the runtime refuses it."""
-
-
-def default_threads() -> int:
-    """Cores this process may use: the smaller of its CPU affinity and its cgroup quota (v2, then v1)."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = cpu_quota()
-    return cores if quota is None else max(1, min(cores, int(quota)))
 
 
 def contiguous(array: Array) -> Array:

@@ -7,6 +7,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from realm_engine.errors import UsageError
 from realm_engine.machine import cgroup
 
@@ -71,14 +73,8 @@ def format_bytes(count: int) -> str:
 
 
 def resident_bytes() -> int:
-    """Memory that this process holds now (where the system does not say: the most it ever held)."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except (OSError, IndexError, ValueError):
-        return peak_bytes()
-    import resource
-
-    return pages * resource.getpagesize()
+    """Memory that this process holds now."""
+    return int(psutil.Process().memory_info().rss)
 
 
 def peak_bytes() -> int:
@@ -91,21 +87,23 @@ def peak_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def available_bytes(
-    root: Path = cgroup.ROOT,
-    meminfo: Path = Path("/proc/meminfo"),
-    membership: Path = cgroup.MEMBERSHIP,
-) -> int | None:
-    """Memory that this process can still take without swapping, None where the system does not say.
+def available_bytes(root: Path = cgroup.ROOT, membership: Path = cgroup.MEMBERSHIP) -> int:
+    """Memory that this process can still take without swapping: what the machine and the control groups leave."""
+    left = cgroup.memory_left(root, membership)
+    available = int(psutil.virtual_memory().available)
+    return available if left is None else min(available, left)
 
-    The smaller of what Linux counts as available and what the limits of the control groups (v2, v1) leave.
-    """
-    found = [cgroup.memory_left(root, membership)]
-    try:
-        lines = meminfo.read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    for line in lines:
-        if line.startswith("MemAvailable:"):
-            found.append(int(line.split()[1]) * 1024)
-    return min((each for each in found if each is not None), default=None)
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes: of the machine, available now, and the limit of this control group (None: no limit)."""
+
+    total_bytes: int
+    available_bytes: int
+    limit_bytes: int | None
+
+
+def memory(root: Path = cgroup.ROOT, membership: Path = cgroup.MEMBERSHIP) -> Memory:
+    """What may be held here."""
+    found = psutil.virtual_memory()
+    return Memory(found.total, found.available, cgroup.memory_limit(found.total, root, membership))

@@ -1,4 +1,4 @@
-"""The processor and memory that this process may use."""
+"""The processor that this process may use."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-from realm_engine.backends.base import default_threads
 from realm_engine.machine import cgroup
 
 # Instructions that decide how fast a precision is, as /proc/cpuinfo (x86, then Arm) calls them.
@@ -40,24 +39,13 @@ class Processor:
     features: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Memory:
-    """Bytes: of the machine, available now, and the limit of this control group (None: none)."""
-
-    total_bytes: int
-    available_bytes: int
-    limit_bytes: int | None
-
-
 def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Processor:
     """What computes here."""
     model, flags = read_cpuinfo(_read(cpuinfo))
-    cores = os.cpu_count() or 1
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
     return Processor(
         model=model or platform.processor() or platform.machine(),
-        cores=cores,
-        affinity=affinity,
+        cores=os.cpu_count() or 1,
+        affinity=_affinity(),
         quota=cgroup.cpu_quota(),
         usable=default_threads(),
         features=tuple(name for flag, name in _FEATURES.items() if flag in flags),
@@ -76,22 +64,14 @@ def read_cpuinfo(text: str) -> tuple[str, frozenset[str]]:
     return model, flags
 
 
-def memory(
-    meminfo: Path = Path("/proc/meminfo"),
-    cgroups: Path = cgroup.ROOT,
-    membership: Path = cgroup.MEMBERSHIP,
-) -> Memory | None:
-    """What may be held here; None where the system does not say."""
-    found = {}
-    for line in _read(meminfo).splitlines():
-        key, _, value = line.partition(":")
-        number = value.split()[:1]
-        if number and number[0].isdecimal():
-            found[key] = int(number[0]) * 1024
-    if "MemTotal" not in found:
-        return None
-    available = found.get("MemAvailable", found.get("MemFree", 0))
-    return Memory(found["MemTotal"], available, cgroup.memory_limit(found["MemTotal"], cgroups, membership))
+def default_threads() -> int:
+    """Cores this process may use: the smaller of its CPU affinity and its cgroup quota (v2, then v1)."""
+    quota = cgroup.cpu_quota()
+    return _affinity() if quota is None else max(1, min(_affinity(), int(quota)))
+
+
+def _affinity() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _read(path: Path) -> str:

@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from realm_engine import DreamConfig, Engine
-from realm_engine.backends import DEVICES, available, default_threads, open_backend
+from realm_engine.backends import DEVICES, available, open_backend
 from realm_engine.backends.onnxruntime import OnnxRuntimeBackend, probe_model
 from realm_engine.backends.openvino import OpenVinoBackend
 from realm_engine.errors import DeviceError
@@ -154,16 +154,6 @@ def test_auto_takes_openvino_where_it_is_all_there_is(monkeypatch):
 def test_nonsense_is_refused(device, threads):
     with pytest.raises(DeviceError):
         open_backend(device, threads)
-
-
-# ------------------------------------------------------------------- threads
-
-
-@pytest.mark.parametrize(("quota", "threads"), [(None, 8), (2.5, 2), (0.5, 1), (64.0, 8)])
-def test_threads_are_the_smaller_of_affinity_and_quota(monkeypatch, quota, threads):
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=False)
-    monkeypatch.setattr("realm_engine.backends.base.cpu_quota", lambda *_: quota)
-    assert default_threads() == threads
 
 
 class Capable:

@@ -28,7 +28,6 @@ from realm_engine.findings import (
     verdict,
 )
 from realm_engine.isolated import Answer, ask
-from realm_engine.machine.processor import read_cpuinfo
 from realm_engine.probe import probe_device
 from tests.bundles import build_bundle, read_manifest, write_manifest
 
@@ -294,12 +293,6 @@ def test_driver_gpus_and_versions():
 
 
 # ---------------------------------------------------------------------------------------- the machine
-
-
-def test_processor_features():
-    text = "processor : 0\nmodel name\t: EPYC 9B14\nflags\t\t: fpu avx2 amx_bf16\n\nmodel name : other\nflags : x\n"
-    assert read_cpuinfo(text) == ("EPYC 9B14", frozenset({"fpu", "avx2", "amx_bf16"}))
-    assert read_cpuinfo("") == ("", frozenset())
 
 
 def test_a_cache_folder_that_can_be_written(tmp_path):

@@ -12,7 +12,6 @@ from pathlib import Path
 from engine_key import KEY
 
 from realm_engine.engine_cache import EngineCache
-from realm_engine.machine.file_lock import try_lock, unlock
 
 BUILDER = """
 import sys, time
@@ -53,7 +52,7 @@ def test_of_two_processes_one_builds_and_the_other_waits_and_says_so(tmp_path):
     wait_for(tmp_path / "built-first")
     second = start(tmp_path, "second")
     waiting = second.stdout.readline()
-    assert f"another process ({first.pid}) is building this engine; waiting" in waiting
+    assert "another process is building this engine; waiting" in waiting
     (tmp_path / "go").touch()
     assert first.communicate(timeout=30)[0].splitlines() == ["result True from first"]
     assert second.communicate(timeout=30)[0].splitlines() == ["result False from first"]
@@ -88,12 +87,14 @@ def test_threads_of_one_process_build_once_too(tmp_path):
     assert built == [1]
 
 
-def test_a_lock_whose_file_was_removed_protects_nothing_and_is_taken_anew(tmp_path):
-    path = tmp_path / "x.lock"
-    held = try_lock(path)
-    assert held is not None and try_lock(path) is None
-    path.unlink()
-    other = try_lock(path)
-    assert other is not None and path.read_text() == f"{os.getpid()}\n"
-    unlock(held)
-    unlock(other)
+def test_pruning_leaves_alone_what_another_process_builds(tmp_path):
+    first = start(tmp_path, "first")
+    wait_for(tmp_path / "built-first")
+    cache = EngineCache(tmp_path / "engines")
+    assert cache.prune(0) == []
+    second = start(tmp_path, "second")
+    assert "waiting" in second.stdout.readline()  # the lock is still one lock
+    (tmp_path / "go").touch()
+    first.communicate(timeout=30)
+    second.communicate(timeout=30)
+    assert cache.prune(0) and not list(cache.folder.iterdir())

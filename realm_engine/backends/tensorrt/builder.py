@@ -188,7 +188,7 @@ def build_bytes(path: Path) -> int:
 def require_memory(job: BuildJob) -> None:
     """Refuse a build that the system would kill. Raises DeviceError saying what would fit."""
     free = available_bytes()
-    if free is not None and free < build_bytes(job.path):
+    if free < build_bytes(job.path):
         raise DeviceError(
             f"{job.path.name}: building takes about {format_bytes(build_bytes(job.path))} of memory, "
             f"{format_bytes(free)} are free; {_what_fits(free)}"

@@ -1,11 +1,14 @@
 import numpy as np
+import psutil
 import pytest
 
 from realm_engine.errors import UsageError
 from realm_engine.machine.memory import (
+    Memory,
     MemoryLimit,
     available_bytes,
     format_bytes,
+    memory,
     parse_bytes,
     peak_bytes,
     resident_bytes,
@@ -63,20 +66,22 @@ def test_the_default_limit_only_makes_calls_smaller():
     assert MemoryLimit(1).inputs_per_call(224, 224, 2) == 2
 
 
-def test_available_memory_is_the_smaller_of_machine_and_container(tmp_path):
-    meminfo = tmp_path / "meminfo"
-    meminfo.write_text("MemTotal: 100 kB\nMemAvailable:      64 kB\n")
-    assert available_bytes(tmp_path / "none", meminfo) == 64 * 1024
+def test_available_memory_is_the_smaller_of_machine_and_container(tmp_path, monkeypatch):
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path))
+    (tmp_path / "meminfo").write_text(
+        "MemTotal: 100 kB\nMemFree: 20 kB\nBuffers: 0 kB\nCached: 9 kB\nMemAvailable:      64 kB\nShmem: 0 kB\nActive: 9 kB\nInactive: 0 kB\n"
+    )
+    assert available_bytes(tmp_path / "none") == 64 * 1024
     (tmp_path / "memory.max").write_text("max\n")
     (tmp_path / "memory.current").write_text("1\n")
-    assert available_bytes(tmp_path, meminfo) == 64 * 1024
+    assert available_bytes(tmp_path) == 64 * 1024
     (tmp_path / "memory.max").write_text("50000\n")
     (tmp_path / "memory.current").write_text("30000\n")
     (tmp_path / "memory.stat").write_text("anon 5\ninactive_file 1000\n")
-    assert available_bytes(tmp_path, meminfo) == 21000
-    assert available_bytes(tmp_path / "none", tmp_path / "none") is None
+    assert available_bytes(tmp_path) == 21000
+    assert memory(tmp_path) == Memory(100 * 1024, 64 * 1024, 50000)
     (tmp_path / "membership").write_text("0::/a.slice\n")
     (tmp_path / "a.slice").mkdir()
     (tmp_path / "a.slice" / "memory.max").write_text("9000\n")
     (tmp_path / "a.slice" / "memory.current").write_text("2000\n")
-    assert available_bytes(tmp_path, meminfo, tmp_path / "membership") == 7000
+    assert available_bytes(tmp_path, tmp_path / "membership") == 7000
