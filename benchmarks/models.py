@@ -152,7 +152,7 @@ def _export(info: ModelInfo, folder: Path, precisions: Sequence[str], cache: Pat
     from export.clip_model import open_clip_model
     from export.core_source import core_source
     from export.manifest import BundleInfo
-    from realm_engine.images import find_images
+    from realm_engine.pictures.decode import find_images
 
     clip = open_clip_model(info.clip, "random") if info.clip else None
     core = core_source(_loaded_core(cache), "random (seed 0)") if "core" in info.parts else None
@@ -342,7 +342,7 @@ def _published_checkpoint(cache: Path) -> Path:
 
 @torch.no_grad()
 def _normalise(module: PublishedCore) -> None:
-    from realm_engine.images import find_images, load_image
+    from realm_engine.pictures.decode import find_images, load_image
 
     crops = []
     for path in find_images(SAMPLES):

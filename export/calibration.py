@@ -14,8 +14,8 @@ from export.int8 import Feeds, Study
 from realm_engine.arrays import Array
 from realm_engine.errors import RealmError
 from realm_engine.fidelity import correlation, sliding_grid
-from realm_engine.images import find_images, load_image
-from realm_engine.resample import resample_matrix_float32
+from realm_engine.pictures.decode import find_images, load_image
+from realm_engine.pictures.resample import resample_matrix_float32
 from realm_engine.windows import WindowGrid, spread_mean
 
 MOST_PICTURES = 8

@@ -21,7 +21,7 @@ from realm_engine import Engine
 from realm_engine.arrays import Array
 from realm_engine.dream import DreamConfig
 from realm_engine.fidelity import TEXTS, correlation, floor, make_trial, two_digits
-from realm_engine.images import find_images, load_image
+from realm_engine.pictures.decode import find_images, load_image
 
 Report = Callable[[str], None]
 

@@ -16,7 +16,7 @@ from realm_engine.errors import UsageError
 from realm_engine.machine.memory import MemoryLimit
 from realm_engine.manifest import DreamSpec
 from realm_engine.maps import DreamConfig, Phrase, RealnessMap, Region
-from realm_engine.resample import resample_matrix_float32
+from realm_engine.pictures.resample import resample_matrix_float32
 from realm_engine.text import TextEncoder
 from realm_engine.windows import WindowGrid, covered_by_any, spread_scales
 

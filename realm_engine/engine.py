@@ -17,13 +17,13 @@ from realm_engine.bundle import Bundle
 from realm_engine.core import Core
 from realm_engine.dream import Dream, DreamConfig, Progress, RealnessMap
 from realm_engine.errors import AnswerError, BundleError, DeviceError, UsageError
-from realm_engine.images import ImageSource, load_image
 from realm_engine.machine.memory import MemoryLimit, parse_bytes
 from realm_engine.map_stream import Mapped, Mapper, MapProgress, MapStream, texts_of_map
-from realm_engine.pipeline import BUDGET_BYTES, Job, Pipeline
+from realm_engine.pictures.decode import ImageSource, load_image
+from realm_engine.pictures.inputs import pair_jobs
+from realm_engine.pictures.pipeline import BUDGET_BYTES, Job, Pipeline
 from realm_engine.plan import PREFER_FP16, PartPlan, choose_plans
 from realm_engine.score_stream import Score, ScoreStream
-from realm_engine.sources import pair_jobs
 from realm_engine.text import Descriptions, TextEncoder, Tokenizer
 from realm_engine.tuned import load_tuned
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from realm_engine.arrays import Array
 from realm_engine.engine import Engine
-from realm_engine.images import load_image
+from realm_engine.pictures.decode import load_image
 from realm_engine.text import read_descriptions
 from realm_engine.windows import WindowGrid, spread_mean
 

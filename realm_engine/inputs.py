@@ -9,7 +9,7 @@ from realm_engine.bundle import MANIFEST
 from realm_engine.core import is_missing
 from realm_engine.engine import Engine, Score
 from realm_engine.errors import TextError, UsageError
-from realm_engine.images import ImageFile
+from realm_engine.pictures.decode import ImageFile
 from realm_engine.run_record import Picture, picture_of
 from realm_engine.tables import Row
 from realm_engine.text import Descriptions, read_descriptions

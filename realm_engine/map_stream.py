@@ -11,7 +11,7 @@ from realm_engine.core import is_missing
 from realm_engine.dream import Dream, DreamConfig, Phrase, Progress, RealnessMap
 from realm_engine.errors import TextError
 from realm_engine.phrases import BankEntry, pick_phrases, read_bank
-from realm_engine.pipeline import Job
+from realm_engine.pictures.pipeline import Job
 
 MapProgress = Callable[[float, int], None]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from realm_engine.arrays import UInt8
 from realm_engine.core import Core
 from realm_engine.machine.memory import MemoryLimit
-from realm_engine.pipeline import Job
+from realm_engine.pictures.pipeline import Job
 
 
 @dataclass(frozen=True)

@@ -182,6 +182,6 @@ def _map_call(engine: Engine, trial: Trial, batch: int) -> Callable[[], Any]:
 
 def images_for_tuning(paths: Sequence[Path]) -> list[Path]:
     """The images in files and folders. Raises ImageError or UsageError where there is none."""
-    from realm_engine.images import collect_images
+    from realm_engine.pictures.decode import collect_images
 
     return [file.path for file in collect_images(paths)]

@@ -73,8 +73,8 @@ def score(
 
     Columns: filename, mos, realness, description, error. Exit code 1 when some images failed.
     """
-    from realm_engine.images import collect_images
     from realm_engine.inputs import descriptions_by_root, pair
+    from realm_engine.pictures.decode import collect_images
     from realm_engine.results import check_output
 
     if resume is not None and output is None:

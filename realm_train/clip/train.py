@@ -15,7 +15,7 @@ from accelerate.state import AcceleratorState
 from torch import nn
 from torch.utils.data import DataLoader
 
-from realm_engine.images import load_image
+from realm_engine.pictures.decode import load_image
 from realm_train.clip.config import TINY, ClipConfig
 from realm_train.clip.judge import judge_maps, planted_defects, window_maps
 from realm_train.clip.loss import SharedClipLoss

@@ -12,7 +12,7 @@ import pytest
 from command_line import interrupted
 from PIL import Image
 
-from realm_engine.images import load_image
+from realm_engine.pictures.decode import load_image
 from tests.bundles import build_bundle
 
 

@@ -15,7 +15,7 @@ import pytest
 from command_line import interrupted
 from PIL import Image
 
-from realm_engine.images import load_image
+from realm_engine.pictures.decode import load_image
 
 NAMES = ["a.png", "b.jpg", "d.bmp", "sub/c.webp"]
 

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from realm_engine.cli.main import main
-from realm_engine.images import load_image
+from realm_engine.pictures.decode import load_image
 from realm_engine.tables import Row, read_rows
 
 NAMES = ["a.png", "b.jpg", "d.bmp", "sub/c.webp"]

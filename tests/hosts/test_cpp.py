@@ -32,7 +32,7 @@ from cpp_host import (
 from cpp_hostile import encoded, with_true_checksums
 from PIL import Image
 
-from realm_engine.images import load_image
+from realm_engine.pictures.decode import load_image
 
 release, clip_tokenizer = cpp_host.release, cpp_host.clip_tokenizer
 

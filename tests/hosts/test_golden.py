@@ -19,9 +19,9 @@ from PIL import Image
 
 from realm_engine import DreamConfig, Engine
 from realm_engine.bundle import Bundle
-from realm_engine.images import load_image
 from realm_engine.manifest import TextSpec
-from realm_engine.resample import resample_matrix
+from realm_engine.pictures.decode import load_image
+from realm_engine.pictures.resample import resample_matrix
 from realm_engine.text import Tokenizer
 
 FOLDER = Path(__file__).parents[1] / "golden"

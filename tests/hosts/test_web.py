@@ -23,7 +23,7 @@ from PIL import Image
 from realm_engine import render
 from realm_engine.dream import DreamConfig
 from realm_engine.engine import Engine
-from realm_engine.images import load_image
+from realm_engine.pictures.decode import load_image
 
 REPOSITORY = Path(__file__).parents[2]
 WEB = REPOSITORY / "hosts/web"

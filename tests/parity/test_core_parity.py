@@ -174,7 +174,7 @@ def test_upstream_checkpoint_of_the_published_size(tmp_path):
     import onnxruntime
 
     from export.core_source import open_core
-    from realm_engine.resample import resample_matrix
+    from realm_engine.pictures.resample import resample_matrix
 
     torch.manual_seed(0)
     model, _ = build_core(CoreModelConfig())

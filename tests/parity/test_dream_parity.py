@@ -207,7 +207,7 @@ def test_real_vit_b_32_random_weights(tmp_path):
     file.write_bytes(serialize(model, {}))
     import onnxruntime
 
-    from realm_engine.resample import resample_matrix
+    from realm_engine.pictures.resample import resample_matrix
 
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     image = photo(90, 70, sample=3)

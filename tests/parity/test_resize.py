@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from export.resize import gather_windows, resample, resample_exactly
-from realm_engine.resample import resample_matrix
+from realm_engine.pictures.resample import resample_matrix
 
 SAMPLES = sorted((Path(__file__).parents[2] / "samples").glob("*.jpg"))
 

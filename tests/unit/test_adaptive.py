@@ -12,7 +12,7 @@ import realm_engine
 from realm_engine import Engine
 from realm_engine.adaptive import MIN_WINDOWS, adaptive_similarities, fast_fraction
 from realm_engine.errors import UsageError
-from realm_engine.images import load_image
+from realm_engine.pictures.decode import load_image
 from realm_engine.windows import WindowGrid, spread_mean
 
 SAMPLES = Path(realm_engine.__file__).parents[1] / "samples"

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from realm_engine.errors import TextError, UsageError
-from realm_engine.images import collect_images
 from realm_engine.inputs import (
     count_described,
     descriptions_by_root,
@@ -13,6 +12,7 @@ from realm_engine.inputs import (
     pair,
     pending,
 )
+from realm_engine.pictures.decode import collect_images
 from realm_engine.tables import Row
 
 

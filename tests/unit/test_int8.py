@@ -35,7 +35,7 @@ from realm_engine.fidelity import (
     spearman,
     two_digits,
 )
-from realm_engine.images import load_image
+from realm_engine.pictures.decode import load_image
 from realm_engine.windows import WindowGrid, spread_mean
 
 SAMPLES = Path(__file__).parents[2] / "samples"

@@ -69,7 +69,8 @@ def test_the_default_limit_only_makes_calls_smaller():
 def test_available_memory_is_the_smaller_of_machine_and_container(tmp_path, monkeypatch):
     monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path))
     (tmp_path / "meminfo").write_text(
-        "MemTotal: 100 kB\nMemFree: 20 kB\nBuffers: 0 kB\nCached: 9 kB\nMemAvailable:      64 kB\nShmem: 0 kB\nActive: 9 kB\nInactive: 0 kB\n"
+        "MemTotal: 100 kB\nMemFree: 20 kB\nBuffers: 0 kB\nCached: 9 kB\nMemAvailable:      64 kB\n"
+        "Shmem: 0 kB\nActive: 9 kB\nInactive: 0 kB\n"
     )
     assert available_bytes(tmp_path / "none") == 64 * 1024
     (tmp_path / "memory.max").write_text("max\n")

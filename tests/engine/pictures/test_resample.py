@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from realm_engine import resample
-from realm_engine.resample import resample_matrix, resample_matrix_float32
+from realm_engine.pictures import resample
+from realm_engine.pictures.resample import resample_matrix, resample_matrix_float32
 
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 SIZES = [

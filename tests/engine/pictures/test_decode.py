@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from realm_engine import images
 from realm_engine.errors import ImageError
-from realm_engine.images import collect_images, find_images, load_image
+from realm_engine.pictures import decode as images
+from realm_engine.pictures.decode import collect_images, find_images, load_image
 
 HEIGHT, WIDTH = 37, 53
 

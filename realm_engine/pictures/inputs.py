@@ -11,8 +11,8 @@ import numpy as np
 
 from realm_engine.core import is_missing
 from realm_engine.errors import TextError, UsageError
-from realm_engine.images import ImageSource, collect_images
-from realm_engine.pipeline import Job
+from realm_engine.pictures.decode import ImageSource, collect_images
+from realm_engine.pictures.pipeline import Job
 from realm_engine.text import Descriptions
 
 

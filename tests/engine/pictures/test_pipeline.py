@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from realm_engine.errors import DeviceError
-from realm_engine.pipeline import Job, Pipeline
+from realm_engine.pictures.pipeline import Job, Pipeline
 
 
 def jobs(count: int):
