@@ -11,7 +11,7 @@ from typing import Any
 from export.clip_model import ClipModel
 from export.errors import ExportError
 from export.graph import GraphExport
-from realm_engine.bundle import MANIFEST
+from realm_engine.bundle.bundle import MANIFEST
 from realm_engine.machine.files import sha256_of
 
 FORMAT, FORMAT_VERSION = "realm-bundle", "1.0"

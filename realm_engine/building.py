@@ -11,7 +11,7 @@ from realm_engine.backends.tensorrt.cuda import open_cuda
 from realm_engine.backends.tensorrt.engines import Engines, Recipe, Target
 from realm_engine.backends.tensorrt.gpu import find_gpu
 from realm_engine.backends.tensorrt.runtime import FLAVOURS, open_runtime, parse_architectures
-from realm_engine.bundle import PARTS, Bundle
+from realm_engine.bundle.bundle import PARTS, Bundle
 from realm_engine.engine_cache import write_plan
 from realm_engine.errors import BundleError, DeviceError, RealmError
 

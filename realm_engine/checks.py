@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from realm_engine.arrays import UInt8
-from realm_engine.bundle import PARTS, Bundle
+from realm_engine.bundle.bundle import PARTS, Bundle
+from realm_engine.bundle.manifest import GraphSpec, TensorSpec, TextSpec
+from realm_engine.bundle.onnx_interface import read_interface
 from realm_engine.dream import DreamConfig
 from realm_engine.engine import Engine
 from realm_engine.errors import BundleError, RealmError
 from realm_engine.machine.files import sha256_of
-from realm_engine.manifest import GraphSpec, TensorSpec, TextSpec
-from realm_engine.onnx_interface import read_interface
 from realm_engine.phrases import read_bank
 from realm_engine.text import Tokenizer
 from realm_engine.tuned import load_tuned

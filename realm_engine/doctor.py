@@ -17,7 +17,7 @@ from typing import Any
 from realm_engine import __version__
 from realm_engine.backends import AUTO_ORDER, DEVICES, nvidia
 from realm_engine.backends.onnxruntime import provider_libraries
-from realm_engine.bundle import Bundle, installed_bundles
+from realm_engine.bundle.bundle import Bundle, installed_bundles
 from realm_engine.errors import RealmError
 from realm_engine.findings import ABSENT, BROKEN, OK, WARNING, Finding, Report, split_cure
 from realm_engine.isolated import Answer, ask

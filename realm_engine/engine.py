@@ -13,7 +13,7 @@ import numpy as np
 
 from realm_engine.arrays import UInt8
 from realm_engine.backends import FiniteSession, Session
-from realm_engine.bundle import Bundle
+from realm_engine.bundle.bundle import Bundle
 from realm_engine.core import Core
 from realm_engine.dream import Dream, DreamConfig, Progress, RealnessMap
 from realm_engine.errors import AnswerError, BundleError, DeviceError, UsageError

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from realm_engine.bundle import MANIFEST
+from realm_engine.bundle.bundle import MANIFEST
 from realm_engine.core import is_missing
 from realm_engine.engine import Engine, Score
 from realm_engine.errors import TextError, UsageError

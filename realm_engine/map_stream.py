@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from realm_engine.arrays import UInt8
-from realm_engine.bundle import Bundle
+from realm_engine.bundle.bundle import Bundle
 from realm_engine.core import is_missing
 from realm_engine.dream import Dream, DreamConfig, Phrase, Progress, RealnessMap
 from realm_engine.errors import TextError

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from realm_engine.adaptive import FAST_FRACTION, fast_fraction
 from realm_engine.arrays import Float32
+from realm_engine.bundle.manifest import AGGREGATES, Preset
 from realm_engine.errors import UsageError, WindowError
-from realm_engine.manifest import AGGREGATES, Preset
 from realm_engine.windows import WindowGrid, covered_by_any
 
 QUANTITIES = ("realness", "similarity")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from realm_engine.backends import AUTO_ORDER, Backend, open_backend
-from realm_engine.bundle import Bundle
+from realm_engine.bundle.bundle import Bundle
 from realm_engine.errors import BundleError, DeviceError
 from realm_engine.tuned import Tuned
 

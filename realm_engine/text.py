@@ -15,8 +15,8 @@ import numpy as np
 
 from realm_engine.arrays import Float32, Int64
 from realm_engine.backends import Session
+from realm_engine.bundle.manifest import TextSpec
 from realm_engine.errors import BundleError, TextError
-from realm_engine.manifest import TextSpec
 
 log = logging.getLogger("realm_engine")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from realm_engine.backends import AUTO_ORDER, Backend, open_backend
-from realm_engine.bundle import Bundle
+from realm_engine.bundle.bundle import Bundle
 from realm_engine.engine import Engine
 from realm_engine.errors import DeviceError, RealmError, UsageError
 from realm_engine.fidelity import Answers, Trial, answer, compare, precision_gates

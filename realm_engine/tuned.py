@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from realm_engine.backends import AUTO_ORDER
-from realm_engine.bundle import Bundle
+from realm_engine.bundle.bundle import Bundle
 from realm_engine.errors import OutputError
 from realm_engine.machine.files import cache_dir, replacing
 from realm_engine.machine.processor import default_threads, processor

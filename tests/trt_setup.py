@@ -10,7 +10,7 @@ from realm_engine.backends.tensorrt.interface import Interface
 from realm_engine.backends.tensorrt.profiles import Range, ShapeProfile
 from realm_engine.backends.tensorrt.runtime import TENSORRT, TENSORRT_RTX, Messages, TrtRuntime
 from realm_engine.backends.tensorrt.session import TensorRTSession
-from realm_engine.manifest import TensorSpec
+from realm_engine.bundle.manifest import TensorSpec
 
 INPUTS = (
     TensorSpec("image", "uint8", ("height", "width", 3)),

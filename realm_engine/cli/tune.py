@@ -31,7 +31,7 @@ def tune(paths: tuple[Path, ...], bundle: str, device: str, threads: int | None,
     float32 on them and timed; auto takes the fastest whose difference is within its gate. Once per machine
     and bundle; a table goes to stdout.
     """
-    from realm_engine.bundle import Bundle
+    from realm_engine.bundle.bundle import Bundle
     from realm_engine.fidelity import make_trial
     from realm_engine.tune import images_for_tuning
     from realm_engine.tune import tune as measure

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from realm_engine.bundle import Bundle
+from realm_engine.bundle.bundle import Bundle
+from realm_engine.bundle.manifest import GraphSpec, TensorSpec
 from realm_engine.errors import UsageError
-from realm_engine.manifest import GraphSpec, TensorSpec
 from realm_engine.triton.pbtxt import Word, dims, string_map
 
 PLATFORMS = ("onnxruntime", "tensorrt-plan")

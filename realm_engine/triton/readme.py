@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from realm_engine.bundle import Bundle
+from realm_engine.bundle.bundle import Bundle
 from realm_engine.triton.config import TritonOptions, model_name
 
 # Python 3.12, which the engine needs 3.11 for; any newer release will do.

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from realm_engine.bundle import MANIFEST, PARTS, Bundle
+from realm_engine.bundle.bundle import MANIFEST, PARTS, Bundle
+from realm_engine.bundle.manifest import GraphSpec
+from realm_engine.bundle.onnx_scan import external_locations
 from realm_engine.errors import BundleError, OutputError, UsageError
-from realm_engine.manifest import GraphSpec
-from realm_engine.onnx_scan import external_locations
 from realm_engine.triton import client
 from realm_engine.triton.config import (
     TritonOptions,

@@ -12,13 +12,13 @@ import numpy as np
 
 from realm_engine.arrays import Array
 from realm_engine.backends.base import contiguous
-from realm_engine.bundle import MANIFEST, PARTS, Bundle
+from realm_engine.bundle.bundle import MANIFEST, PARTS, Bundle
+from realm_engine.bundle.manifest import Section, check_version, parse_core, parse_dream, parse_graphs
 from realm_engine.core import Core
 from realm_engine.engine import Engine
 from realm_engine.errors import BundleError, DeviceError
 from realm_engine.machine.memory import MemoryLimit
 from realm_engine.machine.processor import default_threads
-from realm_engine.manifest import Section, check_version, parse_core, parse_dream, parse_graphs
 from realm_engine.plan import PartPlan
 from realm_engine.text import TextEncoder, Tokenizer
 from realm_engine.triton.config import GRAPH_OF_OUTPUT, is_batched, model_name

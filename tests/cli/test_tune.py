@@ -7,7 +7,7 @@ import json
 import pytest
 
 from realm_engine import Engine, tune
-from realm_engine.bundle import Bundle
+from realm_engine.bundle.bundle import Bundle
 from realm_engine.tuned import load_tuned, tuned_path
 
 

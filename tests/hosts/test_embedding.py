@@ -21,7 +21,7 @@ from click.testing import CliRunner
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 from export.tokenizer import clip_tokenizer
-from realm_engine.bundle import find_bundle
+from realm_engine.bundle.bundle import find_bundle
 from realm_engine.cli.main import main
 from tests.embedding_page import (
     ANSWERS,

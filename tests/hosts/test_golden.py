@@ -18,8 +18,8 @@ import pytest
 from PIL import Image
 
 from realm_engine import DreamConfig, Engine
-from realm_engine.bundle import Bundle
-from realm_engine.manifest import TextSpec
+from realm_engine.bundle.bundle import Bundle
+from realm_engine.bundle.manifest import TextSpec
 from realm_engine.pictures.decode import load_image
 from realm_engine.pictures.resample import resample_matrix
 from realm_engine.text import Tokenizer

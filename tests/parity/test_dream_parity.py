@@ -18,7 +18,7 @@ from export.clip_model import ClipModel, open_clip_model
 from export.errors import ExportError
 from export.manifest import BundleInfo
 from realm_engine import DreamConfig, Engine
-from realm_engine.bundle import Bundle
+from realm_engine.bundle.bundle import Bundle
 
 SAMPLES = sorted((Path(__file__).parents[2] / "samples").glob("*.jpg"))
 TEXT = "Yes, the edge of the hand melts into the background."

@@ -29,7 +29,7 @@ from export.int8 import to_int8
 from export.manifest import BundleInfo, read_manifest, write_manifest
 from realm_engine import Engine
 from realm_engine.building import build_all, plan_builds
-from realm_engine.bundle import Bundle
+from realm_engine.bundle.bundle import Bundle
 from realm_train.core.checkpoint import LoadedCore
 from realm_train.core.config import CoreConfig, CoreModelConfig
 from realm_train.core.model import build_core

@@ -7,9 +7,9 @@ from pathlib import Path
 import onnx
 import pytest
 
-from realm_engine.bundle import Bundle
+from realm_engine.bundle.bundle import Bundle
+from realm_engine.bundle.onnx_interface import read_interface
 from realm_engine.checks import Check, bundle_facts, sample_image, verify_bundle
-from realm_engine.onnx_interface import read_interface
 from tests.bundles import build_bundle, read_manifest, write_manifest
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from realm_engine import plan
-from realm_engine.bundle import Bundle
+from realm_engine.bundle.bundle import Bundle
 from realm_engine.errors import BundleError, DeviceError
 from realm_engine.plan import PREFER_FP16, choose_plans
 from realm_engine.tuned import Measured, Tuned

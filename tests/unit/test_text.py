@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from bundles import CLIP_TEXT, CORE_TEXT
 
-from realm_engine.bundle import Bundle
+from realm_engine.bundle.bundle import Bundle
+from realm_engine.bundle.manifest import TextSpec
 from realm_engine.errors import BundleError, TextError
-from realm_engine.manifest import TextSpec
 from realm_engine.text import Descriptions, TextEncoder, Tokenizer, read_descriptions
 
 

@@ -12,9 +12,9 @@ from google.protobuf import text_format
 from PIL import Image
 
 from realm_engine import DreamConfig, Engine
-from realm_engine.bundle import Bundle
+from realm_engine.bundle.bundle import Bundle
+from realm_engine.bundle.manifest import GraphSpec, TensorSpec
 from realm_engine.errors import BundleError, OutputError, UsageError
-from realm_engine.manifest import GraphSpec, TensorSpec
 from realm_engine.triton import TritonOptions, export_repository
 from realm_engine.triton.config import is_batched, model_name
 from realm_engine.triton.pbtxt import Word, render

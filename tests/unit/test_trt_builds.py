@@ -22,10 +22,10 @@ from realm_engine.backends.tensorrt.builder import (
 from realm_engine.backends.tensorrt.engines import Engines, Target, default_limits, reporter
 from realm_engine.backends.tensorrt.opening import EngineRejectedError, open_engine
 from realm_engine.backends.tensorrt.profiles import Limits, ShapeProfile
-from realm_engine.bundle import Bundle
+from realm_engine.bundle.bundle import Bundle
+from realm_engine.bundle.manifest import TensorSpec
 from realm_engine.engine_cache import EngineCache
 from realm_engine.errors import DeviceError
-from realm_engine.manifest import TensorSpec
 
 ARCHITECTURES = ("sm_89", "sm_120")
 TINY = Bundle.open("realm-tiny", verify=False)

@@ -15,9 +15,9 @@ from realm_engine.backends.tensorrt.profiles import (
     dims_of,
     profiles,
 )
-from realm_engine.bundle import Bundle
+from realm_engine.bundle.bundle import Bundle
+from realm_engine.bundle.manifest import TensorSpec
 from realm_engine.errors import DeviceError
-from realm_engine.manifest import TensorSpec
 
 
 def of(bundle, graph, limits=None, **changes):

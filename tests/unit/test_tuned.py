@@ -4,7 +4,7 @@ import os
 import pytest
 
 from realm_engine import tuned
-from realm_engine.bundle import Bundle
+from realm_engine.bundle.bundle import Bundle
 from realm_engine.errors import OutputError
 from realm_engine.tuned import (
     Measured,

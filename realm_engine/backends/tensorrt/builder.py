@@ -15,9 +15,9 @@ from realm_engine.arrays import Array
 from realm_engine.backends.base import first_line
 from realm_engine.backends.tensorrt.profiles import MEMORY_VARIABLE, ShapeProfile
 from realm_engine.backends.tensorrt.runtime import TrtRuntime
+from realm_engine.bundle.manifest import TensorSpec
 from realm_engine.errors import DeviceError
 from realm_engine.machine.memory import available_bytes, format_bytes
-from realm_engine.manifest import TensorSpec
 
 Progress = Callable[[float], None]
 

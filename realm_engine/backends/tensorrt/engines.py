@@ -17,12 +17,12 @@ from realm_engine.backends.tensorrt.gpu import Gpu
 from realm_engine.backends.tensorrt.interface import Interface
 from realm_engine.backends.tensorrt.profiles import MEMORY_VARIABLE, Limits, ShapeProfile, canonical, profiles
 from realm_engine.backends.tensorrt.runtime import TrtRuntime
+from realm_engine.bundle.onnx_interface import read_interface
 from realm_engine.engine_cache import EngineCache, Plan
 from realm_engine.engine_record import EngineKey, estimate_seconds
 from realm_engine.errors import DeviceError
 from realm_engine.machine.files import sha256_of
 from realm_engine.machine.memory import parse_bytes
-from realm_engine.onnx_interface import read_interface
 
 log = logging.getLogger("realm_engine")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from realm_engine.backends.tensorrt.profiles import ShapeProfile
-from realm_engine.manifest import TensorSpec
+from realm_engine.bundle.manifest import TensorSpec
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from realm_engine.bundle.manifest import TensorSpec
 from realm_engine.errors import DeviceError
-from realm_engine.manifest import TensorSpec
 
 # Scratch memory that engines may need at their largest call, such as "1G". It is part of what an engine is made
 # from, so building and running must agree on it: one variable for both.

@@ -22,9 +22,9 @@ from realm_engine.backends.tensorrt.jit_cache import JitCache
 from realm_engine.backends.tensorrt.lane import Lane
 from realm_engine.backends.tensorrt.profiles import choose, dims_of
 from realm_engine.backends.tensorrt.runtime import TrtRuntime
+from realm_engine.bundle.manifest import TensorSpec
 from realm_engine.errors import DeviceError
 from realm_engine.machine.memory import format_bytes
-from realm_engine.manifest import TensorSpec
 
 log = logging.getLogger("realm_engine")
 

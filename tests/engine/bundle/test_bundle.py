@@ -10,10 +10,10 @@ import pytest
 from bundles import build_bundle, read_manifest, write_manifest
 from onnx import TensorProto, helper, numpy_helper
 
-from realm_engine.bundle import Bundle, find_bundle, installed_bundles
+from realm_engine.bundle.bundle import Bundle, find_bundle, installed_bundles
+from realm_engine.bundle.onnx_scan import external_locations
 from realm_engine.errors import BundleError
 from realm_engine.machine.files import cache_dir
-from realm_engine.onnx_scan import external_locations
 
 
 @pytest.fixture

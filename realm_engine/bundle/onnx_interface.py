@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from realm_engine.manifest import TensorSpec
+from realm_engine.bundle.manifest import TensorSpec
 
 _DTYPES = {
     1: "float32",

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from realm_engine.errors import BundleError
-from realm_engine.machine.files import cache_dir, sha256_of
-from realm_engine.manifest import (
+from realm_engine.bundle.manifest import (
     CoreSpec,
     DreamSpec,
     GraphSpec,
@@ -25,7 +23,9 @@ from realm_engine.manifest import (
     parse_graphs,
     safe_relative,
 )
-from realm_engine.onnx_scan import external_locations
+from realm_engine.bundle.onnx_scan import external_locations
+from realm_engine.errors import BundleError
+from realm_engine.machine.files import cache_dir, sha256_of
 
 __all__ = [
     "MANIFEST",
@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 MANIFEST = "bundle.json"
-EMBEDDED = Path(__file__).parent / "bundles"
+EMBEDDED = Path(__file__).parents[1] / "bundles"
 # Which graphs a part needs; the last one is the image graph, whose precision is the part's.
 PARTS = {"core": ("core_text", "core"), "dream": ("clip_text", "dream")}
 
