@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from realm_engine.backends.tensorrt.cuda import open_cuda
-from realm_engine.backends.tensorrt.engines import Engines, Recipe, Target
-from realm_engine.backends.tensorrt.gpu import find_gpu
-from realm_engine.backends.tensorrt.runtime import FLAVOURS, open_runtime, parse_architectures
 from realm_engine.bundle.bundle import PARTS, Bundle
-from realm_engine.engine_cache import write_plan
 from realm_engine.errors import BundleError, DeviceError, RealmError
+from realm_engine.runtimes.tensorrt.cuda import open_cuda
+from realm_engine.runtimes.tensorrt.engines import Engines, Recipe, Target
+from realm_engine.runtimes.tensorrt.gpu import find_gpu
+from realm_engine.runtimes.tensorrt.plan_cache import write_plan
+from realm_engine.runtimes.tensorrt.runtime import FLAVOURS, open_runtime, parse_architectures
 
 DEVICES = tuple(FLAVOURS)
 

@@ -16,8 +16,8 @@ from realm_engine.engine import Engine
 from realm_engine.errors import BundleError, RealmError
 from realm_engine.machine.files import sha256_of
 from realm_engine.phrases import read_bank
+from realm_engine.runtimes.measured import load_tuned
 from realm_engine.text import Tokenizer
-from realm_engine.tuned import load_tuned
 
 SAMPLE_TEXT = "The edges are melted."
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from realm_engine.arrays import Array, Float32, UInt8
-from realm_engine.backends import Session
 from realm_engine.bundle.manifest import CoreSpec
 from realm_engine.pictures.resample import resample_matrix_float32
+from realm_engine.runtimes import Session
 from realm_engine.text import TextEncoder
 
 log = logging.getLogger("realm_engine")

@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from realm_engine import __version__
-from realm_engine.backends import AUTO_ORDER, DEVICES, nvidia
-from realm_engine.backends.onnxruntime import provider_libraries
 from realm_engine.bundle.bundle import Bundle, installed_bundles
 from realm_engine.errors import RealmError
 from realm_engine.findings import ABSENT, BROKEN, OK, WARNING, Finding, Report, split_cure
@@ -24,7 +22,9 @@ from realm_engine.isolated import Answer, ask
 from realm_engine.machine.files import cache_dir
 from realm_engine.machine.memory import format_bytes, memory
 from realm_engine.machine.processor import processor
-from realm_engine.tuned import load_tuned
+from realm_engine.runtimes import AUTO_ORDER, DEVICES, nvidia
+from realm_engine.runtimes.measured import load_tuned
+from realm_engine.runtimes.onnxruntime import provider_libraries
 
 DEVICE_TIMEOUT_S = 180.0  # TensorRT builds an engine for the tiny graph first
 

@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 from realm_engine.adaptive import adaptive_similarities, windows_to_compute
 from realm_engine.arrays import Array, Float32, Int64, UInt8
-from realm_engine.backends import Backend, Session
 from realm_engine.bundle.manifest import DreamSpec
 from realm_engine.errors import UsageError
 from realm_engine.machine.memory import MemoryLimit
 from realm_engine.maps import DreamConfig, Phrase, RealnessMap, Region
 from realm_engine.pictures.resample import resample_matrix_float32
+from realm_engine.runtimes import Backend, Session
 from realm_engine.text import TextEncoder
 from realm_engine.windows import WindowGrid, covered_by_any, spread_scales
 

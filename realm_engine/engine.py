@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 import numpy as np
 
 from realm_engine.arrays import UInt8
-from realm_engine.backends import FiniteSession, Session
 from realm_engine.bundle.bundle import Bundle
 from realm_engine.core import Core
 from realm_engine.dream import Dream, DreamConfig, Progress, RealnessMap
@@ -22,10 +21,11 @@ from realm_engine.map_stream import Mapped, Mapper, MapProgress, MapStream, text
 from realm_engine.pictures.decode import ImageSource, load_image
 from realm_engine.pictures.inputs import pair_jobs
 from realm_engine.pictures.pipeline import BUDGET_BYTES, Job, Pipeline
-from realm_engine.plan import PREFER_FP16, PartPlan, choose_plans
+from realm_engine.runtimes import FiniteSession, Session
+from realm_engine.runtimes.choose import PREFER_FP16, PartPlan, choose_plans
+from realm_engine.runtimes.measured import load_tuned
 from realm_engine.score_stream import Score, ScoreStream
 from realm_engine.text import Descriptions, TextEncoder, Tokenizer
-from realm_engine.tuned import load_tuned
 
 __all__ = ["DEFAULT_BUNDLE", "PREFER_FP16", "Engine", "Mapped", "Score"]
 

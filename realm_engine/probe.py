@@ -21,8 +21,8 @@ def probe_device(device: str) -> dict[str, Any]:
     """Open a device and run a tiny graph on it: what it is, or the words an explicit choice fails with."""
     import numpy as np
 
-    from realm_engine.backends import open_backend
-    from realm_engine.backends.onnxruntime import probe_model
+    from realm_engine.runtimes import open_backend
+    from realm_engine.runtimes.onnxruntime import probe_model
 
     start = time.perf_counter()
     try:
@@ -49,14 +49,14 @@ def probe_device(device: str) -> dict[str, Any]:
 
 def probe_nvidia() -> dict[str, Any]:
     """Driver and GPUs."""
-    from realm_engine.backends import nvidia
+    from realm_engine.runtimes import nvidia
 
     return asdict(nvidia.inspect())
 
 
 def probe_libraries(names: Sequence[str]) -> dict[str, Any]:
     """Where libraries are, and what those found say of their versions."""
-    from realm_engine.backends import nvidia
+    from realm_engine.runtimes import nvidia
 
     libraries = nvidia.Libraries({name: nvidia.find_library(name) for name in names})
     return {"found": dict(libraries.found), "versions": nvidia.runtime_versions(libraries)}

@@ -14,9 +14,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from realm_engine.arrays import Float32, Int64
-from realm_engine.backends import Session
 from realm_engine.bundle.manifest import TextSpec
 from realm_engine.errors import BundleError, TextError
+from realm_engine.runtimes import Session
 
 log = logging.getLogger("realm_engine")
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from realm_engine.backends import AUTO_ORDER, Backend, open_backend
 from realm_engine.bundle.bundle import Bundle
 from realm_engine.engine import Engine
 from realm_engine.errors import DeviceError, RealmError, UsageError
 from realm_engine.fidelity import Answers, Trial, answer, compare, precision_gates
-from realm_engine.plan import PARTS, computes
-from realm_engine.tuned import Measured
+from realm_engine.runtimes import AUTO_ORDER, Backend, open_backend
+from realm_engine.runtimes.choose import PARTS, computes
+from realm_engine.runtimes.measured import Measured
 from realm_engine.windows import WindowGrid
 
 Report = Callable[[str], None]

@@ -56,6 +56,6 @@ def photo():
 def rtx():
     """TensorRT-RTX, which builds engines without a GPU."""
     pytest.importorskip("tensorrt_rtx")
-    from realm_engine.backends.tensorrt.runtime import open_runtime
+    from realm_engine.runtimes.tensorrt.runtime import open_runtime
 
     return open_runtime("tensorrt-rtx")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from realm_engine.backends import DEVICES
 from realm_engine.errors import UsageError
+from realm_engine.runtimes import DEVICES
 
 if TYPE_CHECKING:
     from realm_engine.engine import Engine

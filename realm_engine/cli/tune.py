@@ -12,7 +12,7 @@ from realm_engine.cli.options import device_options, say
 from realm_engine.errors import UsageError
 
 if TYPE_CHECKING:
-    from realm_engine.tuned import Measured
+    from realm_engine.runtimes.measured import Measured
 
 _UNITS = {"core": "images/s", "dream": "windows/s"}
 
@@ -33,9 +33,9 @@ def tune(paths: tuple[Path, ...], bundle: str, device: str, threads: int | None,
     """
     from realm_engine.bundle.bundle import Bundle
     from realm_engine.fidelity import make_trial
+    from realm_engine.runtimes.measured import forget_tuned, save_tuned
     from realm_engine.tune import images_for_tuning
     from realm_engine.tune import tune as measure
-    from realm_engine.tuned import forget_tuned, save_tuned
 
     opened = Bundle.open(bundle)
     if forget:
@@ -68,7 +68,7 @@ def _line(record: Measured) -> str:
 
 
 def _say_choice(measured: list[Measured]) -> None:
-    from realm_engine.tuned import Tuned
+    from realm_engine.runtimes.measured import Tuned
 
     tuned = Tuned("", "", {}, 0, tuple(measured))
     for part, unit in _UNITS.items():

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
+from repository import ROOT
 
 
 def benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 
-from realm_engine.backends import AUTO_ORDER, DEVICES
+from repository import ROOT
 
-ROOT = Path(__file__).parents[2]
+from realm_engine.runtimes import AUTO_ORDER, DEVICES
 
 
 def test_doctor_on_this_machine(cli, tmp_path, monkeypatch):

@@ -265,7 +265,7 @@ def _providers() -> list[str]:
 
 
 def test_bundles_that_are_wrong(cli, pictures, tmp_path) -> None:
-    from tests.bundles import build_bundle
+    from bundles import build_bundle
 
     broken = build_bundle(tmp_path / "broken")
     with (broken / "core.onnx").open("r+b") as file:

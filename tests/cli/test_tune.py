@@ -8,7 +8,7 @@ import pytest
 
 from realm_engine import Engine, tune
 from realm_engine.bundle.bundle import Bundle
-from realm_engine.tuned import load_tuned, tuned_path
+from realm_engine.runtimes.measured import load_tuned, tuned_path
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,6 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from importlib import util
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -16,6 +15,7 @@ import onnx
 import onnxruntime
 import pytest
 from PIL import Image
+from repository import ROOT
 
 from realm_engine import DreamConfig, Engine
 from realm_engine.bundle.bundle import Bundle
@@ -24,7 +24,7 @@ from realm_engine.pictures.decode import load_image
 from realm_engine.pictures.resample import resample_matrix
 from realm_engine.text import Tokenizer
 
-FOLDER = Path(__file__).parents[1] / "golden"
+FOLDER = ROOT / "tests" / "golden"
 GOLDEN = json.loads((FOLDER / "golden.json").read_text(encoding="utf-8"))
 TOLERANCES = GOLDEN["tolerances"]
 SIZE_LIMIT_BYTES = 1_500_000

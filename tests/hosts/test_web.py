@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from repository import ROOT
 
 from realm_engine import render
 from realm_engine.dream import DreamConfig
 from realm_engine.engine import Engine
 from realm_engine.pictures.decode import load_image
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = ROOT
 WEB = REPOSITORY / "hosts/web"
 OUT = REPOSITORY / "out/hosts/web"
 GOLDEN = Path(os.environ.get("REALM_GOLDEN", REPOSITORY / "tests/golden"))

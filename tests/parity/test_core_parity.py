@@ -11,6 +11,7 @@ import onnx
 import pytest
 import reference
 import torch
+from repository import ROOT
 from tokenizers import Tokenizer
 
 from export.bundle import export_bundle
@@ -25,7 +26,7 @@ from realm_train.core.checkpoint import LoadedCore
 from realm_train.core.config import CoreConfig, CoreModelConfig
 from realm_train.core.model import build_core
 
-SAMPLES = sorted((Path(__file__).parents[2] / "samples").glob("*.jpg"))
+SAMPLES = sorted((ROOT / "samples").glob("*.jpg"))
 TEXTS = [
     "Yes, the face melts.",
     None,

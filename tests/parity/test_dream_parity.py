@@ -12,6 +12,7 @@ import pytest
 import reference
 import torch
 from PIL import Image
+from repository import ROOT
 
 from export.bundle import export_bundle
 from export.clip_model import ClipModel, open_clip_model
@@ -20,7 +21,7 @@ from export.manifest import BundleInfo
 from realm_engine import DreamConfig, Engine
 from realm_engine.bundle.bundle import Bundle
 
-SAMPLES = sorted((Path(__file__).parents[2] / "samples").glob("*.jpg"))
+SAMPLES = sorted((ROOT / "samples").glob("*.jpg"))
 TEXT = "Yes, the edge of the hand melts into the background."
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from repository import ROOT
 
 from export.resize import gather_windows, resample, resample_exactly
 from realm_engine.pictures.resample import resample_matrix
 
-SAMPLES = sorted((Path(__file__).parents[2] / "samples").glob("*.jpg"))
+SAMPLES = sorted((ROOT / "samples").glob("*.jpg"))
 
 
 def matrix(in_size: int, out_size: int, interpolation: str) -> torch.Tensor:

@@ -17,6 +17,7 @@ import onnx_ir as ir
 import pytest
 import torch
 from onnx import numpy_helper
+from repository import ROOT
 
 from export.bundle import export_bundle
 from export.calibration import calibration_pictures, dream_study
@@ -34,7 +35,7 @@ from realm_train.core.checkpoint import LoadedCore
 from realm_train.core.config import CoreConfig, CoreModelConfig
 from realm_train.core.model import build_core
 
-SAMPLES = sorted((Path(__file__).parents[2] / "samples").glob("*.jpg"))
+SAMPLES = sorted((ROOT / "samples").glob("*.jpg"))
 ARCHITECTURES = "sm_89,sm_120"
 
 

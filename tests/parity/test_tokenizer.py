@@ -8,6 +8,7 @@ from pathlib import Path
 
 import open_clip
 import pytest
+from repository import ROOT
 from tokenizers import Tokenizer
 
 from export.tokenizer import clip_tokenizer
@@ -60,7 +61,7 @@ def test_vocabulary_has_the_size_clip_was_trained_with(ours):
 
 @pytest.mark.raise_td
 def test_real_descriptions(ours):
-    home = Path(__file__).parents[2].parent / "shared" / "data" / "raise-td"
+    home = ROOT.parent / "shared" / "data" / "raise-td"
     root = Path(os.environ.get("REALM_RAISE_TD", home))
     if not root.is_dir():
         pytest.skip("RAISE-TD is not here")

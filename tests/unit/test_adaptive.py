@@ -3,19 +3,18 @@ from __future__ import annotations
 import csv
 import itertools
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
+from repository import ROOT
 
-import realm_engine
 from realm_engine import Engine
 from realm_engine.adaptive import MIN_WINDOWS, adaptive_similarities, fast_fraction
 from realm_engine.errors import UsageError
 from realm_engine.pictures.decode import load_image
 from realm_engine.windows import WindowGrid, spread_mean
 
-SAMPLES = Path(realm_engine.__file__).parents[1] / "samples"
+SAMPLES = ROOT / "samples"
 SMALL = list(itertools.product((1, 2, 3, 4, 5, 7, 10), repeat=2))
 LONG = [(1, 40), (40, 1), (1, 200), (2, 90), (90, 2), (3, 33), (41, 57), (60, 13)]
 

@@ -6,7 +6,9 @@ import random
 
 import numpy as np
 import pytest
+import reference
 import torch
+from bundles import _wordpiece
 from PIL import Image
 
 from benchmarks.cases import (
@@ -27,8 +29,6 @@ from benchmarks.published import Preprocess
 from benchmarks.settings import CACHE, SAMPLES, Settings
 from benchmarks.suites.dream import _call
 from realm_engine.dream import DreamConfig
-from tests import reference
-from tests.bundles import _wordpiece
 
 SETTINGS = Settings((), (), (), (), True, CACHE, 1, 0, 1, SAMPLES, CACHE)
 SIZE, MEAN, STD = 16, (0.48, 0.46, 0.41), (0.27, 0.26, 0.28)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import onnx
 import pytest
+from bundles import build_bundle, read_manifest, write_manifest
 
 from realm_engine.bundle.bundle import Bundle
 from realm_engine.bundle.onnx_interface import read_interface
 from realm_engine.checks import Check, bundle_facts, sample_image, verify_bundle
-from tests.bundles import build_bundle, read_manifest, write_manifest
 
 
 @pytest.fixture

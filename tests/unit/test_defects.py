@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from repository import ROOT
 
 from realm_train.defects import (
     HELD_OUT_KINDS,
@@ -206,7 +207,7 @@ def test_places_prefer_the_centre() -> None:
 
 
 def test_samples_are_what_their_script_makes() -> None:
-    root = Path(__file__).resolve().parents[2]
+    root = ROOT
     spec = importlib.util.spec_from_file_location("make_samples", root / "samples" / "make_samples.py")
     assert spec is not None and spec.loader is not None
     make_samples = importlib.util.module_from_spec(spec)

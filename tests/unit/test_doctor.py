@@ -10,11 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bundles import build_bundle, read_manifest, write_manifest
 
 from realm_engine import doctor
-from realm_engine.backends import nvidia, open_backend
-from realm_engine.backends.elf import needed_libraries
-from realm_engine.backends.nvidia import Gpu, Libraries, Nvidia
 from realm_engine.errors import DeviceError
 from realm_engine.findings import (
     ABSENT,
@@ -29,7 +27,9 @@ from realm_engine.findings import (
 )
 from realm_engine.isolated import Answer, ask
 from realm_engine.probe import probe_device
-from tests.bundles import build_bundle, read_manifest, write_manifest
+from realm_engine.runtimes import nvidia, open_backend
+from realm_engine.runtimes.elf import needed_libraries
+from realm_engine.runtimes.nvidia import Gpu, Libraries, Nvidia
 
 H200 = Gpu("NVIDIA H200", (9, 0), 150_000_000_000)
 PASCAL = Gpu("GTX 1080", (6, 1), 8_000_000_000)

@@ -51,7 +51,7 @@ def test_no_file_imports_what_the_engine_must_not_know(path):
     relative = path.relative_to(PACKAGE)
     if relative.parts[0] != "cli":
         assert not [name for name in names if name.startswith("realm_engine.cli")]
-    if relative.parts[0] != "backends":
+    if relative.parts[0] != "runtimes":
         runtimes = {"onnxruntime", "openvino", "tensorrt"}
         assert not [name for name in names if name.split(".")[0] in runtimes]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -13,6 +12,7 @@ import onnxruntime
 import pytest
 import torch
 from PIL import Image
+from repository import ROOT
 from torch import nn
 
 from export.calibration import calibration_pictures, crops, dream_study, neighbour_correlation
@@ -38,7 +38,7 @@ from realm_engine.fidelity import (
 from realm_engine.pictures.decode import load_image
 from realm_engine.windows import WindowGrid, spread_mean
 
-SAMPLES = Path(__file__).parents[2] / "samples"
+SAMPLES = ROOT / "samples"
 SIDE, DIM = 32, 12
 
 

@@ -12,10 +12,10 @@ import click
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from repository import ROOT
 
 from realm_engine.cli.main import main as engine_cli
 
-ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PINS = [
     line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and not line.startswith("#")

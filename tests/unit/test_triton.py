@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bundles import build_bundle, read_manifest, write_manifest
 from google.protobuf import text_format
 from PIL import Image
+from triton_double import ModelConfig, Server, parameters, read_config, strings, type_of, warmup_inputs
 
 from realm_engine import DreamConfig, Engine
 from realm_engine.bundle.bundle import Bundle
@@ -18,8 +20,6 @@ from realm_engine.errors import BundleError, OutputError, UsageError
 from realm_engine.triton import TritonOptions, export_repository
 from realm_engine.triton.config import is_batched, model_name
 from realm_engine.triton.pbtxt import Word, render
-from tests.bundles import build_bundle, read_manifest, write_manifest
-from tests.triton_double import ModelConfig, Server, parameters, read_config, strings, type_of, warmup_inputs
 
 PARTS = ("core_text", "core", "clip_text", "dream", "score", "map")
 
