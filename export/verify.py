@@ -19,9 +19,9 @@ from export.errors import ExportError
 from export.gates import compare_precisions
 from realm_engine import Engine
 from realm_engine.arrays import Array
-from realm_engine.dream import DreamConfig
-from realm_engine.fidelity import TEXTS, correlation, floor, make_trial, two_digits
+from realm_engine.maps.dream import DreamConfig
 from realm_engine.pictures.decode import find_images, load_image
+from realm_engine.verbs.fidelity import TEXTS, correlation, floor, make_trial, two_digits
 
 Report = Callable[[str], None]
 

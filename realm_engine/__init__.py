@@ -8,19 +8,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from realm_engine.dream import DreamConfig, RealnessMap
     from realm_engine.engine import Engine, Score
     from realm_engine.errors import RealmError
+    from realm_engine.maps.realness_map import DreamConfig, RealnessMap
 
     __version__: str
 
 __all__ = ["DreamConfig", "Engine", "RealmError", "RealnessMap", "Score", "__version__"]
 
 _HOMES = {
-    "DreamConfig": "dream",
+    "DreamConfig": "maps.realness_map",
     "Engine": "engine",
     "RealmError": "errors",
-    "RealnessMap": "dream",
+    "RealnessMap": "maps.realness_map",
     "Score": "engine",
 }
 

@@ -13,18 +13,18 @@ import numpy as np
 
 from realm_engine.arrays import UInt8
 from realm_engine.bundle.bundle import Bundle
-from realm_engine.core import Core
-from realm_engine.dream import Dream, DreamConfig, Progress, RealnessMap
 from realm_engine.errors import AnswerError, BundleError, DeviceError, UsageError
 from realm_engine.machine.memory import MemoryLimit, parse_bytes
-from realm_engine.map_stream import Mapped, Mapper, MapProgress, MapStream, texts_of_map
+from realm_engine.maps.dream import Dream, DreamConfig, Progress, RealnessMap
+from realm_engine.maps.stream import Mapped, Mapper, MapProgress, MapStream, texts_of_map
+from realm_engine.measures.core import Core
+from realm_engine.measures.stream import Score, ScoreStream
 from realm_engine.pictures.decode import ImageSource, load_image
 from realm_engine.pictures.inputs import pair_jobs
 from realm_engine.pictures.pipeline import BUDGET_BYTES, Job, Pipeline
 from realm_engine.runtimes import FiniteSession, Session
 from realm_engine.runtimes.choose import PREFER_FP16, PartPlan, choose_plans
 from realm_engine.runtimes.measured import load_tuned
-from realm_engine.score_stream import Score, ScoreStream
 from realm_engine.text import Descriptions, TextEncoder, Tokenizer
 
 __all__ = ["DEFAULT_BUNDLE", "PREFER_FP16", "Engine", "Mapped", "Score"]

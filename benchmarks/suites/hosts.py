@@ -20,8 +20,8 @@ from benchmarks.measure import Contender, Spread, paired_ratios, percentile, run
 from benchmarks.results import Book, Table
 from benchmarks.settings import ROOT, Settings, UnavailableError
 from benchmarks.suites.common import Say, attempt
-from realm_engine.dream import DreamConfig
 from realm_engine.engine import Engine
+from realm_engine.maps.dream import DreamConfig
 
 SOURCE = ROOT / "hosts" / "cpp"
 BUILD = ROOT / "out" / "hosts" / "cpp" / "release"

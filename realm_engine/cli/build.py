@@ -40,7 +40,7 @@ def build(bundle: str, device: str, precision: str, architectures: str | None, o
 
     Engines that exist already are not built again. Exit code 1 when some could not be built, 2 when none.
     """
-    from realm_engine.building import build_all, plan_builds
+    from realm_engine.verbs.build import build_all, plan_builds
 
     work = plan_builds(bundle, device, precision, architectures)
     for_what = ", ".join(dict.fromkeys(recipe.key.gpu or recipe.key.arch for recipe in work.recipes))

@@ -14,10 +14,10 @@ def info(bundle: str | None, as_json: bool) -> None:
     """Show a bundle: contents, licence, training data, measured numbers. Without BUNDLE also the devices."""
     from realm_engine import __version__
     from realm_engine.bundle.bundle import Bundle, installed_bundles
-    from realm_engine.checks import bundle_facts
     from realm_engine.engine import DEFAULT_BUNDLE
     from realm_engine.machine.files import cache_dir
     from realm_engine.runtimes import available
+    from realm_engine.verbs.verify import bundle_facts
 
     facts: dict[str, Any] = {}
     if bundle is None:

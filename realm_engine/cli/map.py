@@ -10,7 +10,7 @@ from realm_engine.cli.progress import progress, rate
 from realm_engine.errors import UsageError
 
 if TYPE_CHECKING:
-    from realm_engine.mapping import Outcome
+    from realm_engine.verbs.map import Outcome
 
 
 @click.command("map")
@@ -102,10 +102,10 @@ def map_command(
     Without --text and --descriptions, the bundle's phrases that fit an image best are used and named.
     Exit code 1 when some images failed.
     """
-    from realm_engine.inputs import descriptions_by_root, find_descriptions, pair
-    from realm_engine.map_files import MapFolder, parse_formats
-    from realm_engine.mapping import check_texts, choose_config, map_items
+    from realm_engine.maps.files import MapFolder, parse_formats
     from realm_engine.pictures.decode import collect_images
+    from realm_engine.verbs.map import check_texts, choose_config, map_items
+    from realm_engine.verbs.score import descriptions_by_root, find_descriptions, pair
 
     if texts and descriptions is not None:
         raise UsageError("--text contradicts --descriptions; give one of them")

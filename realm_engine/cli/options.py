@@ -11,8 +11,8 @@ from realm_engine.runtimes import DEVICES
 
 if TYPE_CHECKING:
     from realm_engine.engine import Engine
-    from realm_engine.inputs import Item
     from realm_engine.text import Descriptions
+    from realm_engine.verbs.score import Item
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -100,7 +100,7 @@ def open_engine(
 
 def say_descriptions(items: "Sequence[Item]", by_root: "Mapping[Path, Descriptions]") -> None:
     """Say which files of descriptions are used, and for how many images."""
-    from realm_engine.inputs import count_described
+    from realm_engine.verbs.score import count_described
 
     for source, (described, total) in count_described(items, by_root).items():
         say(f"descriptions: {source} ({described} of {total} images have one)")

@@ -13,7 +13,7 @@ from realm_engine.errors import UsageError
 
 if TYPE_CHECKING:
     from realm_engine.engine import Engine
-    from realm_engine.inputs import Item
+    from realm_engine.verbs.score import Item
 
 
 class _Score(click.Command):
@@ -73,9 +73,9 @@ def score(
 
     Columns: filename, mos, realness, description, error. Exit code 1 when some images failed.
     """
-    from realm_engine.inputs import descriptions_by_root, pair
     from realm_engine.pictures.decode import collect_images
-    from realm_engine.results import check_output
+    from realm_engine.tables.journal import check_output
+    from realm_engine.verbs.score import descriptions_by_root, pair
 
     if resume is not None and output is None:
         raise UsageError("--resume continues a table; name it with --output FILE")
@@ -98,8 +98,8 @@ def _run(
     engine: "Engine", items: list["Item"], output: Path | None, resume: str | None, batch_size: int | None
 ) -> int:
     """Score what is not done yet; returns how many images failed."""
-    from realm_engine.inputs import pending, pictures_now, run_identity, score_items
-    from realm_engine.results import ResultFile, ResultStream, journal_path
+    from realm_engine.tables.journal import ResultFile, ResultStream, journal_path
+    from realm_engine.verbs.score import pending, pictures_now, run_identity, score_items
 
     table: ResultFile | ResultStream
     if output is None:

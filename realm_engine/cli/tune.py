@@ -32,10 +32,10 @@ def tune(paths: tuple[Path, ...], bundle: str, device: str, threads: int | None,
     and bundle; a table goes to stdout.
     """
     from realm_engine.bundle.bundle import Bundle
-    from realm_engine.fidelity import make_trial
     from realm_engine.runtimes.measured import forget_tuned, save_tuned
-    from realm_engine.tune import images_for_tuning
-    from realm_engine.tune import tune as measure
+    from realm_engine.verbs.fidelity import make_trial
+    from realm_engine.verbs.tune import images_for_tuning
+    from realm_engine.verbs.tune import tune as measure
 
     opened = Bundle.open(bundle)
     if forget:

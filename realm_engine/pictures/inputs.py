@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from realm_engine.core import is_missing
 from realm_engine.errors import TextError, UsageError
+from realm_engine.measures.core import is_missing
 from realm_engine.pictures.decode import ImageSource, collect_images
 from realm_engine.pictures.pipeline import Job
 from realm_engine.text import Descriptions

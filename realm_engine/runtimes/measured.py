@@ -1,4 +1,4 @@
-"""What `tune` measured on this machine, kept in the cache folder: read here, written by `realm_engine.tune`."""
+"""What `tune` measured on this machine, kept in the cache folder: read here, written by `realm_engine.verbs.tune`."""
 
 from __future__ import annotations
 

@@ -13,11 +13,11 @@ import numpy as np
 from realm_engine.arrays import Array
 from realm_engine.bundle.bundle import MANIFEST, PARTS, Bundle
 from realm_engine.bundle.manifest import Section, check_version, parse_core, parse_dream, parse_graphs
-from realm_engine.core import Core
 from realm_engine.engine import Engine
 from realm_engine.errors import BundleError, DeviceError
 from realm_engine.machine.memory import MemoryLimit
 from realm_engine.machine.processor import default_threads
+from realm_engine.measures.core import Core
 from realm_engine.runtimes.base import contiguous
 from realm_engine.runtimes.choose import PartPlan
 from realm_engine.text import TextEncoder, Tokenizer

@@ -17,15 +17,15 @@ from typing import Any
 import numpy as np
 
 from realm_engine.arrays import Array
-from realm_engine.core import Core
 from realm_engine.engine import Engine
 from realm_engine.errors import BundleError, DeviceError, ImageError, RealmError, TextError, UsageError
 from realm_engine.machine.processor import default_threads
-from realm_engine.map_files import map_record
-from realm_engine.mapping import choose_config
+from realm_engine.maps.files import map_record
+from realm_engine.maps.render import colour_limits
+from realm_engine.measures.core import Core
 from realm_engine.pictures.decode import load_image
-from realm_engine.render import colour_limits
 from realm_engine.triton.runtime import TritonSession, open_core, open_served
+from realm_engine.verbs.map import choose_config
 
 _MAX_DECODERS = 4
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from realm_engine.cli.main import main
 from realm_engine.pictures.decode import load_image
-from realm_engine.tables import Row, read_rows
+from realm_engine.tables.rows import Row, read_rows
 
 NAMES = ["a.png", "b.jpg", "d.bmp", "sub/c.webp"]
 CURE = "--resume=restart begins anew"
@@ -119,7 +119,7 @@ def killed_before(write: int, pictures: Path, output: Path, bundle: Path, *optio
     """A run that a real SIGKILL ends before its n-th file is replaced: 1 journal, 2 table, 3 record; 4: the end."""
     code = """
 import os, pathlib, sys
-from realm_engine import results
+from realm_engine.tables import journal as results
 from realm_engine.cli.main import main
 writes, write = [], results.write_atomically
 def counted(path, content):

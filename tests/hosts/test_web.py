@@ -21,9 +21,9 @@ import pytest
 from PIL import Image
 from repository import ROOT
 
-from realm_engine import render
-from realm_engine.dream import DreamConfig
 from realm_engine.engine import Engine
+from realm_engine.maps import render
+from realm_engine.maps.dream import DreamConfig
 from realm_engine.pictures.decode import load_image
 
 REPOSITORY = ROOT

@@ -12,7 +12,6 @@ import pytest
 from bundles import build_bundle
 from trt_emulator import Driver
 
-from realm_engine.building import build_all, plan_builds
 from realm_engine.errors import BundleError, DeviceError
 from realm_engine.runtimes import available
 from realm_engine.runtimes.tensorrt import TensorRTBackend
@@ -22,6 +21,7 @@ from realm_engine.runtimes.tensorrt.engines import Engines
 from realm_engine.runtimes.tensorrt.gpu import find_gpu
 from realm_engine.runtimes.tensorrt.plan_cache import EngineCache
 from realm_engine.runtimes.tensorrt.runtime import parse_architectures
+from realm_engine.verbs.build import build_all, plan_builds
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-/** Colours of a map, those of realm_engine/render.py: hot (white, yellow, red) is unreal, dark is real. */
+/** Colours of a map, those of realm_engine/maps/render.py: hot (white, yellow, red) is unreal, dark is real. */
 
 // A map without contrast must look flat: stretching less than this to the full range would show only noise.
 export const MINIMUM_SPAN = 0.02;

@@ -1,0 +1,135 @@
+"""DREAM over many images: which texts each is mapped for, and what a stream of maps answers, image by image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from realm_engine.arrays import UInt8
+from realm_engine.bundle.bundle import Bundle
+from realm_engine.errors import TextError
+from realm_engine.maps.dream import Dream, DreamConfig, Phrase, Progress, RealnessMap
+from realm_engine.maps.phrases import BankEntry, pick_phrases, read_bank
+from realm_engine.measures.core import is_missing
+from realm_engine.pictures.pipeline import Job
+
+MapProgress = Callable[[float, int], None]
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """DREAM's answer for one image: the decoded image (uint8 RGB H x W x 3) and its map, or `error`."""
+
+    name: str
+    image: UInt8 | None
+    map: RealnessMap | None
+    error: str | None = None
+
+
+def texts_of_map(given: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """The texts of one map; None: the phrase bank is to decide. Raises TextError where one is empty."""
+    texts = (given,) if isinstance(given, str) else given
+    if texts is None:
+        return None
+    if not texts or any(is_missing(text) for text in texts):
+        raise TextError("the text of a map is empty; describe what looks unreal, or leave the text out")
+    return tuple(texts)
+
+
+class Mapper:
+    """DREAM together with the phrase bank of its bundle, which decides where an image has no text."""
+
+    def __init__(self, dream: Dream, bundle: Bundle) -> None:
+        self.dream = dream
+        self._bundle = bundle
+        self._bank: tuple[BankEntry, ...] = ()
+
+    def map_together(
+        self,
+        images: Sequence[UInt8],
+        texts: Sequence[tuple[str, ...] | None],
+        config: DreamConfig,
+        progress: Progress | None,
+    ) -> list[RealnessMap]:
+        """Map images of one size (uint8 RGB H x W x 3); for a text that is None the phrase bank decides.
+
+        Raises WindowError, DeviceError, BundleError for a bank that is none, and TextError where there is none.
+        """
+        chosen: dict[int, tuple[Phrase, ...]] = {}
+        own = []
+        for index, (image, given) in enumerate(zip(images, texts, strict=True)):
+            if given is None:
+                chosen[index] = pick_phrases(self.dream, self._phrases(), image, max(config.windows_px))
+            own.append(tuple(phrase.text for phrase in chosen[index]) if given is None else given)
+        maps = self.dream.map_together(images, own, config, progress)
+        return [replace(found, phrases=chosen.get(index, ())) for index, found in enumerate(maps)]
+
+    def _phrases(self) -> tuple[BankEntry, ...]:
+        spec = self._bundle.dream
+        if spec is None or spec.phrases is None:
+            raise TextError(f"{self._bundle.name}: this bundle has no phrase bank; give a text (--text)")
+        if not self._bank:
+            self._bank = read_bank(self._bundle.file(spec.phrases))
+        return self._bank
+
+
+class MapStream:
+    """What a `Pipeline` asks of a stream of maps.
+
+    `texts`: one for all images, or one entry per image. `progress(images, windows)` is called with how many
+    images, fractions included, are done and how many windows were encoded.
+    """
+
+    def __init__(
+        self,
+        mapper: Mapper,
+        texts: str | Sequence[str | Sequence[str] | None] | None,
+        config: DreamConfig,
+        progress: MapProgress | None,
+    ) -> None:
+        self._mapper = mapper
+        self._texts = texts
+        self._config = config
+        self._done = _Done(progress)
+
+    def run(self, decoded: list[UInt8], jobs: list[Job]) -> list[Mapped]:
+        """Answer images of one size. Raises what `Mapper.map_together` does, and TextError for an empty text."""
+        own = [self._texts_of(job.index) for job in jobs]
+        maps = self._mapper.map_together(decoded, own, self._config, self._done.within(len(jobs)))
+        self._done.add(len(jobs), sum(found.windows for found in maps))
+        return [Mapped(job.name, image, found) for job, image, found in zip(jobs, decoded, maps, strict=True)]
+
+    def fail(self, job: Job, message: str) -> Mapped:
+        """Answer an image that cannot be mapped."""
+        self._done.add(1, 0)
+        return Mapped(job.name, None, None, message)
+
+    def per_call(self, image: UInt8) -> int:
+        """How many images of this size share a call. Raises WindowError where a window does not fit."""
+        windows = sum(grid.count for grid in self._config.grids(*image.shape[:2]))
+        return max(1, self._mapper.dream.windows_per_call() // windows)
+
+    def _texts_of(self, index: int) -> tuple[str, ...] | None:
+        texts = self._texts
+        return texts_of_map(texts if texts is None or isinstance(texts, str) else texts[index])
+
+
+class _Done:
+    """Adds up images and encoded windows over the calls of a stream of maps."""
+
+    def __init__(self, progress: MapProgress | None) -> None:
+        self._progress = progress or (lambda images, windows: None)
+        self._images = 0
+        self._windows = 0
+
+    def within(self, images: int) -> Progress:
+        """Progress of a call that maps so many images, in encoded windows."""
+        return lambda done, total: self._progress(
+            self._images + images * done / max(1, total), self._windows + done
+        )
+
+    def add(self, images: int, windows: int) -> None:
+        """A call is over."""
+        self._images += images
+        self._windows += windows
+        self._progress(self._images, self._windows)
