@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from realm_engine.errors import OutputError, UsageError
+from realm_engine.extras import install_command
 
 COLUMNS = ("filename", "mos", "realness", "description", "error")
 FORMATS = (".csv", ".jsonl", ".parquet")
@@ -327,5 +328,5 @@ def _need_pyarrow() -> None:
     try:
         import pyarrow  # noqa: F401
     except ImportError:
-        cure = "pip install 'realm-engine[parquet]', or write .csv or .jsonl"
+        cure = f"{install_command('parquet')}, or write .csv or .jsonl"
         raise OutputError(f"Parquet needs pyarrow: {cure}") from None

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from realm_engine.backends.base import Array, Backend, Session, default_threads
 from realm_engine.errors import DeviceError
+from realm_engine.extras import install_command
 
 log = logging.getLogger("realm_engine")
 
@@ -87,7 +88,7 @@ def open_backend(device: str = "auto", threads: int | None = None) -> Backend:
         except DeviceError as error:
             log.debug("auto: %s", error)
     raise DeviceError(
-        "no runtime is installed; pip install 'realm-engine[cpu]' (or [gpu] for NVIDIA, [openvino] for Intel)"
+        f"no runtime is installed; {install_command('cpu')} (or onnxruntime-gpu for NVIDIA, openvino for Intel)"
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from realm_engine.backends.base import Array, contiguous, first_line
 from realm_engine.errors import DeviceError
+from realm_engine.extras import install_command
 
 # OpenVINO computes in bf16 by itself where the processor can, so the arithmetic is always named.
 _HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
@@ -97,7 +98,7 @@ def open_openvino(threads: int) -> OpenVinoBackend:
         return OpenVinoBackend(openvino, openvino.Core(), threads)
     except ImportError as error:
         raise DeviceError(
-            f"OpenVINO cannot be imported ({first_line(error)}); pip install 'realm-engine[openvino]'"
+            f"OpenVINO cannot be imported ({first_line(error)}); {install_command('openvino')}"
         ) from error
     except RuntimeError as error:
         raise DeviceError(

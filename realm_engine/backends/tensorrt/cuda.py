@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from realm_engine.backends.base import Array, first_line
 from realm_engine.errors import DeviceError
+from realm_engine.extras import install_command
 
 log = logging.getLogger("realm_engine")
 
@@ -239,6 +240,6 @@ def open_cuda(device: str) -> Cuda:
     except (ImportError, OSError) as error:
         raise DeviceError(
             f"device {device}: cuda-bindings cannot be imported ({first_line(error)}); "
-            f"pip install 'realm-engine[{device}]'"
+            f"{install_command(device)}"
         ) from error
     return Cuda(runtime)
