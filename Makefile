@@ -34,7 +34,7 @@ demo: $(LEAN)
 	$(BIN)/realm-engine map samples --descriptions samples/image_descriptions.csv --range 0.6 1 --output out/demo
 	@echo
 	@echo 'Scores: out/demo/scores.csv (realness 0-100, high = real).'
-	@echo 'Maps:   out/demo/*.overlay.png (bright = unreal); .heatmap.png, .npy and .json lie beside them.'
+	@echo 'Maps:   out/demo/*.overlay.png (magenta = unreal); .heatmap.png, .npy and .json lie beside them.'
 	@echo 'Look at out/demo/coffee-melted.overlay.png and out/demo/temple-repeated.overlay.png first: they have a flaw.'
 
 # All three always run, so that one report says everything; pytest last, so that its summary ends the output.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from benchmarks.results import Book
 
 from benchmarks.settings import CACHE, ROOT, SAMPLES, Settings, use_threads
+from realm_engine.machine.packages import MissingPackageError, needs
 
 SUITES = ("dream", "core", "fast", "startup", "sizes", "hosts")
 MODELS = ("tiny", "vitb32", "vitb16", "vitl14", "resnet-bert")
@@ -40,7 +41,8 @@ Examples:
   python -m benchmarks dream --models vitb32 --windows 165
   python -m benchmarks --threads 4 --output results
 \b
-Needs the whole installation (pip install -e '.[all]'). Results: results.json (every
+Needs the whole installation: make test, or in the clone
+pip install -c constraints.txt -e '.[all]'. Results: results.json (every
 sample), results.md, *.png. Progress is on stderr. Bundles of the random models are
 exported once into out/benchmarks/cache. Run it on an idle machine.
 """
@@ -235,7 +237,11 @@ def _say(line: str) -> None:
 def main() -> None:
     """Run the command; an error of the user's is one line on stderr and exit status 2."""
     try:
-        command.main(prog_name="python -m benchmarks", standalone_mode=False)
+        with needs("python -m benchmarks", "all"):
+            command.main(prog_name="python -m benchmarks", standalone_mode=False)
+    except MissingPackageError as error:
+        _say(f"error: {error}")
+        sys.exit(error.exit_code)
     except click.ClickException as error:
         _say(f"error: {error.format_message()}")
         sys.exit(error.exit_code)

@@ -21,6 +21,7 @@ from realm_engine.doctor.isolated import Answer, ask
 from realm_engine.errors import RealmError
 from realm_engine.machine.files import cache_dir
 from realm_engine.machine.memory import format_bytes, memory
+from realm_engine.machine.packages import REQUIREMENTS, install_command
 from realm_engine.machine.processor import processor
 from realm_engine.runtimes import AUTO_ORDER, DEVICES, nvidia
 from realm_engine.runtimes.measured import load_tuned
@@ -104,8 +105,9 @@ def device_finding(
         return Finding(device, OK, f"{facts['runtime']}{threads}{also}", None, facts)
     installed = [name for name in _PACKAGES.get(device, ()) if name in packages]
     if answer.failure is not None:
-        again = installed[0] if installed else f"realm-engine[{device}]"
-        return Finding(device, BROKEN, answer.failure, f"pip install --force-reinstall '{again}'", facts)
+        again = [installed[0]] if installed else REQUIREMENTS["gpu" if device == "cuda" else device]
+        named = " ".join(f"'{name}'" for name in again)
+        return Finding(device, BROKEN, answer.failure, f"pip install --force-reinstall {named}", facts)
     message = str(facts.get("message", "no answer"))
     what, cure = split_cure(message.removeprefix(f"device {device}: "))
     nothing_to_use = device in _GPU_DEVICES and machine.cuda is None and not machine.hardware
@@ -184,7 +186,7 @@ def mismatches(
                 "ONNX Runtime",
                 WARNING,
                 f"{' and '.join(several)} are all installed into one folder, and only the last one is there",
-                f"pip uninstall -y {' '.join(several)} && pip install 'realm-engine[{keep}]'",
+                f"pip uninstall -y {' '.join(several)} && {install_command(keep)}",
             )
         )
     elif several == ["onnxruntime"] and machine.gpus:
@@ -193,7 +195,7 @@ def mismatches(
                 "ONNX Runtime",
                 WARNING,
                 "there is a GPU, but the installed ONNX Runtime is the one without CUDA",
-                "pip uninstall -y onnxruntime && pip install 'realm-engine[gpu]'",
+                f"pip uninstall -y onnxruntime && {install_command('gpu')}",
             )
         )
     built_for = nvidia.cuda_major(needs.get("cuda", ()))

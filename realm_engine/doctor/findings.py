@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from realm_engine.machine.packages import install_command
+
 OK, ABSENT, BROKEN, WARNING = "ok", "not here", "broken", "warning"
 
 
@@ -71,5 +73,5 @@ def verdict(report: Report) -> str:
     ]
     worth = f"; worth a cure: {', '.join(bad)}" if bad else ""
     if report.auto is None:
-        return f"nothing works{worth}" if bad else "nothing works; pip install 'realm-engine[cpu]'"
+        return f"nothing works{worth}" if bad else f"nothing works; {install_command('cpu')}"
     return f"works: --device auto takes {report.auto}{worth}"

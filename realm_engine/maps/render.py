@@ -1,11 +1,14 @@
 """Pictures of a map: a heat map, and an overlay with a colour bar that says which end is unreal.
 
-Colours are for looking, values are in the .npy file. Hot (white, yellow, red) is unreal and dark is real,
-whichever quantity a map holds. Pure functions on arrays.
+Colours are for looking, values are in the .npy file. Whichever quantity a map holds, what looks real shows the
+picture untouched, and the less real a place looks, the more it is covered: faintly with yellow, then with pink,
+the worst with magenta. The table (colours.csv, for every host) is written by recipes/colours.py, which says why.
+Pure functions on arrays.
 """
 
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +23,11 @@ Box = tuple[int, int, int, int]
 
 # A map without contrast must look flat: stretching less than this to the full range would show only noise.
 MINIMUM_SPAN = 0.02
-ALPHA = 0.5
+_TABLE = Path(__file__).with_name("colours.csv")
 _MINIMUM_HEIGHT = 256  # the labels of the colour bar need as much
 _UNCOVERED = (128, 128, 128)
 _INK, _PAPER = (30, 30, 30), (255, 255, 255)
+_CHECKS = (255, 205)  # what image editors show behind what is transparent
 
 
 def colour_limits(values: Map, covered: Mask | None = None) -> Limits:
@@ -42,7 +46,7 @@ def colour_limits(values: Map, covered: Mask | None = None) -> Limits:
 def heatmap(
     values: Map, quantity: str = "realness", covered: Mask | None = None, limits: Limits | None = None
 ) -> UInt8:
-    """Colour a map: uint8 RGB, H x W x 3, hot where unreal.
+    """Colour a map on white: uint8 RGB, H x W x 3, magenta where unreal.
 
     Args:
         values: float (H, W).
@@ -50,7 +54,8 @@ def heatmap(
         covered: bool (H, W), False where no window was; those pixels are grey. None: all are covered.
         limits: The values at the ends of the colour map; by default `colour_limits` of the map.
     """
-    coloured = _hot(_unrealness(values, quantity, limits or colour_limits(values, covered)))
+    paper = np.full((*values.shape, 3), _PAPER, np.uint8)
+    coloured = lay_over(paper, _unrealness(values, quantity, limits or colour_limits(values, covered)))
     if covered is not None:
         coloured[~covered] = _UNCOVERED
     return coloured
@@ -64,7 +69,7 @@ def overlay(
     limits: Limits | None = None,
     boxes: Sequence[Box] = (),
 ) -> UInt8:
-    """Lay a map over its image, half transparent, with a colour bar to the right.
+    """Lay a map over its image, the denser the less real, with a colour bar to the right.
 
     Args:
         image: uint8 RGB, H x W x 3.
@@ -79,11 +84,10 @@ def overlay(
     limits = limits or colour_limits(values, covered)
     factor = -(-_MINIMUM_HEIGHT // image.shape[0]) if max(image.shape[:2]) < _MINIMUM_HEIGHT else 1
     # Blended at the image's own size: an enlarged pixel stays one colour.
-    heat = _hot(_unrealness(values, quantity, limits)).astype(np.float32)
-    picture = (1.0 - ALPHA) * image + ALPHA * heat
+    picture = lay_over(image, _unrealness(values, quantity, limits))
     if covered is not None:
-        picture = np.where(covered[:, :, None], picture, image)
-    picture = np.floor(picture + 0.5).astype(np.uint8).repeat(factor, axis=0).repeat(factor, axis=1)
+        picture[~covered] = image[~covered]
+    picture = picture.repeat(factor, axis=0).repeat(factor, axis=1)
     height = max(picture.shape[0], _MINIMUM_HEIGHT)
     unit = max(1.0, min(picture.shape[:2]) / 384.0)
     framed = _frame(picture, [tuple(factor * edge for edge in box) for box in boxes], unit)  # type: ignore[misc]
@@ -103,20 +107,23 @@ def _unrealness(values: Map, quantity: str, limits: Limits) -> NDArray[np.float3
     return 1.0 - scaled if quantity == "realness" else scaled
 
 
-def _hot(unrealness: NDArray[np.float32]) -> UInt8:
-    """The colour map "hot": black, red, yellow, white for 0..1."""
+def lay_over(ground: UInt8, unrealness: NDArray[np.float32]) -> UInt8:
+    """Lay the colours of unrealness, float (H, W) in 0..1, over a ground, uint8 (H, W, 3): uint8 (H, W, 3).
+
+    In integers and rounded to nearest, so that every host draws the same.
+    """
     levels = np.floor(np.clip(unrealness, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
-    return np.asarray(_hot_table()[levels], dtype=np.uint8)
+    table = colours()[levels].astype(np.int32)
+    colour, alpha = table[:, :, :3], table[:, :, 3:]
+    return np.asarray((ground * (255 - alpha) + colour * alpha + 127) // 255, dtype=np.uint8)
 
 
 @lru_cache(maxsize=1)
-def _hot_table() -> UInt8:
-    """uint8 (256, 3). Red rises first, then green, then blue; the corners are Matplotlib's, as published."""
-    level = np.linspace(0.0, 1.0, 256)
-    red = np.interp(level, [0.0, 0.365079], [0.0416, 1.0])
-    green = np.interp(level, [0.365079, 0.746032], [0.0, 1.0])
-    blue = np.interp(level, [0.746032, 1.0], [0.0, 1.0])
-    return np.floor(np.stack([red, green, blue], axis=1) * 255.0 + 0.5).astype(np.uint8)
+def colours() -> NDArray[np.uint8]:
+    """uint8 (256, 4), read-only: red, green, blue and alpha of the levels from real to unreal."""
+    table = np.loadtxt(_TABLE, np.uint8, delimiter=",", skiprows=1)
+    table.setflags(write=False)
+    return table
 
 
 def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
@@ -146,12 +153,17 @@ def _frame(picture: UInt8, boxes: Sequence[Box], unit: float) -> UInt8:
 
 
 def _colour_bar(height: int, unit: float, quantity: str, limits: Limits) -> UInt8:
-    """The legend: unreal end above, real end below, a value at either and in the middle."""
+    """The legend: unreal end above, real (transparent) end below, a value at either and in the middle."""
     width, margin, bar_width = (round(pixels * unit) for pixels in (92, 14, 18))
     line_height = round(17 * unit)
     top, bottom = margin + line_height, height - margin - line_height
     canvas = Image.new("RGB", (width, height), _PAPER)
-    ramp = _hot(np.linspace(1.0, 0.0, bottom - top, dtype=np.float32)[:, None].repeat(bar_width, axis=1))
+    length, check = bottom - top, max(1, bar_width // 4)
+    odd = (np.arange(length)[:, None] // check + np.arange(bar_width) // check) % 2
+    ground = np.array(_CHECKS, np.uint8)[odd][:, :, None].repeat(3, axis=2)
+    ramp = lay_over(
+        ground, np.linspace(1.0, 0.0, length, dtype=np.float32)[:, None].repeat(bar_width, axis=1)
+    )
     canvas.paste(Image.fromarray(ramp), (margin, top))
     draw = ImageDraw.Draw(canvas)
     draw.rectangle((margin - 1, top - 1, margin + bar_width, bottom), outline=_INK, width=max(1, round(unit)))

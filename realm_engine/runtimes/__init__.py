@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 
 from realm_engine.errors import DeviceError
+from realm_engine.machine.packages import install_command
 from realm_engine.machine.processor import default_threads
 from realm_engine.runtimes.base import Backend, FiniteSession, Session
 
@@ -87,7 +88,7 @@ def open_backend(device: str = "auto", threads: int | None = None) -> Backend:
         except DeviceError as error:
             log.debug("auto: %s", error)
     raise DeviceError(
-        "no runtime is installed; pip install 'realm-engine[cpu]' (or [gpu] for NVIDIA, [openvino] for Intel)"
+        f"no runtime is installed; {install_command('cpu')} (or onnxruntime-gpu for NVIDIA, openvino for Intel)"
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from realm_engine.arrays import Array
 from realm_engine.errors import DeviceError
+from realm_engine.machine.packages import install_command
 from realm_engine.runtimes import nvidia
 from realm_engine.runtimes.base import contiguous, first_line
 from realm_engine.runtimes.elf import needed_libraries
@@ -139,7 +140,7 @@ def open_cuda(threads: int) -> OnnxRuntimeBackend:
             raise DeviceError(f"device cuda: {problem}")
         raise DeviceError(
             f"device cuda: ONNX Runtime {module.__version__} is installed without CUDA; "
-            "pip uninstall onnxruntime, then pip install 'realm-engine[gpu]'"
+            f"pip uninstall -y onnxruntime && {install_command('gpu')}"
         )
     if hasattr(module, "preload_dlls"):  # CUDA and cuDNN from pip's nvidia-* packages
         with redirect_stdout(sys.stderr):  # it prints its warnings, and stdout is for results
@@ -183,7 +184,7 @@ def _import(extra: str) -> ModuleType:
         import onnxruntime
     except ImportError as error:
         raise DeviceError(
-            f"ONNX Runtime cannot be imported ({first_line(error)}); pip install 'realm-engine[{extra}]'"
+            f"ONNX Runtime cannot be imported ({first_line(error)}); {install_command(extra)}"
         ) from error
     return onnxruntime  # type: ignore[no-any-return]
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from realm_engine.arrays import Array
 from realm_engine.errors import DeviceError
+from realm_engine.machine.packages import install_command
 from realm_engine.runtimes.base import contiguous, first_line
 
 # OpenVINO computes in bf16 by itself where the processor can, so the arithmetic is always named.
@@ -95,7 +96,7 @@ def open_openvino(threads: int) -> OpenVinoBackend:
         return OpenVinoBackend(openvino, openvino.Core(), threads)
     except ImportError as error:
         raise DeviceError(
-            f"OpenVINO cannot be imported ({first_line(error)}); pip install 'realm-engine[openvino]'"
+            f"OpenVINO cannot be imported ({first_line(error)}); {install_command('openvino')}"
         ) from error
     except RuntimeError as error:
         raise DeviceError(

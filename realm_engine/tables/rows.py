@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from realm_engine.errors import OutputError
+from realm_engine.machine.packages import install_command
 
 COLUMNS = ("filename", "mos", "realness", "description", "error")
 FORMATS = (".csv", ".jsonl", ".parquet")
@@ -131,5 +132,5 @@ def need_pyarrow() -> None:
     try:
         import pyarrow  # noqa: F401
     except ImportError:
-        cure = "pip install 'realm-engine[parquet]', or write .csv or .jsonl"
+        cure = f"{install_command('parquet')}, or write .csv or .jsonl"
         raise OutputError(f"Parquet needs pyarrow: {cure}") from None

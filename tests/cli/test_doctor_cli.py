@@ -42,7 +42,7 @@ def test_doctor_survives_runtimes_that_do_not(script, tmp_path):
     at = next(
         i for i, line in enumerate(said) if line.startswith("broken cpu ONNX Runtime cannot be imported")
     )
-    assert "libcustom.so.7" in said[at] and said[at + 1] == "cure: pip install 'realm-engine[cpu]'"
+    assert "libcustom.so.7" in said[at] and said[at + 1] == "cure: pip install 'onnxruntime>=1.20'"
     assert said[-1].startswith("nothing works; worth a cure: ")
     assert done.stderr == ""
 

@@ -233,7 +233,7 @@ def compare(engine: Engine, case: Case, answer: dict[str, Any], folder: Path) ->
     assert not actual[~expected.covered].any()
     for phrase in expected.phrases:
         assert f"“{phrase.text}”" in answer["made"]
-    # The picture that the page saves: the engine's colours, half transparent, with the page's own limits.
+    # The picture that the page saves: the engine's colours with the page's own limits.
     limits = render.colour_limits(actual, expected.covered)
     drawn = render.overlay(image, actual, "realness", expected.covered, limits)
     saved = load_image(folder / f"{case.name}.overlay.png")

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from realm_engine.arrays import Array
 from realm_engine.errors import DeviceError
+from realm_engine.machine.packages import install_command
 from realm_engine.runtimes.base import first_line
 
 log = logging.getLogger("realm_engine")
@@ -240,6 +241,6 @@ def open_cuda(device: str) -> Cuda:
     except (ImportError, OSError) as error:
         raise DeviceError(
             f"device {device}: cuda-bindings cannot be imported ({first_line(error)}); "
-            f"pip install 'realm-engine[{device}]'"
+            f"{install_command(device)}"
         ) from error
     return Cuda(runtime)

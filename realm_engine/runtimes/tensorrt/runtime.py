@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from realm_engine.errors import DeviceError
+from realm_engine.machine.packages import install_command
 from realm_engine.runtimes.base import first_line
 
 log = logging.getLogger("realm_engine")
@@ -107,7 +108,7 @@ def make_logger(module: ModuleType, messages: Messages) -> Any:
 def open_runtime(device: str) -> TrtRuntime:
     """Import a TensorRT. Raises DeviceError when it is not installed or not one this code knows."""
     flavour = FLAVOURS[device]
-    cure = f"pip install 'realm-engine[{flavour.device}]'"
+    cure = install_command(flavour.device)
     try:
         module = importlib.import_module(flavour.module)
     except (ImportError, OSError, RuntimeError) as error:  # OSError: a library beside it is missing

@@ -102,9 +102,9 @@ def test_a_working_device():
 
 
 def test_what_is_not_installed_is_not_broken():
-    message = "OpenVINO cannot be imported (No module named 'openvino'); pip install 'realm-engine[openvino]'"
+    message = "OpenVINO cannot be imported (No module named 'openvino'); pip install 'openvino>=2024.4'"
     finding = finding_of("openvino", message, {"onnxruntime": "1"})
-    assert (finding.state, finding.cure) == (ABSENT, "pip install 'realm-engine[openvino]'")
+    assert (finding.state, finding.cure) == (ABSENT, "pip install 'openvino>=2024.4'")
     assert finding_of("openvino", message, {"openvino": "9"}).state == BROKEN
 
 
@@ -240,18 +240,18 @@ def test_nothing_to_say_of_a_good_machine():
     assert mismatch({"onnxruntime": "1.31", "onnxruntime-extensions": "0.1"}) == []
 
 
-@pytest.mark.parametrize(("machine", "extra"), [(GOOD, "gpu"), (NONE, "cpu")])
-def test_two_onnx_runtimes_shadow_each_other(machine, extra):
+@pytest.mark.parametrize(
+    ("machine", "package"), [(GOOD, "onnxruntime-gpu>=1.20"), (NONE, "onnxruntime>=1.20")]
+)
+def test_two_onnx_runtimes_shadow_each_other(machine, package):
     (finding,) = mismatch({"onnxruntime": "1.31", "onnxruntime-gpu": "1.31"}, machine)
     assert finding.state == WARNING
-    assert finding.cure == (
-        f"pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'realm-engine[{extra}]'"
-    )
+    assert finding.cure == (f"pip uninstall -y onnxruntime onnxruntime-gpu && pip install '{package}'")
 
 
 def test_a_gpu_that_the_installed_runtime_cannot_use():
     (finding,) = mismatch({"onnxruntime": "1.31"}, GOOD)
-    assert "without CUDA" in finding.detail and "realm-engine[gpu]" in finding.cure
+    assert "without CUDA" in finding.detail and "onnxruntime-gpu>=1.20" in finding.cure
 
 
 def test_a_driver_older_than_the_runtime():
@@ -348,7 +348,7 @@ def test_the_text_is_aligned_and_every_cure_has_its_line():
 
 def test_the_verdict_where_nothing_works():
     absent = Finding("cpu", ABSENT, "not installed", "pip install it")
-    assert verdict(report(None, absent)) == "nothing works; pip install 'realm-engine[cpu]'"
+    assert verdict(report(None, absent)) == "nothing works; pip install 'onnxruntime>=1.20'"
 
 
 def test_an_error_is_split_at_its_cure():

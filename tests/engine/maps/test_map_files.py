@@ -67,7 +67,7 @@ def test_files(result: RealnessMap, tmp_path: Path) -> None:
     np.testing.assert_array_equal(values, result.values)
     heat = np.asarray(Image.open(paths[1]))
     assert heat.shape == (100, 120, 3)
-    assert heat[40, 60].tolist() == [255, 255, 255] and heat[5, 5].sum() < 30  # unreal hot, real dark
+    assert heat[40, 60].tolist() == [255, 38, 255] and heat[5, 5].sum() > 750  # unreal magenta, real white
     assert (heat[96:] == 128).all()
     overlay = np.asarray(Image.open(paths[0]))
     assert overlay.shape[0] >= 100 and overlay.shape[1] > 120

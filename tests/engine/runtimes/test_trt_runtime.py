@@ -18,10 +18,15 @@ from realm_engine.runtimes.tensorrt.gpu import Gpu, driver_version, find_gpu
 from realm_engine.runtimes.tensorrt.runtime import open_runtime
 
 
-@pytest.mark.parametrize(("device", "module"), [("tensorrt", "tensorrt"), ("tensorrt-rtx", "tensorrt_rtx")])
-def test_a_missing_library_names_the_extra(monkeypatch, device, module):
+@pytest.mark.parametrize(
+    ("device", "module", "package"),
+    [("tensorrt", "tensorrt", "tensorrt>=10"), ("tensorrt-rtx", "tensorrt_rtx", "tensorrt-rtx-cu13>=1.4")],
+)
+def test_a_missing_library_names_the_packages(monkeypatch, device, module, package):
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(DeviceError, match=rf"cannot be imported.*; pip install 'realm-engine\[{device}\]'"):
+    with pytest.raises(
+        DeviceError, match=rf"cannot be imported.*; pip install '{package}.*' 'cuda-bindings>=12.6'"
+    ):
         open_backend(device)
     assert available()[device].startswith("not available")
 
@@ -43,9 +48,12 @@ def test_versions_of_tensorrt(monkeypatch, version, refused):
         assert open_runtime("tensorrt").name == f"TensorRT {version}"
 
 
-def test_missing_cuda_bindings_name_the_extra(rtx, monkeypatch):
+def test_missing_cuda_bindings_name_the_packages(rtx, monkeypatch):
     monkeypatch.setitem(sys.modules, "cuda.bindings", None)
-    with pytest.raises(DeviceError, match=r"cuda-bindings cannot be imported .*realm-engine\[tensorrt-rtx\]"):
+    with pytest.raises(
+        DeviceError,
+        match=r"cuda-bindings cannot be imported .*; pip install 'tensorrt-rtx-cu13>=1\.4,<2' 'cuda-bindings",
+    ):
         open_backend("tensorrt-rtx")
 
 

@@ -362,9 +362,7 @@ def test_parquet_without_pyarrow_names_the_cure(tmp_path: Path) -> None:
     )
     path = tmp_path / "s.parquet"
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
-    assert done.stdout == (
-        "Parquet needs pyarrow: pip install 'realm-engine[parquet]', or write .csv or .jsonl\n"
-    )
+    assert done.stdout == ("Parquet needs pyarrow: pip install 'pyarrow>=16', or write .csv or .jsonl\n")
     code = "import sys, realm_engine.tables.journal; print('pyarrow' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
