@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from realm_engine import telemetry
 from realm_engine.backends import nvidia
 from realm_engine.backends.base import Array, contiguous, first_line
 from realm_engine.backends.elf import needed_libraries
@@ -177,12 +178,15 @@ def provider_libraries(provider: str) -> tuple[str, ...]:
 
 
 def _import(extra: str) -> ModuleType:
+    telemetry.switch_off()
     try:
         import onnxruntime
     except ImportError as error:
         raise DeviceError(
             f"ONNX Runtime cannot be imported ({first_line(error)}); pip install 'realm-engine[{extra}]'"
         ) from error
+    if telemetry.is_off():  # some builds do not know the variable, and a host may have imported them before
+        onnxruntime.disable_telemetry_events()
     return onnxruntime  # type: ignore[no-any-return]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from realm_engine import telemetry
 from realm_engine.backends.base import Array, contiguous, first_line
 from realm_engine.errors import DeviceError
 
@@ -91,6 +92,7 @@ class OpenVinoBackend:
 
 def open_openvino(threads: int) -> OpenVinoBackend:
     """OpenVINO on the CPU. Raises DeviceError when it is not installed or has no CPU plugin."""
+    telemetry.switch_off()
     try:
         import openvino
 
