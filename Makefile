@@ -55,7 +55,7 @@ hosts: $(LEAN)
 	@for tool in g++ cmake ninja node npm; do command -v $$tool >/dev/null || { \
 	echo "error: $$tool is not installed; hosts/cpp needs g++, cmake and ninja, hosts/web node and npm" >&2; exit 2; }; done
 	cd hosts/cpp && cmake --preset release -B $(CURDIR)/out/hosts/cpp/release -DONNXRUNTIME_LIBRARY="$$($(CURDIR)/$(BIN)/python \
-	-c 'import glob, onnxruntime; print(*glob.glob(onnxruntime.__path__[0] + "/capi/libonnxruntime.so.*"))')"
+	-c 'import glob, importlib.util as u; print(*glob.glob(u.find_spec("onnxruntime").submodule_search_locations[0] + "/capi/libonnxruntime.so.*"))')"
 	cmake --build out/hosts/cpp/release
 	cd hosts/web && npm ci && npm run build
 

@@ -83,6 +83,8 @@ def run_command(arguments: list[str], timeout_s: float = 600) -> dict[str, float
 
 def _run(command: list[str], timeout_s: float) -> dict[str, float]:
     before = time.perf_counter()
+    # Not -P as elsewhere: `benchmarks` is not installed, so the clone it lies in is the working folder on purpose,
+    # and never the one that the user stands in.
     root = Path(__file__).parent.parent
     try:
         done = subprocess.run(

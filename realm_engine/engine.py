@@ -60,7 +60,7 @@ class Engine:
         max_memory: int | str | None = None,
         tuned: bool = True,
     ) -> Engine:
-        """Open a bundle by name or folder.
+        """Open a bundle by name ("realm-tiny") or folder ("./mine", Path("mine")).
 
         `device`: auto, cpu, cuda, openvino, tensorrt or tensorrt-rtx. `precision`: auto, a variant of the
         bundle (fp32, fp16, int8), one that the runtime computes by itself (openvino: bf16), or "prefer-fp16".

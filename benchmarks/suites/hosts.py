@@ -154,6 +154,7 @@ def _compare(
 
 
 def _process(command: list[str]) -> None:
+    # The clone is the working folder on purpose; see `benchmarks.child`.
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     if done.returncode:
         raise UnavailableError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "no answer")

@@ -17,6 +17,7 @@ from realm_engine.bundle.manifest import (
     Section,
     TensorSpec,
     TextSpec,
+    check_name,
     check_version,
     parse_core,
     parse_dream,
@@ -60,19 +61,37 @@ def installed_bundles() -> dict[str, Path]:
 def find_bundle(name: str | os.PathLike[str]) -> Path:
     """Return the folder of a bundle: a directory, or the name of an embedded or cached bundle.
 
+    A text without a path separator that does not begin with "." is a name and never a folder of the working directory,
+    which would replace the models that everybody knows by that name; such a folder is "./NAME". A `Path` is a path.
+
     Raises BundleError when there is none, naming those that exist.
     """
+    if isinstance(name, str) and not _is_path(name):
+        return _installed_bundle(name)
     folder = Path(name)
     if (folder / MANIFEST).is_file():
         return folder
     if folder.is_dir():
         raise BundleError(f"{folder}: no {MANIFEST} in this directory; give the folder that holds it")
-    installed = installed_bundles()
-    if str(name) in installed:
-        return installed[str(name)]
-    raise BundleError(
-        f"bundle '{name}' not found; give a directory or one of: {', '.join(installed) or '(none installed)'}"
-    )
+    raise BundleError(f"bundle '{name}' not found; {_choices()}")
+
+
+def _is_path(name: str) -> bool:
+    separators = [separator for separator in (os.sep, os.altsep) if separator]
+    return name.startswith(".") or any(separator in name for separator in separators)
+
+
+def _installed_bundle(name: str) -> Path:
+    found = installed_bundles().get(name)
+    if found is not None:
+        return found
+    if name and Path(name).is_dir():
+        raise BundleError(f"bundle '{name}' not found; for the folder of that name here give ./{name}")
+    raise BundleError(f"bundle '{name}' not found; {_choices()}")
+
+
+def _choices() -> str:
+    return f"give a directory or one of: {', '.join(installed_bundles()) or '(none installed)'}"
 
 
 @dataclass(frozen=True)
@@ -95,7 +114,7 @@ class Bundle:
         root = find_bundle(name_or_path)
         manifest = _read_manifest(root / MANIFEST)
         check_version(manifest)
-        manifest.get("name", str)
+        check_name(manifest)
         graphs = parse_graphs(manifest.section("graphs"))
         parts = {part: all(graph in graphs for graph in needed) for part, needed in PARTS.items()}
         if not any(parts.values()):

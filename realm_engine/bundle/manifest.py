@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
@@ -154,6 +155,24 @@ def safe_relative(path: Any, where: str) -> str:
         if not parts.is_absolute() and ".." not in parts.parts and parts.parts:
             return str(path)
     raise BundleError(f"{where}: the path {path!r} leaves the bundle; do not use a bundle that asks for it")
+
+
+def is_bundle_name(name: str) -> bool:
+    """Whether a bundle may be called so: a name that is safe as one component of a path, on every system."""
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name) is not None
+
+
+NAME_RULE = "1 to 64 letters (a-z, A-Z), digits, '.', '_' and '-', the first a letter or digit"
+
+
+def check_name(manifest: Section) -> str:
+    """The bundle's name. Raises BundleError for one that is more than a name: files are called after it."""
+    name = str(manifest.get("name", str))
+    if not is_bundle_name(name):
+        raise BundleError(
+            f"{manifest.where}: 'name' is {name[:80]!r}, no name of a bundle ({NAME_RULE}); export the bundle again"
+        )
+    return name
 
 
 def check_version(manifest: Section) -> None:

@@ -58,7 +58,11 @@ def engine_options(command: Command) -> Command:
     )(command)
     command = device_options(command)
     return click.option(
-        "--bundle", default="realm-tiny", show_default=True, metavar="NAME|DIR", help="The models to use."
+        "--bundle",
+        default="realm-tiny",
+        show_default=True,
+        metavar="NAME|DIR",
+        help="The models to use: a name, or ./DIR.",
     )(command)
 
 

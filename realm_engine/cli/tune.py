@@ -20,7 +20,11 @@ _UNITS = {"core": "images/s", "dream": "windows/s"}
 @click.command()
 @click.argument("paths", nargs=-1, metavar="IMAGE...", type=click.Path(path_type=Path))
 @click.option(
-    "--bundle", default="realm-tiny", show_default=True, metavar="NAME|DIR", help="The models to tune."
+    "--bundle",
+    default="realm-tiny",
+    show_default=True,
+    metavar="NAME|DIR",
+    help="The models to tune: a name, or ./DIR.",
 )
 @device_options
 @click.option("--forget", is_flag=True, help="Remove what was measured; needs no image.")

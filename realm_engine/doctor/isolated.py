@@ -20,10 +20,14 @@ class Answer:
 
 
 def ask(arguments: Sequence[str], timeout_s: float = 60.0) -> Answer:
-    """Run `python ARGUMENTS` and read the JSON object in the last line of its stdout."""
+    """Run `python ARGUMENTS` and read the JSON object in the last line of its stdout.
+
+    Modules are not looked for in the working folder (-P), where anybody's `numpy.py` may lie; -I would do the same
+    but drop PYTHONPATH too, by which development checkouts are found.
+    """
     try:
         done = subprocess.run(
-            [sys.executable, *arguments],
+            [sys.executable, "-P", *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",

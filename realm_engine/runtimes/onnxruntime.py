@@ -14,6 +14,7 @@ import numpy as np
 
 from realm_engine.arrays import Array
 from realm_engine.errors import DeviceError
+from realm_engine.machine import telemetry
 from realm_engine.machine.packages import install_command
 from realm_engine.runtimes import nvidia
 from realm_engine.runtimes.base import contiguous, first_line
@@ -180,12 +181,15 @@ def provider_libraries(provider: str) -> tuple[str, ...]:
 
 
 def _import(extra: str) -> ModuleType:
+    telemetry.switch_off()
     try:
         import onnxruntime
     except ImportError as error:
         raise DeviceError(
             f"ONNX Runtime cannot be imported ({first_line(error)}); {install_command(extra)}"
         ) from error
+    if telemetry.is_off():  # some builds do not know the variable, and a host may have imported them before
+        onnxruntime.disable_telemetry_events()
     return onnxruntime  # type: ignore[no-any-return]
 
 

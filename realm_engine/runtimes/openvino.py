@@ -9,6 +9,7 @@ from typing import Any
 
 from realm_engine.arrays import Array
 from realm_engine.errors import DeviceError
+from realm_engine.machine import telemetry
 from realm_engine.machine.packages import install_command
 from realm_engine.runtimes.base import contiguous, first_line
 
@@ -90,6 +91,7 @@ class OpenVinoBackend:
 
 def open_openvino(threads: int) -> OpenVinoBackend:
     """OpenVINO on the CPU. Raises DeviceError when it is not installed or has no CPU plugin."""
+    telemetry.switch_off()
     try:
         import openvino
 

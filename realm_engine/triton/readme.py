@@ -19,6 +19,8 @@ COPY wheels /tmp/wheels
 # numpy 2 makes the Python backend of Triton 24.10 (2.51) misread strings.
 RUN pip install --no-cache-dir /tmp/wheels/*.whl 'numpy<2' && rm -r /tmp/wheels
 COPY models /models
+# ONNX Runtime would report to Microsoft.
+ENV ORT_DISABLE_TELEMETRY=1
 CMD ["tritonserver", "--model-repository=/models"]
 """
 

@@ -12,7 +12,14 @@ import numpy as np
 
 from realm_engine.arrays import Array
 from realm_engine.bundle.bundle import MANIFEST, PARTS, Bundle
-from realm_engine.bundle.manifest import Section, check_version, parse_core, parse_dream, parse_graphs
+from realm_engine.bundle.manifest import (
+    Section,
+    check_name,
+    check_version,
+    parse_core,
+    parse_dream,
+    parse_graphs,
+)
 from realm_engine.engine import Engine
 from realm_engine.errors import BundleError, DeviceError
 from realm_engine.machine.memory import MemoryLimit
@@ -134,6 +141,7 @@ def read_served(folder: Path) -> Bundle:
     except (OSError, ValueError) as error:
         raise BundleError(f"{path}: cannot be read ({error}); export the repository again") from error
     check_version(manifest)
+    check_name(manifest)
     graphs = parse_graphs(manifest.section("graphs"))
     has = {part: all(graph in graphs for graph in needed) for part, needed in PARTS.items()}
     return Bundle(

@@ -3,7 +3,9 @@
 import copy
 import logging
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,7 +119,8 @@ def train_clip(
         epoch = int(state["epoch"])
     prepared, optimizer = accelerator.prepare(_Towers(clip), optimizer)
     rank, world = accelerator.process_index, accelerator.num_processes
-    batches = iter(_loader(images, clip, config, epoch * config.steps_per_epoch, rank, world))
+    with _without_working_folder():
+        batches = iter(_loader(images, clip, config, epoch * config.steps_per_epoch, rank, world))
     row: dict[str, float] = run.metrics()[-1] if epoch else {}
     while epoch < config.epochs:
         # Dropout of a run that goes on draws what it would have drawn.
@@ -206,6 +209,23 @@ def _loader(
         # A fork of a process whose OpenMP and OpenCV threads have run can hang.
         multiprocessing_context="spawn" if config.workers else None,
     )
+
+
+@contextmanager
+def _without_working_folder() -> Iterator[None]:
+    """Processes started meanwhile do not look for modules in the working folder, where anybody's `pickle.py` may lie.
+
+    A spawned worker is `python -c ...`, which does, until it has the search path of this process.
+    """
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
 
 
 class _Towers(nn.Module):

@@ -47,6 +47,19 @@ def test_doctor_survives_runtimes_that_do_not(script, tmp_path):
     assert done.stderr == ""
 
 
+def test_doctor_runs_nothing_of_the_working_folder(script, tmp_path):
+    """A folder of downloads may hold a numpy.py that nobody has read."""
+    folder = tmp_path / "downloads"
+    folder.mkdir()
+    names = ("numpy", "json", "platform", "tempfile", "onnxruntime", "openvino", "click", "realm_engine")
+    for name in names:
+        (folder / f"{name}.py").write_text(f"open({str(tmp_path / name)!r}, 'w').close()\n")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = script("doctor", "--json", cwd=folder, env=environment)
+    assert [name for name in names if (tmp_path / name).exists()] == []
+    assert done.returncode == 0 and json.loads(done.stdout)["works"] is True, done.stderr
+
+
 def test_doctor_takes_no_arguments(cli):
     result = cli("doctor", "everything")
     assert result.exit_code == 2 and "unexpected extra argument" in result.stderr.lower()

@@ -71,6 +71,10 @@ def test_weights_are_loaded_without_running_code(config, tmp_path):
     ("arguments", "expected"),
     [
         ([], "give --core, --clip or both"),
+        (
+            ["--clip", "ViT-B-32", "--clip-weights", "random", "--name", "../../x"],
+            "'../../x' is no name of a bundle",
+        ),
         (["--clip", "ViT-X-9000", "--clip-weights", "random"], "open_clip has no model named ViT-X-9000"),
         (["--clip", "ViT-B-32-quickgelu"], "no weights for CLIP"),
         (["--clip", "ViT-B-32-quickgelu", "--clip-weights", "nonsense"], "no weights file or tag 'nonsense'"),

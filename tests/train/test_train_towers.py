@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -135,3 +136,64 @@ def test_a_silent_hub_is_given_up_after_seconds_whatever_is_imported_first(modul
         [sys.executable, "-c", code], env=clean, capture_output=True, text=True, check=True, timeout=120
     )
     assert done.stdout.split() == ["5", "15"]
+
+
+OWN_CODE = """
+open({marker!r}, "w").close()
+from transformers import PretrainedConfig
+class Own(PretrainedConfig):
+    model_type = "own"
+"""
+ASKING = """
+import sys
+from pathlib import Path
+from realm_engine.errors import RealmError
+kind, folder = sys.argv[1:]
+try:
+    if kind == "tower":
+        from realm_train.towers import text_tower
+        text_tower(folder)
+    elif kind == "export":
+        from export.clip_model import open_clip_model
+        open_clip_model(folder + "/clip.json", "random")
+    else:
+        import json
+        from realm_train.clip.model import build_clip
+        if kind == "asked":  # as where a hub's folder cannot be looked into before
+            import realm_train.clip.model as module
+            module.refuse_own_code = lambda folder: None
+        build_clip(json.loads(Path(folder, "clip.json").read_text()), None)
+except RealmError as error:
+    sys.exit(f"error: {error}")
+"""
+
+
+@pytest.mark.parametrize("stdin", [None, "y\ny\n"], ids=["closed", "y"])
+@pytest.mark.parametrize("kind", ["tower", "clip", "asked", "export"])
+def test_code_in_a_folder_is_never_run(kind: str, stdin: str | None, folder: Path, tmp_path: Path) -> None:
+    """transformers would ask whether to run it, and run it after "y"."""
+    marker = tmp_path / "ran"
+    (folder / "own.py").write_text(OWN_CODE.format(marker=str(marker)), encoding="utf-8")
+    own = {"model_type": "own", "auto_map": {"AutoConfig": "own.Own", "AutoModel": "own.Own"}}
+    (folder / "config.json").write_text(json.dumps(own), encoding="utf-8")
+    clip = {
+        "embed_dim": 8,
+        "vision_cfg": {"image_size": 32, "layers": 1, "width": 16, "head_width": 8, "patch_size": 16},
+        "text_cfg": {"hf_model_name": str(folder), "hf_tokenizer_name": str(folder)},
+    }
+    (folder / "clip.json").write_text(json.dumps(clip), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", ASKING, kind, str(folder)],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hub")},
+        **({"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert not marker.exists()
+    assert done.returncode == 1 and done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ") and "[y/N]" not in line
+    assert "code" in line

@@ -10,10 +10,12 @@ import pytest
 from bundles import build_bundle, read_manifest, write_manifest
 from onnx import TensorProto, helper, numpy_helper
 
+import realm_engine
 from realm_engine.bundle.bundle import Bundle, find_bundle, installed_bundles
 from realm_engine.bundle.onnx_scan import external_locations
 from realm_engine.errors import BundleError
 from realm_engine.machine.files import cache_dir
+from realm_engine.triton.runtime import read_served
 
 
 @pytest.fixture
@@ -286,6 +288,62 @@ def test_an_unknown_name_lists_those_there_are(monkeypatch, tmp_path, bundle):
     shutil.copytree(bundle, tmp_path / "cache" / "bundles" / "mine")
     with pytest.raises(BundleError, match=r"bundle 'yours' not found; give a directory or one of: .*mine"):
         find_bundle("yours")
+
+
+def test_a_folder_here_never_replaces_a_name(monkeypatch, tmp_path, bundle):
+    monkeypatch.setenv("REALM_CACHE_DIR", str(tmp_path / "cache"))
+    (tmp_path / "here").mkdir()
+    for name in ("realm-tiny", "mine"):
+        shutil.copytree(bundle, tmp_path / "here" / name)
+    monkeypatch.chdir(tmp_path / "here")
+    assert find_bundle("realm-tiny") == Path(realm_engine.__file__).parent / "bundles" / "realm-tiny"
+    with pytest.raises(
+        BundleError, match=r"^bundle 'mine' not found; for the folder of that name here give \./mine$"
+    ):
+        find_bundle("mine")
+    for path in ("./realm-tiny", "../here/realm-tiny", "realm-tiny/", str(tmp_path / "here" / "realm-tiny")):
+        assert find_bundle(path).resolve() == tmp_path / "here" / "realm-tiny"
+        assert Bundle.open(path).name == "test-bundle"
+    assert find_bundle(Path("realm-tiny")) == Path("realm-tiny")  # a Path is a path
+    monkeypatch.chdir("realm-tiny")
+    assert Bundle.open(".").name == "test-bundle"
+    with pytest.raises(BundleError, match="bundle '' not found; give a directory or one of: realm-tiny"):
+        find_bundle("")
+
+
+NO_NAMES = (
+    "../../x",
+    "..",
+    ".",
+    ".x",
+    "",
+    "a/b",
+    "a\\b",
+    "/x",
+    "C:x",
+    "x\n",
+    "\0",
+    "x y",
+    "-x",
+    "ä",
+    "x" * 65,
+)
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
+def test_a_name_that_is_a_path_is_refused(bundle, name):
+    """Records of `tune` are called after the bundle."""
+    write_manifest(bundle, {**read_manifest(bundle), "name": name})
+    with pytest.raises(BundleError, match=r"^[^\n]*bundle\.json: 'name' is [^\n]*no name of a bundle[^\n]*$"):
+        Bundle.open(bundle)
+    with pytest.raises(BundleError, match="no name of a bundle"):
+        read_served(bundle)
+
+
+@pytest.mark.parametrize("name", ["realm-tiny", "a", "7B_v1.0-x", "x" * 64])
+def test_names_that_bundles_may_have(bundle, name):
+    write_manifest(bundle, {**read_manifest(bundle), "name": name})
+    assert Bundle.open(bundle).name == name == read_served(bundle).name
 
 
 def test_a_directory_without_a_manifest(tmp_path):
