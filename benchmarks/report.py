@@ -71,14 +71,13 @@ def _spread(cases: Iterable[Case]) -> str:
 
 
 def _missing(book: Book) -> list[str]:
-    """Failures, then the reasons of contenders that have no time in any case of a model."""
-    rows = [(case, row) for case in book.cases for row in case.rows]
-    measured = {(case.suite, case.model, row.key) for case, row in rows if row.seconds}
+    """Failures, then the reasons of contenders without a time, each said once for a model."""
     keys: dict[tuple[str, str], list[str]] = {}
-    for case, row in rows:
-        if row.error and (case.suite, case.model, row.key) not in measured:
-            found = keys.setdefault((case.title, row.error), [])
-            found += [row.key] if row.key not in found else []
+    for case in book.cases:
+        for row in case.rows:
+            if row.error:
+                found = keys.setdefault((case.title, row.error), [])
+                found += [row.key] if row.key not in found else []
     reasons = [f"{title}, {', '.join(found)}: {error}" for (title, error), found in keys.items()]
     for record in book.records(names.PROCESSES):
         if not math.isfinite(record["peak_memory_mb"]):
@@ -230,7 +229,7 @@ def _hosts(book: Book) -> list[str]:
         ]
         for record in book.records(names.HOSTS)
     ]
-    return markdown(["", "Python", "C++", "C++ is faster by", "rounds"], rows) if rows else []
+    return markdown(["", "Python", "C++", "times as fast as Python", "rounds"], rows) if rows else []
 
 
 QUESTIONS: tuple[tuple[str, Callable[[Book], list[str]]], ...] = (
@@ -238,7 +237,7 @@ QUESTIONS: tuple[tuple[str, Callable[[Book], list[str]]], ...] = (
     ("What does a larger picture cost? (64 px windows, stride 32)", _sizes),
     (f"What do fewer of the 64 px windows at stride 8 save and lose? ([curve]({names.CURVE}.png))", _fewer),
     ("How long until the first answer of a new process, and how much memory does it take?", _first_answers),
-    ("How much faster is the C++ host?", _hosts),
+    ("How fast is the C++ host?", _hosts),
 )
 
 
