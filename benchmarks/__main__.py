@@ -6,6 +6,7 @@ import datetime
 import importlib
 import logging
 import os
+import shlex
 import sys
 import time
 import warnings
@@ -163,7 +164,7 @@ def run(settings: Settings) -> list[str]:
     """Run the suites; after each of them the results so far are on disk. Returns what failed."""
     from benchmarks import machine
     from benchmarks.measure import one_line
-    from benchmarks.results import Book
+    from benchmarks.results import Book, clean
 
     use_threads(settings.threads)
     described = machine.describe()
@@ -171,7 +172,7 @@ def run(settings: Settings) -> list[str]:
     if described["load_before"] is not None and described["load_before"] > 0.5:
         _say(f"warning: the machine is busy (load {described['load_before']}); the ratios will spread")
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
-    asked = " ".join(["python -m benchmarks", *settings.suites, *(["--quick"] if settings.quick else [])])
+    asked = clean(shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]))
     book = Book(
         described,
         {
@@ -219,8 +220,8 @@ def _write(settings: Settings, book: Book) -> None:
     from benchmarks.report import render
 
     book.save(settings.output / "results.json")
-    plots = draw(book, settings.output)
-    (settings.output / "results.md").write_text(render(book, plots), encoding="utf-8")
+    draw(book, settings.output)
+    (settings.output / "results.md").write_text(render(book), encoding="utf-8")
 
 
 def _quiet() -> None:

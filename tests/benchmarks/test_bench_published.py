@@ -1,4 +1,4 @@
-"""The benchmarks' published loop and batches against the tests' own reference, on a small seeded tower."""
+"""The benchmarks' published loop and batches against the reference of the tests, on a small seeded tower."""
 
 from __future__ import annotations
 
