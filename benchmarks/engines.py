@@ -13,7 +13,7 @@ import numpy.typing as npt
 from benchmarks.cases import TEXT, Pixels
 from benchmarks.settings import Settings, UnavailableError
 from realm_engine import Engine
-from realm_engine.maps.dream import DreamConfig
+from realm_engine.maps.realness_map import DreamConfig
 
 Map = npt.NDArray[np.float64]
 FORWARD_ALONE = "forward alone"  # windows cut and resized beforehand: no more than a bound

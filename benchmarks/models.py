@@ -217,9 +217,9 @@ def _tiny_dream(bundle: str) -> DreamModel:
     from realm_engine import Engine
 
     with Engine.open(bundle, "cpu", "fp32") as engine:
-        spec = engine.bundle.dream
+        spec = engine.contents.maps
         if spec is None:
-            raise UnavailableError(f"{bundle} has no DREAM")
+            raise UnavailableError(f"{bundle} makes no maps")
         graph = onnx.load(str(engine.bundle.path("dream", "fp32"))).graph
     stored = {
         tensor.name.removesuffix("_fp16"): torch.from_numpy(numpy_helper.to_array(tensor).copy()).float()
@@ -234,7 +234,7 @@ def _tiny_dream(bundle: str) -> DreamModel:
 
     def embed(text: str) -> Tensor:
         with Engine.open(bundle, "cpu", "fp32") as engine:
-            return torch.from_numpy(engine._open_dream().embed([text])[0].copy())
+            return torch.from_numpy(engine.embed_texts([text])[0].copy())
 
     preprocess = Preprocess(spec.image_size_px, spec.interpolation, mean, std)
     return DreamModel(tower.eval(), embed, preprocess, plain=False)

@@ -8,20 +8,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from realm_engine.engine import Engine, Score
+    from realm_engine.engine import Engine
     from realm_engine.errors import RealmError
     from realm_engine.maps.realness_map import DreamConfig, RealnessMap
+    from realm_engine.tables.rows import Measured
 
     __version__: str
 
-__all__ = ["DreamConfig", "Engine", "RealmError", "RealnessMap", "Score", "__version__"]
+__all__ = ["DreamConfig", "Engine", "Measured", "RealmError", "RealnessMap", "__version__"]
 
 _HOMES = {
     "DreamConfig": "maps.realness_map",
     "Engine": "engine",
+    "Measured": "tables.rows",
     "RealmError": "errors",
     "RealnessMap": "maps.realness_map",
-    "Score": "engine",
 }
 
 

@@ -23,7 +23,7 @@ from benchmarks.results import Book, Case, clean
 from benchmarks.settings import Settings
 from benchmarks.suites.common import Entry, Say, attempt, close, fastest, reference_note, time_case
 from benchmarks.work import MAPS
-from realm_engine.maps.dream import DreamConfig
+from realm_engine.maps.realness_map import DreamConfig
 
 # Windows of the maps that are compared with the published loop: what it does in some 20 s on two cores. Those of
 # 48 and 15 do not overlap, so that their map is the similarities themselves, which nothing averages.

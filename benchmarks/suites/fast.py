@@ -17,7 +17,7 @@ from benchmarks.results import Book, Table
 from benchmarks.settings import Settings
 from benchmarks.suites.common import Say
 from realm_engine import Engine
-from realm_engine.maps.dream import DreamConfig, RealnessMap
+from realm_engine.maps.realness_map import DreamConfig, RealnessMap
 from realm_engine.pictures.decode import load_image
 
 FRACTIONS = (0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7)

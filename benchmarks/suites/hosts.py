@@ -22,7 +22,7 @@ from benchmarks.results import Book, Table
 from benchmarks.settings import ROOT, Settings, UnavailableError
 from benchmarks.suites.common import Say, attempt
 from realm_engine.engine import Engine
-from realm_engine.maps.dream import DreamConfig
+from realm_engine.maps.realness_map import DreamConfig
 
 SOURCE = ROOT / "hosts" / "cpp"
 BUILD = ROOT / "out" / "hosts" / "cpp" / "release"

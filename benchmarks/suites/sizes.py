@@ -15,7 +15,7 @@ from benchmarks.results import Book, Table, clean
 from benchmarks.settings import Settings
 from benchmarks.suites.common import Say
 from realm_engine import Engine
-from realm_engine.maps.dream import DreamConfig
+from realm_engine.maps.realness_map import DreamConfig
 
 SIDES_PX = (256, 512, 1024, 2048, 4096)
 QUICK_SIDES_PX = (256, 1024)

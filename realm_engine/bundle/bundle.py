@@ -10,17 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from realm_engine.bundle.manifest import (
-    CoreSpec,
-    DreamSpec,
     GraphSpec,
-    Preset,
     Section,
-    TensorSpec,
-    TextSpec,
     check_name,
     check_version,
-    parse_core,
-    parse_dream,
     parse_graphs,
     safe_relative,
 )
@@ -28,23 +21,8 @@ from realm_engine.bundle.onnx_scan import external_locations
 from realm_engine.errors import BundleError
 from realm_engine.machine.files import cache_dir, sha256_of
 
-__all__ = [
-    "MANIFEST",
-    "Bundle",
-    "CoreSpec",
-    "DreamSpec",
-    "GraphSpec",
-    "Preset",
-    "TensorSpec",
-    "TextSpec",
-    "find_bundle",
-    "installed_bundles",
-]
-
 MANIFEST = "bundle.json"
 EMBEDDED = Path(__file__).parents[1] / "bundles"
-# Which graphs a part needs; the last one is the image graph, whose precision is the part's.
-PARTS = {"core": ("core_text", "core"), "dream": ("clip_text", "dream")}
 
 
 def installed_bundles() -> dict[str, Path]:
@@ -95,14 +73,23 @@ def _choices() -> str:
 
 
 @dataclass(frozen=True)
+class Part:
+    """What of a bundle runs in one precision on one device: some graphs, the one that takes pixels last.
+
+    The others (text towers) are a small share of the work and run in fp32 where the precision lacks them.
+    """
+
+    name: str
+    graphs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Bundle:
-    """An opened bundle; `manifest` is the whole `bundle.json`, the rest its checked parts."""
+    """An opened bundle: its folder, the checked manifest and its graphs. Measures and maps read their own sections."""
 
     root: Path
-    manifest: Mapping[str, Any]
+    content: Section
     graphs: Mapping[str, GraphSpec]
-    core: CoreSpec | None
-    dream: DreamSpec | None
 
     @classmethod
     def open(cls, name_or_path: str | os.PathLike[str], verify: bool = True) -> Bundle:
@@ -111,23 +98,22 @@ class Bundle:
         `verify` reads every file and compares its sha256; paths, sizes, version and the external
         data of every graph are checked regardless. Raises BundleError, one line, for the first fault.
         """
-        root = find_bundle(name_or_path)
-        manifest = _read_manifest(root / MANIFEST)
-        check_version(manifest)
-        check_name(manifest)
-        graphs = parse_graphs(manifest.section("graphs"))
-        parts = {part: all(graph in graphs for graph in needed) for part, needed in PARTS.items()}
-        if not any(parts.values()):
-            raise BundleError(f"{root}: neither CORE nor DREAM is complete; export the bundle again")
-        bundle = cls(
-            root=root,
-            manifest=manifest.data,
-            graphs=graphs,
-            core=parse_core(manifest.section("core")) if parts["core"] else None,
-            dream=parse_dream(manifest.section("dream")) if parts["dream"] else None,
-        )
-        bundle._check_files(manifest.section("files"), verify)
+        bundle = cls.read(find_bundle(name_or_path))
+        bundle._check_files(bundle.content.section("files"), verify)
         return bundle
+
+    @classmethod
+    def read(cls, root: Path) -> Bundle:
+        """Read the manifest in a folder alone; the files may be elsewhere. Raises BundleError."""
+        content = _read_manifest(root / MANIFEST)
+        check_version(content)
+        check_name(content)
+        return cls(root, content, parse_graphs(content.section("graphs")))
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """The whole `bundle.json`."""
+        return self.content.data
 
     @property
     def name(self) -> str:
@@ -153,11 +139,18 @@ class Bundle:
             )
         return self.file(variants[precision])
 
-    def precisions(self, part: str) -> tuple[str, ...]:
-        """Precisions of a part ("core" or "dream"): the variants of its image graph; () without the part."""
-        image_graph = PARTS[part][-1]
-        complete = all(graph in self.graphs for graph in PARTS[part])
-        return tuple(self.graphs[image_graph].variants) if complete else ()
+    def has(self, part: Part) -> bool:
+        """Whether all graphs of a part are there."""
+        return all(graph in self.graphs for graph in part.graphs)
+
+    def precisions(self, part: Part) -> tuple[str, ...]:
+        """Precisions of a part: the variants of the graph that takes its pixels; () where a graph is missing."""
+        return tuple(self.graphs[part.graphs[-1]].variants) if self.has(part) else ()
+
+    def recommended_for(self, device: str) -> str:
+        """The precision that the manifest recommends on a device, else fp32."""
+        table = self.manifest.get("recommended_precision")
+        return str(table.get(device, "fp32")) if isinstance(table, Mapping) else "fp32"
 
     def _check_files(self, files: Section, verify: bool) -> None:
         for relative in files.data:
@@ -167,11 +160,6 @@ class Bundle:
         used = {path for graph in self.graphs.values() for path in graph.variants.values()}
         for path in used:
             _check_external_data(self.file(path), self.root, listed)
-        for spec in (self.core, self.dream):
-            if spec is not None:
-                self.file(spec.text.tokenizer)
-        if self.dream is not None and self.dream.phrases is not None:
-            self.file(self.dream.phrases)
 
 
 def _read_manifest(path: Path) -> Section:

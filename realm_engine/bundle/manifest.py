@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Any
+from typing import Any, Literal
 
 from realm_engine.errors import BundleError
 
 FORMAT = "realm-bundle"
 FORMAT_MAJOR = 1
-GRAPHS = ("core_text", "core", "clip_text", "dream")
 INTERPOLATIONS = ("bilinear", "bicubic")
-AGGREGATES = ("mean", "max")
 # Beyond these a resample matrix, or the ids of one text, would fill the memory.
 MOST_PIXELS = 1 << 14
 MOST_TOKENS = 1 << 16
 MOST = (1 << 31) - 1
+# Columns that every table has.
+RESERVED_COLUMNS = ("filename", "description", "error")
 
 
 @dataclass(frozen=True)
@@ -61,38 +62,30 @@ class TextSpec:
 
 
 @dataclass(frozen=True)
-class CoreSpec:
-    """CORE's preprocessing, and the line from MOS (z-score) to the 0-100 rating."""
+class Column:
+    """One number of a measure.
 
-    height_px: int
-    width_px: int
-    interpolation: str
-    text: TextSpec
-    missing_text: str
-    rating_offset: float
-    rating_slope: float
-
-
-@dataclass(frozen=True)
-class Preset:
-    """Window sizes and stride in pixels, and how scales are combined ("mean" or "max")."""
+    `name`: header in tables. `output`: of the measure's graph, the raw value. `line`: (offset, slope); the value is
+    then offset + slope * raw, clipped to `low`..`high`; else it is the raw one. `low`, `high`: usual range.
+    `decimals`: as tables print it. `tolerance`: how far a lower precision may move it, None: no limit of its own.
+    """
 
     name: str
-    windows_px: tuple[int, ...]
-    stride_px: int
-    aggregate: str
+    output: str
+    low: float
+    high: float
+    better: Literal["high", "low"]
+    meaning: str
+    line: tuple[float, float] | None = None
+    decimals: int = 6
+    tolerance: float | None = None
 
-
-@dataclass(frozen=True)
-class DreamSpec:
-    """DREAM's preprocessing, its presets and the file of the phrase bank, None where there is none."""
-
-    image_size_px: int
-    interpolation: str
-    text: TextSpec
-    presets: Mapping[str, Preset]
-    recommended_preset: str
-    phrases: str | None
+    def value(self, raw: float) -> float:
+        """The column's value for a raw output."""
+        if self.line is None:
+            return raw
+        offset, slope = self.line
+        return min(max(offset + slope * raw, self.low), self.high)
 
 
 class Section:
@@ -125,6 +118,13 @@ class Section:
         """A whole number of at least 1."""
         return self.whole(key, 1, most)
 
+    def number(self, key: str) -> float:
+        """A finite number."""
+        value = float(self.get(key, (int, float)))
+        if not math.isfinite(value):
+            raise BundleError(f"{self.where}: '{key}' is {value}; export the bundle again")
+        return value
+
     def positives(self, key: str) -> tuple[int, ...]:
         """A non-empty list of whole numbers of at least 1."""
         values = self.get(key, list)
@@ -142,6 +142,14 @@ class Section:
     def section(self, key: str) -> Section:
         """The JSON object at `key`."""
         return Section(self.data.get(key), f"{self.where}, '{key}'")
+
+    def section_items(self) -> list[tuple[str, Section]]:
+        """The JSON objects in this one, with their names."""
+        return [(name, self.section(name)) for name in self.data]
+
+    def sections(self, key: str) -> dict[str, Section]:
+        """The JSON objects inside the object at `key`, by name; none where there is no such object."""
+        return dict(self.section(key).section_items()) if key in self.data else {}
 
 
 def safe_relative(path: Any, where: str) -> str:
@@ -175,6 +183,15 @@ def check_name(manifest: Section) -> str:
     return name
 
 
+def safe_name(name: str, where: str) -> str:
+    """Return `name` when it can name a measure or a column: letters, digits, "-" and "_", a letter first."""
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,63}", name) is None:
+        raise BundleError(
+            f"{where}: {name!r} cannot be a name; use letters, digits, '-' and '_', a letter first"
+        )
+    return name
+
+
 def check_version(manifest: Section) -> None:
     """Refuse anything but a bundle of the major version this engine reads."""
     if manifest.data.get("format") != FORMAT:
@@ -191,12 +208,11 @@ def check_version(manifest: Section) -> None:
 
 
 def parse_graphs(section: Section) -> dict[str, GraphSpec]:
-    """The graphs by name. Names this engine does not know are kept out: a minor version may add some."""
+    """The graphs by name. An entry without variants is of a form that a minor version has added: it is left out."""
     graphs = {}
-    for name in GRAPHS:
-        if name not in section.data:
+    for name, entry in section.section_items():
+        if "variants" not in entry.data:
             continue
-        entry = section.section(name)
         variants = entry.section("variants").data
         if not variants:
             raise BundleError(f"{entry.where}: no variant; export the bundle again")
@@ -219,7 +235,8 @@ def _tensors(entry: Section, key: str) -> tuple[TensorSpec, ...]:
     return tuple(tensors)
 
 
-def _text(section: Section) -> TextSpec:
+def parse_text(section: Section) -> TextSpec:
+    """The "text" object of a tower."""
     max_tokens = section.positive("max_tokens", MOST_TOKENS)
     buckets = tuple(sorted(set(section.positives("buckets"))))
     if buckets[-1] != max_tokens:
@@ -233,40 +250,33 @@ def _text(section: Section) -> TextSpec:
     )
 
 
-def parse_core(section: Section) -> CoreSpec:
-    """The "core" section."""
-    image = section.section("image")
-    rating = section.section("rating")
-    return CoreSpec(
-        height_px=image.positive("height_px", MOST_PIXELS),
-        width_px=image.positive("width_px", MOST_PIXELS),
-        interpolation=image.choice("interpolation", INTERPOLATIONS),
-        text=_text(section.section("text")),
-        missing_text=section.choice("missing_text", ("trained", "empty-description")),
-        rating_offset=float(rating.get("offset", (int, float))),
-        rating_slope=float(rating.get("slope", (int, float))),
+def parse_columns(section: Section, where: str = "columns") -> tuple[Column, ...]:
+    """The "columns" of a measure, at least one, their names different."""
+    columns = tuple(
+        _column(Section(item, f"{section.where}, '{where}'")) for item in section.get(where, list)
     )
+    names = [column.name for column in columns]
+    if not columns or len(set(names)) != len(names):
+        raise BundleError(f"{section.where}: '{where}' must list numbers of different names; export it again")
+    return columns
 
 
-def parse_dream(section: Section) -> DreamSpec:
-    """The "dream" section."""
-    presets = {}
-    for name in section.section("presets").data:
-        entry = section.section("presets").section(name)
-        presets[name] = Preset(
-            name=name,
-            windows_px=entry.positives("windows_px"),
-            stride_px=entry.positive("stride_px"),
-            aggregate=entry.choice("aggregate", AGGREGATES),
-        )
-    if not presets:
-        raise BundleError(f"{section.where}: no preset; export the bundle again")
-    phrases = section.data.get("phrases")
-    return DreamSpec(
-        image_size_px=section.positive("image_size_px", MOST_PIXELS),
-        interpolation=section.choice("interpolation", INTERPOLATIONS),
-        text=_text(section.section("text")),
-        presets=presets,
-        recommended_preset=section.choice("recommended_preset", tuple(presets)),
-        phrases=None if phrases is None else safe_relative(phrases, section.where),
+def _column(section: Section) -> Column:
+    name = safe_name(section.get("name", str), section.where)
+    if name in RESERVED_COLUMNS:
+        raise BundleError(f"{section.where}: a column cannot be called {name!r}; export the bundle again")
+    low, high = section.number("low"), section.number("high")
+    if not low < high:
+        raise BundleError(f"{section.where}: 'low' must be below 'high'; export the bundle again")
+    line = section.section("line") if "line" in section.data else None
+    return Column(
+        name=name,
+        output=section.get("output", str),
+        low=low,
+        high=high,
+        better="high" if section.choice("better", ("high", "low")) == "high" else "low",
+        meaning=section.get("meaning", str),
+        line=None if line is None else (line.number("offset"), line.number("slope")),
+        decimals=section.whole("decimals", 0, 12) if "decimals" in section.data else 6,
+        tolerance=section.number("tolerance") if "tolerance" in section.data else None,
     )

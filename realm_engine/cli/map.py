@@ -1,5 +1,6 @@
 """`realm-engine map`: pictures and values of where images do not look real."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,8 @@ from realm_engine.cli.progress import progress, rate
 from realm_engine.errors import UsageError
 
 if TYPE_CHECKING:
-    from realm_engine.verbs.map import Outcome
+    from realm_engine.engine import EngineOptions
+    from realm_engine.maps.stream import Mapped
 
 
 @click.command("map")
@@ -90,12 +92,7 @@ def map_command(
     formats: str,
     limits: tuple[float, float] | None,
     regions: int,
-    bundle: str,
-    device: str,
-    precision: str,
-    fp16: bool,
-    threads: int | None,
-    max_memory: str | None,
+    options: "EngineOptions",
 ) -> None:
     """Map where images look unreal: per image an overlay, a heat map, the values (.npy) and a record (.json).
 
@@ -104,8 +101,8 @@ def map_command(
     """
     from realm_engine.maps.files import MapFolder, parse_formats
     from realm_engine.pictures.decode import collect_images
-    from realm_engine.verbs.map import check_texts, choose_config, map_items
-    from realm_engine.verbs.score import descriptions_by_root, find_descriptions, pair
+    from realm_engine.pictures.inputs import descriptions_by_root, file_entries, find_descriptions
+    from realm_engine.verbs.map import check_texts, choose_config, map_entries
 
     if texts and descriptions is not None:
         raise UsageError("--text contradicts --descriptions; give one of them")
@@ -113,34 +110,36 @@ def map_command(
         raise UsageError("--text is empty; say what looks unreal, or leave it out")
     files = collect_images(paths)
     by_root = {} if descriptions is None else descriptions_by_root(files, descriptions)
-    items = pair(files, by_root, missing_text == "error" and not texts)
+    entries = file_entries(files, by_root, missing_text == "error" and not texts)
+    if texts:
+        entries = [replace(entry, text=texts) for entry in entries]
     folder = MapFolder(output, parse_formats(formats), limits, regions)
-    say_descriptions(items, by_root)
+    say_descriptions(entries, by_root)
     if not texts and not by_root:
         for found in filter(None, {find_descriptions(file.root) for file in files}):
             say(f"{found} is not used; --descriptions {found} would use it")
-    with open_engine("dream", bundle, device, precision, fp16, threads, max_memory) as engine:
+    with open_engine(options, lambda e: e.map_part) as engine:
         config = choose_config(engine.presets(), preset, windows_px, stride_px, aggregate, quantity)
-        check_texts(engine, items, texts)
+        check_texts(engine, entries)
         failed = 0
         speed = rate("windows")
-        with progress("mapping", len(items)) as advance:
+        with progress("mapping", len(entries)) as advance:
 
             def show(images: float, windows: int) -> None:
                 advance(images, speed(windows))
 
-            for outcome in map_items(engine, items, texts, config, folder, show):
-                failed += bool(outcome.error)
-                say_outcome(outcome)
-    say(f"{len(items) - failed} of {len(items)} maps in {output}")
+            for mapped in map_entries(engine, entries, config, folder, bool(texts), show):
+                failed += mapped.error is not None
+                say_mapped(mapped)
+    say(f"{len(entries) - failed} of {len(entries)} maps in {output}")
     if failed:
         click.get_current_context().exit(1)
 
 
-def say_outcome(outcome: "Outcome") -> None:
+def say_mapped(mapped: "Mapped") -> None:
     """Say what failed, and which phrases were chosen where nobody gave a text."""
-    if outcome.error:
-        say(f"error: {outcome.error}")
-    elif outcome.phrases:
-        chosen = "; ".join(f"{phrase.text} (z {phrase.z_score:+.1f})" for phrase in outcome.phrases)
-        say(f"{outcome.name}: phrases chosen: {chosen}")
+    if mapped.map is None:
+        say(f"error: {mapped.error}")
+    elif mapped.map.phrases:
+        chosen = "; ".join(f"{phrase.text} (z {phrase.z_score:+.1f})" for phrase in mapped.map.phrases)
+        say(f"{mapped.name}: phrases chosen: {chosen}")

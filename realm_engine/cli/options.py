@@ -1,5 +1,6 @@
 """Options that several verbs share, and what they say on stderr."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -8,15 +9,23 @@ import click
 
 from realm_engine.errors import UsageError
 from realm_engine.runtimes import DEVICES
+from realm_engine.runtimes.base import Precision
 
 if TYPE_CHECKING:
-    from realm_engine.engine import Engine
-    from realm_engine.text import Descriptions
-    from realm_engine.verbs.score import Item
+    from realm_engine.engine import Engine, EngineOptions
+    from realm_engine.pictures.descriptions import Descriptions
+    from realm_engine.pictures.inputs import Entry
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-PRECISIONS = ("auto", "fp32", "fp16", "bf16", "int8")
+PRECISIONS = ("auto", *(precision.value for precision in Precision))
+BUNDLE = click.option(
+    "--bundle",
+    default="realm-tiny",
+    show_default=True,
+    metavar="NAME|DIR",
+    help="The models to use: a name of realm-engine info, or a folder as a path (./NAME).",
+)
 
 
 def device_options(command: Command) -> Command:
@@ -37,33 +46,50 @@ def device_options(command: Command) -> Command:
     return command
 
 
-def engine_options(command: Command) -> Command:
-    """--bundle, --device, --precision, --fp16, --threads and --max-memory."""
-    command = click.option(
-        "--max-memory",
-        metavar="SIZE",
-        help="Memory this process may hold, such as 800M. [default: 2G, more where the models need it]",
-    )(command)
-    command = click.option(
-        "--fp16",
-        is_flag=True,
-        help="fp16 where device and bundle have it, else their default with a warning.",
-    )(command)
-    command = click.option(
-        "--precision",
-        type=click.Choice(PRECISIONS),
-        default="auto",
-        show_default=True,
-        help="auto: the fastest that realm-engine tune found good enough here, else what the bundle recommends.",
-    )(command)
-    command = device_options(command)
-    return click.option(
-        "--bundle",
-        default="realm-tiny",
-        show_default=True,
-        metavar="NAME|DIR",
-        help="The models to use: a name, or ./DIR.",
-    )(command)
+def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--bundle, --device, --precision, --fp16, --threads and --max-memory, handed on as `options: EngineOptions`."""
+
+    @functools.wraps(command)
+    def collected(
+        *args: Any,
+        bundle: str,
+        device: str,
+        precision: str,
+        fp16: bool,
+        threads: int | None,
+        max_memory: str | None,
+        **others: Any,
+    ) -> Any:
+        from realm_engine.engine import PREFER_FP16, EngineOptions
+
+        if fp16 and precision not in ("auto", Precision.FP16):
+            raise UsageError(f"--fp16 contradicts --precision {precision}; give one of them")
+        wanted = PREFER_FP16 if fp16 and precision == "auto" else precision
+        return command(*args, options=EngineOptions(bundle, device, wanted, threads, max_memory), **others)
+
+    for option in (
+        click.option(
+            "--max-memory",
+            metavar="SIZE",
+            help="Memory this process may hold, such as 800M. [default: 2G, more where the models need it]",
+        ),
+        click.option(
+            "--fp16",
+            is_flag=True,
+            help="fp16 where device and bundle have it, else their default with a warning.",
+        ),
+        click.option(
+            "--precision",
+            type=click.Choice(PRECISIONS),
+            default="auto",
+            show_default=True,
+            help="auto: the fastest that realm-engine tune found good enough here, else what the bundle recommends.",
+        ),
+        device_options,
+        BUNDLE,
+    ):
+        collected = option(collected)
+    return collected
 
 
 def input_arguments(command: Command) -> Command:
@@ -80,33 +106,21 @@ def input_arguments(command: Command) -> Command:
     )(command)
 
 
-def open_engine(
-    part: str,
-    bundle: str,
-    device: str,
-    precision: str,
-    fp16: bool,
-    threads: int | None,
-    max_memory: str | None,
-) -> "Engine":
-    """Open the engine and say which device, runtime and precision a part ("core" or "dream") uses."""
-    from realm_engine.engine import PREFER_FP16, Engine
-
-    if fp16 and precision not in ("auto", "fp16"):
-        raise UsageError(f"--fp16 contradicts --precision {precision}; give one of them")
-    wanted = PREFER_FP16 if fp16 and precision == "auto" else precision
-    engine = Engine.open(bundle, device, wanted, threads, max_memory)
-    used = engine.describe(part) if engine.can(part) else engine.describe()
-    where = f"{used['runtime']} on {used['device']}, {used['precision']}, {used['threads']} threads"
-    say(f"{used['bundle']}: {where}{' (as tuned)' if used['tuned'] else ''}")
+def open_engine(options: "EngineOptions", part: Callable[["Engine"], str]) -> "Engine":
+    """Open the engine and say which device, runtime and precision `part(engine)` uses."""
+    engine = options.open()
+    name = part(engine)
+    for used in [engine.describe(name) if engine.can(name) else engine.describe(), *engine.bundles()[1:]]:
+        where = f"{used['runtime']} on {used['device']}, {used['precision']}, {used['threads']} threads"
+        say(f"{used['bundle']}: {where}{' (as tuned)' if used['tuned'] else ''}")
     return engine
 
 
-def say_descriptions(items: "Sequence[Item]", by_root: "Mapping[Path, Descriptions]") -> None:
+def say_descriptions(entries: "Sequence[Entry]", by_root: "Mapping[Path, Descriptions]") -> None:
     """Say which files of descriptions are used, and for how many images."""
-    from realm_engine.verbs.score import count_described
+    from realm_engine.pictures.inputs import count_described
 
-    for source, (described, total) in count_described(items, by_root).items():
+    for source, (described, total) in count_described(entries, by_root).items():
         say(f"descriptions: {source} ({described} of {total} images have one)")
 
 

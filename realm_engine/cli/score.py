@@ -2,6 +2,7 @@
 
 import io
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,8 @@ from realm_engine.cli.progress import progress
 from realm_engine.errors import UsageError
 
 if TYPE_CHECKING:
-    from realm_engine.engine import Engine
-    from realm_engine.verbs.score import Item
+    from realm_engine.engine import Engine, EngineOptions
+    from realm_engine.pictures.inputs import Entry
 
 
 class _Score(click.Command):
@@ -53,6 +54,20 @@ class _Score(click.Command):
     "manifest, precision; where they differ, it is refused) and, for every row, the picture's size and time of change "
     "and its description (where they differ, it is scored again). --resume=restart begins anew.",
 )
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="NAME[,NAME...]",
+    help="Measures to take, all from one decode; realm-engine measures lists them. [default: the bundle's first]",
+)
+@click.option(
+    "--with",
+    "more",
+    multiple=True,
+    metavar="NAME|DIR",
+    help="A further bundle whose measures --metric may name; may be repeated.",
+)
 @engine_options
 def score(
     paths: tuple[Path, ...],
@@ -62,65 +77,66 @@ def score(
     batch_size: int | None,
     output: Path | None,
     resume: str | None,
-    bundle: str,
-    device: str,
-    precision: str,
-    fp16: bool,
-    threads: int | None,
-    max_memory: str | None,
+    metrics: tuple[str, ...],
+    more: tuple[str, ...],
+    options: "EngineOptions",
 ) -> None:
     """Score images, or the images in directories: MOS (a z-score) and realness (0-100), higher = more real.
 
-    Columns: filename, mos, realness, description, error. Exit code 1 when some images failed.
+    Columns: filename, those of the measures (mos, realness), description, error. Exit code 1 when some images failed.
     """
     from realm_engine.pictures.decode import collect_images
+    from realm_engine.pictures.inputs import descriptions_by_root, file_entries
     from realm_engine.tables.journal import check_output
-    from realm_engine.verbs.score import descriptions_by_root, pair
 
     if resume is not None and output is None:
         raise UsageError("--resume continues a table; name it with --output FILE")
     if no_descriptions and descriptions is not None:
         raise UsageError("--no-descriptions contradicts --descriptions; give one of them")
+    names = [name.strip() for given in metrics for name in given.split(",") if name.strip()] or None
     files = collect_images(paths)
     by_root = {} if no_descriptions else descriptions_by_root(files, descriptions)
-    items = pair(files, by_root, missing_text == "error")
+    entries = file_entries(files, by_root, missing_text == "error")
     if output is not None:
         check_output(output, keep=[Path(found.source) for found in by_root.values()])
-    say_descriptions(items, by_root)
-    with open_engine("core", bundle, device, precision, fp16, threads, max_memory) as engine:
-        failed = _run(engine, items, output, resume, batch_size)
+    say_descriptions(entries, by_root)
+    with open_engine(replace(options, more=more), lambda e: e.chosen(names)[0].part.name) as engine:
+        failed = _run(engine, entries, output, resume, names, batch_size)
     if failed:
-        say(f"{failed} of {len(items)} images failed; see the column error")
+        say(f"{failed} of {len(entries)} images failed; see the column error")
         click.get_current_context().exit(1)
 
 
 def _run(
-    engine: "Engine", items: list["Item"], output: Path | None, resume: str | None, batch_size: int | None
+    engine: "Engine",
+    entries: list["Entry"],
+    output: Path | None,
+    resume: str | None,
+    metrics: list[str] | None,
+    batch_size: int | None,
 ) -> int:
     """Score what is not done yet; returns how many images failed."""
     from realm_engine.tables.journal import ResultFile, ResultStream, journal_path
-    from realm_engine.verbs.score import pending, pictures_now, run_identity, score_items
+    from realm_engine.verbs.score import columns_of, fill, pending, pictures_now, run_identity
 
     table: ResultFile | ResultStream
+    columns = columns_of(engine, metrics)
     if output is None:
         if isinstance(sys.stdout, io.TextIOWrapper):  # any file name must get through, byte for byte
             sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
-        table = ResultStream(sys.stdout)
+        table = ResultStream(sys.stdout, columns)
     else:
         if resume is None and journal_path(output).exists():
             say(f"starting anew; --resume would have continued {journal_path(output)}")
-        table = ResultFile(output, pictures_now(items), run_identity(engine), resume == "continue")
-    todo = pending(items, table.done)
-    if len(todo) < len(items):
-        say(f"{len(items) - len(todo)} of {len(items)} images are scored already")
-    failed = 0
+        run = run_identity(engine, metrics)
+        table = ResultFile(output, pictures_now(entries), run, columns, resume == "continue")
+    todo = pending(entries, table.done)
+    if len(todo) < len(entries):
+        say(f"{len(entries) - len(todo)} of {len(entries)} images are scored already")
     quiet = output is None and sys.stdout.isatty()
     try:
         with table, progress("scoring", len(todo), bar=not quiet) as advance:
-            for done, row in enumerate(score_items(engine, todo, batch_size), start=1):
-                table.write(row)
-                failed += bool(row.error)
-                advance(done)
+            failed = fill(engine, table, todo, metrics, batch_size, advance)
     except KeyboardInterrupt:
         if output is not None and journal_path(output).exists():
             say(f"finished rows are kept in {journal_path(output)}; --resume continues")

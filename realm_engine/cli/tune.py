@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from realm_engine.cli.options import device_options, say
+from realm_engine.cli.options import BUNDLE, device_options, say
 from realm_engine.errors import UsageError
 
 if TYPE_CHECKING:
     from realm_engine.runtimes.measured import Measured
 
-_UNITS = {"core": "images/s", "dream": "windows/s"}
-
 
 @click.command()
 @click.argument("paths", nargs=-1, metavar="IMAGE...", type=click.Path(path_type=Path))
-@click.option(
-    "--bundle",
-    default="realm-tiny",
-    show_default=True,
-    metavar="NAME|DIR",
-    help="The models to tune: a name, or ./DIR.",
-)
+@BUNDLE
 @device_options
 @click.option("--forget", is_flag=True, help="Remove what was measured; needs no image.")
 def tune(paths: tuple[Path, ...], bundle: str, device: str, threads: int | None, forget: bool) -> None:
@@ -36,12 +29,18 @@ def tune(paths: tuple[Path, ...], bundle: str, device: str, threads: int | None,
     and bundle; a table goes to stdout.
     """
     from realm_engine.bundle.bundle import Bundle
+    from realm_engine.opened import Contents
     from realm_engine.runtimes.measured import forget_tuned, save_tuned
     from realm_engine.verbs.fidelity import make_trial
     from realm_engine.verbs.tune import images_for_tuning
     from realm_engine.verbs.tune import tune as measure
 
-    opened = Bundle.open(bundle)
+    contents = Contents(Bundle.open(bundle))
+    opened = contents.bundle
+
+    def unit(part: str) -> str:
+        return "windows/s" if contents.makes_maps(part) else "images/s"
+
     if forget:
         say(f"{opened.name}: {'forgotten' if forget_tuned(opened) else 'nothing was measured yet'}")
         return
@@ -53,29 +52,32 @@ def tune(paths: tuple[Path, ...], bundle: str, device: str, threads: int | None,
     measured = []
     for record in measure(bundle, trial, device, threads, say):
         measured.append(record)
-        click.echo(_line(record))
+        click.echo(_line(record, unit(record.part)))
     path = save_tuned(opened, date.today().isoformat(), len(trial.maps), measured)
-    _say_choice(measured)
+    _say_choice(measured, unit)
     say(f"remembered in {path}; --device auto and --precision auto follow it from now on")
 
 
-def _line(record: Measured) -> str:
-    shown = ("map_pearson_min", "mos_max_abs_diff", "srocc")
+def _line(record: Measured, unit: str) -> str:
+    shown = ("map_pearson_min", "_max_abs_diff", "srocc")
     differences = ", ".join(
-        f"{key} {record.differences[key]:g}" for key in shown if key in record.differences
+        f"{key} {value:g}"
+        for end in shown
+        for key, value in record.differences.items()
+        if key == end or (end.startswith("_") and key.endswith(end) and not key.startswith("similarity"))
     )
     return (
         f"{record.part:5}  {record.device:8}  {record.precision:4}  {record.per_second:8.1f} "
-        f"{_UNITS[record.part]:9}  batch {record.batch:3}  {record.threads} threads  "
+        f"{unit:9}  batch {record.batch:3}  {record.threads} threads  "
         f"{'passes' if record.passes else 'MISSES'}: {differences}"
     )
 
 
-def _say_choice(measured: list[Measured]) -> None:
+def _say_choice(measured: list[Measured], unit: Callable[[str], str]) -> None:
     from realm_engine.runtimes.measured import Tuned
 
     tuned = Tuned("", "", {}, 0, tuple(measured))
-    for part, unit in _UNITS.items():
+    for part in dict.fromkeys(one.part for one in measured):
         best = next(iter(tuned.fastest(part)), None)
         if best is not None:
-            say(f"{part}: {best.precision} on {best.device}, {best.per_second:.1f} {unit}")
+            say(f"{part}: {best.precision} on {best.device}, {best.per_second:.1f} {unit(part)}")

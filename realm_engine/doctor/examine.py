@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import subprocess
@@ -23,6 +22,7 @@ from realm_engine.machine.files import cache_dir
 from realm_engine.machine.memory import format_bytes, memory
 from realm_engine.machine.packages import REQUIREMENTS, install_command
 from realm_engine.machine.processor import processor
+from realm_engine.opened import Contents
 from realm_engine.runtimes import AUTO_ORDER, DEVICES, nvidia
 from realm_engine.runtimes.measured import load_tuned
 from realm_engine.runtimes.onnxruntime import provider_libraries
@@ -271,14 +271,14 @@ def bundle_findings(open_bundle: Callable[..., Bundle] = Bundle.open) -> tuple[F
     found = []
     for name, folder in installed_bundles().items():
         try:
-            bundle = open_bundle(os.fspath(folder), verify=False)
+            contents = Contents(open_bundle(folder, verify=False))
         except RealmError as error:
             what, cure = split_cure(str(error))
             found.append(Finding(name, BROKEN, what, cure, {"path": str(folder)}))
             continue
-        parts = {part: bundle.precisions(part) for part in ("core", "dream")}
+        parts = {part.name: contents.bundle.precisions(part) for part in contents.parts}
         has = ", ".join(f"{part} {'/'.join(files)}" for part, files in parts.items() if files)
-        record = load_tuned(bundle)
+        record = load_tuned(contents.bundle)
         tuned = "not tuned on this machine" if record is None else f"tuned {record.date}"
         facts = {"path": str(folder), "precisions": parts, "tuned": None if record is None else record.date}
         found.append(Finding(name, OK, f"{has}; {tuned}", None, facts))

@@ -1,52 +1,31 @@
-"""DREAM: images and texts -> maps of how real every pixel looks, all windows in few passes."""
+"""DREAM: pictures and texts -> maps of how real every pixel looks, all windows in few passes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from realm_engine.arrays import Array, Float32, Int64, UInt8
-from realm_engine.bundle.manifest import DreamSpec
+from realm_engine.arrays import Float32, Float64, Int64, UInt8
 from realm_engine.errors import UsageError
-from realm_engine.machine.memory import MemoryLimit
 from realm_engine.maps.adaptive import adaptive_similarities, windows_to_compute
-from realm_engine.maps.realness_map import DreamConfig, Phrase, RealnessMap, Region
+from realm_engine.maps.encoders import Canvas, WindowEncoder, Windows
+from realm_engine.maps.realness_map import DreamConfig, Quantity, RealnessMap
+from realm_engine.maps.spec import MapSpec
 from realm_engine.maps.windows import WindowGrid, covered_by_any, spread_scales
-from realm_engine.pictures.resample import resample_matrix_float32
-from realm_engine.runtimes import Backend, Session
 from realm_engine.text import TextEncoder
 
-__all__ = ["Dream", "DreamConfig", "Phrase", "Progress", "RealnessMap", "Region"]
-
-SMALL_WINDOW_PX = 112
-
 Progress = Callable[[int, int], None]
+"""Told how many windows are encoded, and how many there are to be."""
 
 
 class Dream:
-    """Maps images of any size with one pair of graphs. Does not own its sessions."""
+    """Maps pictures of any size with a window encoder and a text tower. Does not own their sessions."""
 
-    def __init__(
-        self,
-        spec: DreamSpec,
-        text_encoder: TextEncoder,
-        session: Callable[[], Session],
-        backend: Backend,
-        window_batch: int | None = None,
-        memory: MemoryLimit | None = None,
-    ) -> None:
+    def __init__(self, spec: MapSpec, text_encoder: TextEncoder, encoder: WindowEncoder) -> None:
         self.spec = spec
+        self.encoder = encoder
         self._text = text_encoder
-        self._session = session
-        self._backend = backend
-        # Small windows leave a core idle between operators: twice as many took 6 % less time (realm-tiny).
-        small = 2 if spec.image_size_px <= SMALL_WINDOW_PX else 1
-        self._window_batch = window_batch or small * backend.window_batch
-        self._memory = memory or MemoryLimit()
 
     def map(
         self, image: UInt8, texts: Sequence[str], config: DreamConfig, progress: Progress | None = None
@@ -79,22 +58,19 @@ class Dream:
         embeddings, columns = self._embed_all(texts)
         places, pixels = _stack(images)
         count = max(places) + 1
-        canvas = _Picture(pixels, self._backend)
+        canvas = self.encoder.canvas(pixels)
         # Windows are chosen image by image where not all are encoded.
-        apart = (
-            [canvas] if count == 1 else [_Picture(part, self._backend) for part in np.split(pixels, count)]
-        )
+        alone = [canvas] if count == 1 else [self.encoder.canvas(part) for part in np.split(pixels, count)]
         total = sum(windows_to_compute(grid.count, config.fraction) for grid in grids) * count
         counter = _Counter(progress, total)
-        realness: list[list[npt.NDArray[np.float64]]] = [[] for _ in images]
+        realness: list[list[Float64]] = [[] for _ in images]
         windows = [0] * len(images)
         for grid in grids:
             if config.fraction >= 1.0:
                 encoded = self._encode_all(canvas, grid, count, embeddings, counter)
             else:
                 encoded = [
-                    self._encode_some(picture, grid, embeddings, config.fraction, counter)
-                    for picture in apart
+                    self._encode_some(each, grid, embeddings, config.fraction, counter) for each in alone
                 ]
             for index, (place, chosen) in enumerate(zip(places, columns, strict=True)):
                 similarity, used = encoded[place]
@@ -106,25 +82,6 @@ class Dream:
             for parts in zip(realness, texts, windows, strict=True)
         ]
 
-    def _finish(
-        self,
-        realness: list[npt.NDArray[np.float64]],
-        texts: Sequence[str],
-        windows: int,
-        config: DreamConfig,
-        grids: Sequence[WindowGrid],
-    ) -> RealnessMap:
-        values = spread_scales(realness, grids, config.aggregate)
-        if config.quantity == "similarity":
-            values = np.where(covered_by_any(grids), 1.0 - values, 0.0)
-        return RealnessMap(
-            values=values.astype(np.float32),
-            config=config,
-            texts=tuple(texts),
-            preset=self.preset_name(config),
-            windows=windows,
-        )
-
     def similarities(
         self,
         image: UInt8,
@@ -134,98 +91,12 @@ class Dream:
     ) -> Float32:
         """Cosine of every window with every text embedding (K, D), float32 (windows, K), row by row."""
         counter = _Counter(None if progress is None else lambda done, total: progress(done), grid.count)
-        return self.encode(image, grid.window_px, *grid.origins(), embeddings, counter)
+        windows = Windows(grid.window_px, *grid.origins())
+        return self.encoder.similarities(self.encoder.canvas(image), windows, embeddings, counter.add)
 
-    def _encode_all(
-        self, canvas: _Picture, grid: WindowGrid, images: int, embeddings: Float32, counter: _Counter
-    ) -> list[tuple[Float32, int]]:
-        """Per image on the canvas: similarities (windows, K), and how many of them were computed."""
-        tops, lefts = grid.origins()
-        offsets = np.repeat(np.arange(images) * grid.height, grid.count)
-        all_tops, all_lefts = np.tile(tops, images) + offsets, np.tile(lefts, images)
-        values = self._encode(canvas, grid.window_px, all_tops, all_lefts, embeddings, counter)
-        return [(part, grid.count) for part in np.split(values, images)]
-
-    def _encode_some(
-        self, picture: _Picture, grid: WindowGrid, embeddings: Float32, fraction: float, counter: _Counter
-    ) -> tuple[Float32, int]:
-        """Similarities (windows, K) of which a share is computed, and how many were."""
-        tops, lefts = grid.origins()
-
-        def encode(indices: Int64) -> Float32:
-            return self._encode(picture, grid.window_px, tops[indices], lefts[indices], embeddings, counter)
-
-        overlap = grid.window_px / grid.stride_px
-        similarity, computed = adaptive_similarities(grid.rows, grid.cols, fraction, encode, overlap)
-        return similarity, int(computed.sum())
-
-    def encode(
-        self,
-        image: UInt8,
-        window_px: int,
-        tops: Int64,
-        lefts: Int64,
-        embeddings: Float32,
-        counter: _Counter | None = None,
-    ) -> Float32:
-        """Cosines float32 (N, K) of windows with text embeddings (K, D), in calls that memory allows.
-
-        `tops`, `lefts`: first row and column of every window, int64 (N,), best row by row.
-        """
-        picture = _Picture(image, self._backend)
-        return self._encode(picture, window_px, tops, lefts, embeddings, counter or _Counter(None, len(tops)))
-
-    def _encode(
-        self,
-        picture: _Picture,
-        window_px: int,
-        tops: Int64,
-        lefts: Int64,
-        embeddings: Float32,
-        counter: _Counter,
-    ) -> Float32:
-        image = picture.pixels
-        size = self.spec.image_size_px
-        session, backend = self._session(), self._backend
-        batch = self._fitting(image.shape[0] * image.shape[1])
-        shared: dict[str, Array] = {
-            "resample": resample_matrix_float32(window_px, size, self.spec.interpolation),
-            "text": embeddings,
-        }
-        if backend.resident:
-            shared = {name: backend.upload(array) for name, array in shared.items()}
-            shared["image"] = picture.uploaded
-        result = np.empty((len(tops), len(embeddings)), dtype=np.float32)
-        for start in range(0, len(tops), batch):
-            chunk = slice(start, min(start + batch, len(tops)))
-            top, left = tops[chunk], lefts[chunk]
-            feeds = {**shared, "top": top, "left": left}
-            if not backend.resident:
-                # A view of the rows these windows touch: work per call is then free of the image's height.
-                first, last = int(top.min()), int(top.max()) + window_px
-                feeds |= {"image": image[first:last], "top": top - first}
-            result[chunk] = session.run(feeds, ["similarity"])[0]
-            counter.add(chunk.stop - chunk.start)
-        return result
-
-    def check_memory(self) -> None:
-        """Raise UsageError when the memory limit does not even allow one window."""
-        self._fitting(0)
-
-    def _fitting(self, pixels: int) -> int:
-        """Windows per call of an image of so many pixels; on a device of its own, memory there is not bounded."""
-        size = self.spec.image_size_px
-        if self._backend.resident:
-            return self._window_batch
-        return self._memory.inputs_per_call(size, size, self._window_batch, pixels)
-
-    def windows_per_call(self) -> int:
-        """How many windows a call may hold; images with fewer of them are worth mapping together."""
-        return self._window_batch
-
-    def set_windows_per_call(self, windows: int) -> None:
-        """Another number of windows per call, for those who measure; it changes no result."""
-        self._window_batch = windows
+    def embeddings(self, image: UInt8, grid: WindowGrid) -> Float32:
+        """L2-normalised embedding of every window, float32 (windows, D), row by row."""
+        return self.encoder.embeddings(self.encoder.canvas(image), Windows(grid.window_px, *grid.origins()))
 
     def embed(self, texts: Sequence[str]) -> Float32:
         """Embeddings of texts, float32 (texts, D), L2-normalised."""
@@ -244,23 +115,55 @@ class Dream:
         presets = {name: DreamConfig.from_preset(self.spec.presets[name]) for name in names}
         return {**presets, **({} if "fast" in presets else {"fast": presets[names[0]].faster()})}
 
+    def _finish(
+        self,
+        realness: list[Float64],
+        texts: Sequence[str],
+        windows: int,
+        config: DreamConfig,
+        grids: Sequence[WindowGrid],
+    ) -> RealnessMap:
+        values = spread_scales(realness, grids, config.aggregate)
+        if config.quantity == Quantity.SIMILARITY:
+            values = np.where(covered_by_any(grids), 1.0 - values, 0.0)
+        return RealnessMap(
+            values=values.astype(np.float32),
+            config=config,
+            texts=tuple(texts),
+            preset=self.preset_name(config),
+            windows=windows,
+            region_policy=self.spec.region_policy,
+        )
+
+    def _encode_all(
+        self, canvas: Canvas, grid: WindowGrid, images: int, embeddings: Float32, counter: _Counter
+    ) -> list[tuple[Float32, int]]:
+        """Per image on the canvas: similarities (windows, K), and how many of them were computed."""
+        tops, lefts = grid.origins()
+        offsets = np.repeat(np.arange(images) * grid.height, grid.count)
+        windows = Windows(grid.window_px, np.tile(tops, images) + offsets, np.tile(lefts, images))
+        values = self.encoder.similarities(canvas, windows, embeddings, counter.add)
+        return [(part, grid.count) for part in np.split(values, images)]
+
+    def _encode_some(
+        self, canvas: Canvas, grid: WindowGrid, embeddings: Float32, fraction: float, counter: _Counter
+    ) -> tuple[Float32, int]:
+        """Similarities (windows, K) of which a share is computed, and how many were."""
+        tops, lefts = grid.origins()
+
+        def encode(indices: Int64) -> Float32:
+            windows = Windows(grid.window_px, tops[indices], lefts[indices])
+            return self.encoder.similarities(canvas, windows, embeddings, counter.add)
+
+        overlap = grid.window_px / grid.stride_px
+        similarity, computed = adaptive_similarities(grid.rows, grid.cols, fraction, encode, overlap)
+        return similarity, int(computed.sum())
+
     def _embed_all(self, texts: Sequence[Sequence[str]]) -> tuple[Float32, list[list[int]]]:
-        """Embeddings of all different texts (K, D), and per image the rows of its own."""
-        different = list(dict.fromkeys(text for own in texts for text in own))
+        """Embeddings of all different texts (K, D), and per image the rows of its texts."""
+        different = list(dict.fromkeys(text for each in texts for text in each))
         row = {text: index for index, text in enumerate(different)}
-        return self.embed(different), [[row[text] for text in own] for own in texts]
-
-
-class _Picture:
-    """An image, and the same on a device that has a memory of its own: it goes there once."""
-
-    def __init__(self, pixels: UInt8, backend: Backend) -> None:
-        self.pixels = pixels
-        self._backend = backend
-
-    @cached_property
-    def uploaded(self) -> Any:
-        return self._backend.upload(self.pixels)
+        return self.embed(different), [[row[text] for text in each] for each in texts]
 
 
 class _Counter:

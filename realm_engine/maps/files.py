@@ -15,7 +15,7 @@ from realm_engine.arrays import UInt8
 from realm_engine.errors import UsageError
 from realm_engine.machine.files import write_atomically
 from realm_engine.maps import render
-from realm_engine.maps.dream import RealnessMap
+from realm_engine.maps.realness_map import RealnessMap
 from realm_engine.tables.journal import check_folder
 
 FORMATS = ("overlay", "heatmap", "npy", "json")

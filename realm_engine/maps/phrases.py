@@ -11,13 +11,9 @@ import numpy as np
 
 from realm_engine.arrays import UInt8
 from realm_engine.errors import BundleError
-from realm_engine.maps.dream import Dream, Phrase
+from realm_engine.maps.dream import Dream
+from realm_engine.maps.realness_map import Phrase
 from realm_engine.maps.windows import WindowGrid
-
-TOP = 3
-# A phrase this far behind the best one (in z) describes something else: averaging it in blurs the map.
-MARGIN_Z = 1.0
-PERCENTILE = 95
 
 
 @dataclass(frozen=True)
@@ -47,20 +43,21 @@ def read_bank(path: Path) -> tuple[BankEntry, ...]:
 def pick_phrases(
     dream: Dream, bank: tuple[BankEntry, ...], image: UInt8, window_px: int
 ) -> tuple[Phrase, ...]:
-    """Pick the phrases that stand out most on an image, best first: at most 3.
+    """Pick the phrases that stand out most on an image, best first, as many as the bundle's policy allows.
 
-    Every phrase is compared with windows of `window_px` at half-window stride. Its score is the 95th
-    percentile over windows of (similarity - mean) / std: a flaw is local, so a mean would dilute it, and a
-    maximum would follow one window. Phrases more than 1 standard deviation behind the best are left out.
+    Every phrase is compared with windows of `window_px` at half-window stride. Its score is a percentile (the
+    95th) over windows of (similarity - mean) / std: a flaw is local, so a mean would dilute it, and a maximum
+    would follow one window. Phrases too far behind the best (1 standard deviation) are left out.
     """
+    policy = dream.spec.phrase_policy
     grid = WindowGrid(image.shape[0], image.shape[1], window_px, max(1, window_px // 2))
     similarity = dream.similarities(image, grid, dream.embed([entry.text for entry in bank]))
     mean = np.array([entry.mean for entry in bank])
     std = np.array([entry.std for entry in bank])
-    scores = np.percentile((similarity - mean) / std, PERCENTILE, axis=0)
-    order = np.argsort(-scores, kind="stable")[:TOP]
+    scores = np.percentile((similarity - mean) / std, policy.percentile, axis=0)
+    order = np.argsort(-scores, kind="stable")[: policy.most]
     return tuple(
         Phrase(bank[index].text, bank[index].kind, round(float(scores[index]), 3))
         for index in order
-        if scores[index] >= scores[order[0]] - MARGIN_Z
+        if scores[index] >= scores[order[0]] - policy.margin_z
     )

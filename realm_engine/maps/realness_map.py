@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from functools import cached_property
 
 import cv2
@@ -10,12 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from realm_engine.arrays import Float32
-from realm_engine.bundle.manifest import AGGREGATES, Preset
 from realm_engine.errors import UsageError, WindowError
 from realm_engine.maps.adaptive import FAST_FRACTION, fast_fraction
+from realm_engine.maps.spec import AGGREGATES, Preset, RegionPolicy
 from realm_engine.maps.windows import WindowGrid, covered_by_any
 
-QUANTITIES = ("realness", "similarity")
+
+class Quantity(StrEnum):
+    """What a map holds: realness = 1 - cosine (low = unreal), similarity = cosine (high = unreal)."""
+
+    REALNESS = "realness"
+    SIMILARITY = "similarity"
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,7 @@ class DreamConfig:
     windows_px: tuple[int, ...] = (64,)
     stride_px: int = 8
     aggregate: str = "mean"
-    quantity: str = "realness"
+    quantity: str = Quantity.REALNESS
     fraction: float = 1.0
 
     def __post_init__(self) -> None:
@@ -46,8 +52,9 @@ class DreamConfig:
                 raise WindowError(f"window sizes and stride must be whole numbers from 1, not {size!r}")
         if self.aggregate not in AGGREGATES:
             raise UsageError(f"aggregate is {self.aggregate!r}; choose one of {', '.join(AGGREGATES)}")
-        if self.quantity not in QUANTITIES:
-            raise UsageError(f"quantity is {self.quantity!r}; choose one of {', '.join(QUANTITIES)}")
+        if self.quantity not in tuple(Quantity):
+            raise UsageError(f"quantity is {self.quantity!r}; choose one of {', '.join(Quantity)}")
+        object.__setattr__(self, "quantity", Quantity(self.quantity))
         if not 0 < self.fraction <= 1:
             raise UsageError(f"fraction is {self.fraction}; give a share of the windows, above 0, at most 1")
 
@@ -109,6 +116,7 @@ class RealnessMap:
     preset: str
     windows: int
     phrases: tuple[Phrase, ...] = ()
+    region_policy: RegionPolicy = field(default_factory=RegionPolicy)
 
     @property
     def windows_of_grid(self) -> int:
@@ -125,7 +133,7 @@ class RealnessMap:
     @property
     def realness(self) -> Float32:
         """The map as realness (1 - cosine, low = unreal), float32 (H, W), whatever quantity it holds."""
-        if self.config.quantity == "realness":
+        if self.config.quantity == Quantity.REALNESS:
             return self.values
         return np.where(self.covered, np.float32(1.0) - self.values, np.float32(0.0))
 
@@ -144,22 +152,23 @@ class RealnessMap:
             "covered_fraction": float(self.covered.mean()),
         }
 
-    def regions(self, k: int = 5) -> list[Region]:
-        """Return at most k regions, the least real first.
+    def regions(self, k: int | None = None) -> list[Region]:
+        """Return at most k regions, the least real first; by default as many as the bundle's policy shows.
 
-        A region is a connected set of covered pixels whose realness is more than one standard deviation
-        below the map's mean, of at least a quarter of the smallest window's area. Relative to its own
-        map: a region says where an image is least real, not that it is unreal.
+        A region is a connected set of covered pixels whose realness is below the map's mean by more than one
+        standard deviation, of at least a quarter of the smallest window's area (or what `region_policy` says).
+        Relative to the map: a region says where an image is least real, not that it is unreal.
         """
+        policy = self.region_policy
         realness, mask = self.realness, self.covered
         mean, std = (float(f(realness[mask], dtype=np.float64)) for f in (np.mean, np.std))
         if std < 1e-6:  # a constant map, up to rounding
             return []
-        unreal = (mask & (realness < mean - std)).astype(np.uint8)
+        unreal = (mask & (realness < mean - policy.below_std * std)).astype(np.uint8)
         count, labels, stats, _ = cv2.connectedComponentsWithStats(unreal, connectivity=8)
         areas = stats[:, cv2.CC_STAT_AREA]
         sums = np.bincount(labels.ravel(), weights=realness.ravel(), minlength=count)
-        smallest = min(self.config.windows_px) ** 2 / 4
+        smallest = min(self.config.windows_px) ** 2 * policy.least_window_areas
         found = [
             Region(
                 x=int(stats[label, cv2.CC_STAT_LEFT]),
@@ -172,4 +181,4 @@ class RealnessMap:
             for label in range(1, count)
             if areas[label] >= smallest
         ]
-        return sorted(found, key=lambda region: region.mean_realness)[:k]
+        return sorted(found, key=lambda region: region.mean_realness)[: policy.most if k is None else k]

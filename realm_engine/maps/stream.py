@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from realm_engine.arrays import UInt8
 from realm_engine.bundle.bundle import Bundle
 from realm_engine.errors import TextError
-from realm_engine.maps.dream import Dream, DreamConfig, Phrase, Progress, RealnessMap
+from realm_engine.maps.dream import Dream, Progress
 from realm_engine.maps.phrases import BankEntry, pick_phrases, read_bank
-from realm_engine.measures.core import is_missing
-from realm_engine.pictures.pipeline import Job
+from realm_engine.maps.realness_map import DreamConfig, Phrase, RealnessMap
+from realm_engine.pictures.descriptions import is_missing
+from realm_engine.pictures.inputs import Entry, Texts
 
 MapProgress = Callable[[float, int], None]
 
@@ -26,7 +27,7 @@ class Mapped:
     error: str | None = None
 
 
-def texts_of_map(given: str | Sequence[str] | None) -> tuple[str, ...] | None:
+def texts_of_map(given: Texts) -> tuple[str, ...] | None:
     """The texts of one map; None: the phrase bank is to decide. Raises TextError where one is empty."""
     texts = (given,) if isinstance(given, str) else given
     if texts is None:
@@ -44,6 +45,16 @@ class Mapper:
         self._bundle = bundle
         self._bank: tuple[BankEntry, ...] = ()
 
+    @property
+    def recommended(self) -> DreamConfig:
+        """The preset that the bundle recommends."""
+        return next(iter(self.dream.presets().values()))
+
+    @property
+    def has_phrases(self) -> bool:
+        """Whether there is a phrase bank."""
+        return self.dream.spec.phrases is not None
+
     def map_together(
         self,
         images: Sequence[UInt8],
@@ -53,65 +64,58 @@ class Mapper:
     ) -> list[RealnessMap]:
         """Map images of one size (uint8 RGB H x W x 3); for a text that is None the phrase bank decides.
 
-        Raises WindowError, DeviceError, BundleError for a bank that is none, and TextError where there is none.
+        Raises WindowError, DeviceError, AnswerError, BundleError for a damaged phrase bank, and TextError where
+        one is needed and there is none.
         """
         chosen: dict[int, tuple[Phrase, ...]] = {}
-        own = []
+        used = []
         for index, (image, given) in enumerate(zip(images, texts, strict=True)):
             if given is None:
                 chosen[index] = pick_phrases(self.dream, self._phrases(), image, max(config.windows_px))
-            own.append(tuple(phrase.text for phrase in chosen[index]) if given is None else given)
-        maps = self.dream.map_together(images, own, config, progress)
+            used.append(tuple(phrase.text for phrase in chosen[index]) if given is None else given)
+        maps = self.dream.map_together(images, used, config, progress)
         return [replace(found, phrases=chosen.get(index, ())) for index, found in enumerate(maps)]
 
     def _phrases(self) -> tuple[BankEntry, ...]:
-        spec = self._bundle.dream
-        if spec is None or spec.phrases is None:
+        file = self.dream.spec.phrases
+        if file is None:
             raise TextError(f"{self._bundle.name}: this bundle has no phrase bank; give a text (--text)")
         if not self._bank:
-            self._bank = read_bank(self._bundle.file(spec.phrases))
+            self._bank = read_bank(self._bundle.file(file))
         return self._bank
 
 
 class MapStream:
     """What a `Pipeline` asks of a stream of maps.
 
-    `texts`: one for all images, or one entry per image. `progress(images, windows)` is called with how many
-    images, fractions included, are done and how many windows were encoded.
+    `progress(images, windows)` is called with how many images, fractions included, are done and how many windows
+    were encoded.
     """
 
-    def __init__(
-        self,
-        mapper: Mapper,
-        texts: str | Sequence[str | Sequence[str] | None] | None,
-        config: DreamConfig,
-        progress: MapProgress | None,
-    ) -> None:
+    def __init__(self, mapper: Mapper, config: DreamConfig, progress: MapProgress | None) -> None:
         self._mapper = mapper
-        self._texts = texts
         self._config = config
         self._done = _Done(progress)
 
-    def run(self, decoded: list[UInt8], jobs: list[Job]) -> list[Mapped]:
+    def run(self, decoded: list[UInt8], entries: list[Entry]) -> list[Mapped]:
         """Answer images of one size. Raises what `Mapper.map_together` does, and TextError for an empty text."""
-        own = [self._texts_of(job.index) for job in jobs]
-        maps = self._mapper.map_together(decoded, own, self._config, self._done.within(len(jobs)))
-        self._done.add(len(jobs), sum(found.windows for found in maps))
-        return [Mapped(job.name, image, found) for job, image, found in zip(jobs, decoded, maps, strict=True)]
+        texts = [texts_of_map(entry.text) for entry in entries]
+        maps = self._mapper.map_together(decoded, texts, self._config, self._done.within(len(entries)))
+        self._done.add(len(entries), sum(found.windows for found in maps))
+        return [
+            Mapped(entry.name, image, found)
+            for entry, image, found in zip(entries, decoded, maps, strict=True)
+        ]
 
-    def fail(self, job: Job, message: str) -> Mapped:
+    def fail(self, entry: Entry, message: str) -> Mapped:
         """Answer an image that cannot be mapped."""
         self._done.add(1, 0)
-        return Mapped(job.name, None, None, message)
+        return Mapped(entry.name, None, None, message)
 
     def per_call(self, image: UInt8) -> int:
         """How many images of this size share a call. Raises WindowError where a window does not fit."""
         windows = sum(grid.count for grid in self._config.grids(*image.shape[:2]))
-        return max(1, self._mapper.dream.windows_per_call() // windows)
-
-    def _texts_of(self, index: int) -> tuple[str, ...] | None:
-        texts = self._texts
-        return texts_of_map(texts if texts is None or isinstance(texts, str) else texts[index])
+        return max(1, self._mapper.dream.encoder.per_call // windows)
 
 
 class _Done:

@@ -7,11 +7,11 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from realm_engine.arrays import UInt8
 from realm_engine.errors import RealmError
+from realm_engine.pictures.inputs import Entry
 
 T = TypeVar("T")
 
@@ -19,22 +19,11 @@ T = TypeVar("T")
 BUDGET_BYTES = 256 << 20
 
 
-@dataclass
-class Job:
-    """One image to decode; `source` is whatever `load` takes."""
-
-    index: int
-    name: str
-    source: Any
-    text: str | None
-    error: str | None = None
-
-
 class _Slot(Generic[T]):
-    """A job on its way: decoding, then waiting for the model, then answered."""
+    """An entry on its way: decoding, then waiting for the model, then answered."""
 
-    def __init__(self, job: Job, future: Future[UInt8]) -> None:
-        self.job = job
+    def __init__(self, entry: Entry, future: Future[UInt8]) -> None:
+        self.entry = entry
         self.future = future
         self.answer: T | None = None
 
@@ -47,11 +36,26 @@ class _Budget:
         self._held = 0
         self._head = 0
         self._closed = False
+        self._waiting = 0
         self._changed = threading.Condition()
 
     def admit(self, index: int) -> None:
         with self._changed:
+            self._waiting += 1
+            self._changed.notify_all()
             self._changed.wait_for(lambda: self._held < self._limit or index <= self._head or self._closed)
+            self._waiting -= 1
+
+    def settled(self, future: Future[UInt8]) -> bool:
+        """Wait until a future is done, or until it cannot be because decoders wait for the budget."""
+        future.add_done_callback(lambda _: self._notify())
+        with self._changed:
+            self._changed.wait_for(lambda: future.done() or (self._waiting > 0 and self._held >= self._limit))
+        return future.done()
+
+    def _notify(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
 
     def hold(self, size: int) -> None:
         with self._changed:
@@ -74,23 +78,25 @@ class _Budget:
 
 
 class Pipeline(Generic[T]):
-    """Streams jobs through `load` (on threads) and `run` (here, in batches of images of equal size).
+    """Streams entries through `load` (on threads) and `run` (here, in batches of images of equal size).
 
     `per_call(image)` says how many images of that size one `run` takes, at most `batch_size`. `run(images,
-    jobs)` answers a batch; `fail(job, message)` answers a job whose image, or whose batch of one, raised a
-    RealmError. Answers come in the order of the jobs, whatever the batches were.
+    entries)` answers a batch; `fail(entry, message)` answers a entry whose image, or whose batch of one, raised a
+    RealmError. Answers come in the order of the entries, whatever the batches were.
     """
 
     def __init__(
         self,
         load: Callable[[Any], UInt8],
-        run: Callable[[list[UInt8], list[Job]], Sequence[T]],
-        fail: Callable[[Job, str], T],
+        run: Callable[[list[UInt8], list[Entry]], Sequence[T]],
+        fail: Callable[[Entry, str], T],
         batch_size: int,
         threads: int,
         per_call: Callable[[UInt8], int] | None = None,
         budget_bytes: int = BUDGET_BYTES,
+        gather: bool = False,
     ) -> None:
+        """`gather`: wait for images that are being decoded rather than run a batch that is not full."""
         self._load = load
         self._run = run
         self._fail = fail
@@ -98,21 +104,22 @@ class Pipeline(Generic[T]):
         self._batch_size = batch_size
         self._threads = threads
         self._budget_bytes = budget_bytes
+        self._gather = gather
 
-    def stream(self, jobs: Iterator[Job]) -> Iterator[T]:
-        """Yield one answer per job. Closing the generator stops the decoders."""
+    def stream(self, entries: Iterator[Entry]) -> Iterator[T]:
+        """Yield one answer per entry. Closing the generator stops the decoders."""
         budget = _Budget(self._budget_bytes)
         lookahead = 2 * self._batch_size + self._threads
         slots: deque[_Slot[T]] = deque()
         executor = ThreadPoolExecutor(self._threads, thread_name_prefix="decode")
         try:
             while True:
-                for job in itertools.islice(jobs, lookahead - len(slots)):
-                    slots.append(_Slot(job, executor.submit(self._decode, job, budget)))
+                for entry in itertools.islice(entries, lookahead - len(slots)):
+                    slots.append(_Slot(entry, executor.submit(self._decode, entry, budget)))
                 if not slots:
                     return
                 head = slots[0]
-                budget.advance(head.job.index)
+                budget.advance(head.entry.index)
                 if head.answer is None:
                     self._answer(slots, budget)
                 assert head.answer is not None
@@ -122,11 +129,11 @@ class Pipeline(Generic[T]):
             budget.close()
             executor.shutdown(wait=True, cancel_futures=True)
 
-    def _decode(self, job: Job, budget: _Budget) -> UInt8:
-        if job.error is not None:
-            raise RealmError(job.error)
-        budget.admit(job.index)
-        image = self._load(job.source)
+    def _decode(self, entry: Entry, budget: _Budget) -> UInt8:
+        if entry.error is not None:
+            raise RealmError(entry.error)
+        budget.admit(entry.index)
+        image = self._load(entry.source)
         budget.hold(image.nbytes)
         return image
 
@@ -143,8 +150,8 @@ class Pipeline(Generic[T]):
         for slot in itertools.islice(slots, 1, None):
             if len(batch) == limit:
                 break
-            # A decoder may wait for the budget until the first slot is gone: never wait for it here.
-            if slot.answer is None and slot.future.done():
+            # A decoder may wait for the budget until the first slot is gone: never wait for that one here.
+            if slot.answer is None and (slot.future.done() or (self._gather and budget.settled(slot.future))):
                 other = self._image(slot)
                 if other is not None and other.shape == image.shape:
                     batch.append(slot)
@@ -159,16 +166,16 @@ class Pipeline(Generic[T]):
         try:
             return slot.future.result()
         except RealmError as error:
-            slot.answer = self._fail(slot.job, str(error))
+            slot.answer = self._fail(slot.entry, str(error))
             return None
 
     def _score(self, batch: list[_Slot[T]], images: list[UInt8]) -> None:
         """Answer a batch; where it fails, one by one, so that only the image to blame has an error."""
         try:
-            answers = self._run(images, [slot.job for slot in batch])
+            answers = self._run(images, [slot.entry for slot in batch])
         except (RealmError, MemoryError) as error:
             if len(batch) == 1:
-                batch[0].answer = self._fail(batch[0].job, str(error) or "not enough memory to score it")
+                batch[0].answer = self._fail(batch[0].entry, str(error) or "not enough memory to score it")
                 return
             for slot, image in zip(batch, images, strict=True):
                 self._score([slot], [image])

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from realm_engine.errors import DeviceError
 from realm_engine.machine.packages import install_command
 from realm_engine.machine.processor import default_threads
-from realm_engine.runtimes.base import Backend, FiniteSession, Session
+from realm_engine.runtimes.base import Backend, Device, FiniteSession, Session
 
 log = logging.getLogger("realm_engine")
 
@@ -57,16 +57,16 @@ def _tensorrt_rtx(threads: int) -> Backend:
 
 
 _OPENERS: dict[str, Callable[[int], Backend]] = {
-    "cuda": _cuda,
-    "cpu": _cpu,
-    "openvino": _openvino,
-    "tensorrt": _tensorrt,
-    "tensorrt-rtx": _tensorrt_rtx,
+    Device.CUDA.value: _cuda,
+    Device.CPU.value: _cpu,
+    Device.OPENVINO.value: _openvino,
+    Device.TENSORRT.value: _tensorrt,
+    Device.TENSORRT_RTX.value: _tensorrt_rtx,
 }
 # What `auto` tries, in this order. The TensorRTs are not among it: nobody who did not ask for them should wait
 # for an engine to be built.
-AUTO_ORDER = ("cuda", "cpu", "openvino")
-DEVICES = ("auto", *_OPENERS)
+AUTO_ORDER = (Device.CUDA.value, Device.CPU.value, Device.OPENVINO.value)
+DEVICES = tuple(device.value for device in Device)
 
 
 def open_backend(device: str = "auto", threads: int | None = None) -> Backend:

@@ -7,14 +7,13 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from realm_engine.bundle.bundle import Bundle
+from realm_engine.bundle.bundle import Bundle, Part
 from realm_engine.errors import BundleError, DeviceError
 from realm_engine.runtimes import AUTO_ORDER, Backend, open_backend
 from realm_engine.runtimes.measured import Tuned
 
 log = logging.getLogger("realm_engine")
 
-PARTS = ("core", "dream")
 PREFER_FP16 = "prefer-fp16"
 
 
@@ -52,7 +51,7 @@ class Backends:
         return True
 
 
-def computes(bundle: Bundle, part: str, precision: str, backend: Backend) -> bool:
+def computes(bundle: Bundle, part: Part, precision: str, backend: Backend) -> bool:
     """Whether a part can run in a precision: from a file of it, or by the runtime itself from the fp32 file."""
     files = bundle.precisions(part)
     runs_file = precision in files and precision not in backend.lacks
@@ -60,12 +59,18 @@ def computes(bundle: Bundle, part: str, precision: str, backend: Backend) -> boo
 
 
 def choose_plans(
-    bundle: Bundle, device: str, precision: str, threads: int | None, tuned: Tuned | None
+    bundle: Bundle,
+    parts: Sequence[Part],
+    device: str,
+    precision: str,
+    threads: int | None,
+    tuned: Tuned | None,
 ) -> dict[str, PartPlan]:
-    """Decide for each part that the bundle has.
+    """Decide for each part of a bundle, by its name.
 
     Args:
         bundle: An opened bundle.
+        parts: What it can run.
         device: A device, or "auto": the fastest one `tuned` found, else the first that works of cuda, cpu
             and openvino (of those that compute in the precision).
         precision: A precision; "auto": the fastest that passed its gates in `tuned`, else what the manifest
@@ -79,12 +84,13 @@ def choose_plans(
         BundleError: no part can run in that precision on that device.
     """
     backends = Backends(threads)
-    parts = [part for part in PARTS if bundle.precisions(part)]
     if precision == PREFER_FP16:
-        return _prefer_fp16(bundle, {part: _auto(bundle, part, device, backends, tuned) for part in parts})
+        return _prefer_fp16(
+            bundle, parts, {part.name: _auto(bundle, part, device, backends, tuned) for part in parts}
+        )
     if precision == "auto":
-        return {part: _auto(bundle, part, device, backends, tuned) for part in parts}
-    plans = {part: _exactly(bundle, part, device, precision, backends, tuned) for part in parts}
+        return {part.name: _auto(bundle, part, device, backends, tuned) for part in parts}
+    plans = {part.name: _exactly(bundle, part, device, precision, backends, tuned) for part in parts}
     found = {part: plan for part, plan in plans.items() if plan is not None}
     if not found:
         files = dict.fromkeys(itertools.chain(*(bundle.precisions(part) for part in parts)))
@@ -96,7 +102,7 @@ def choose_plans(
     return found
 
 
-def _lacking(bundle: Bundle, parts: Sequence[str], device: str, precision: str, backends: Backends) -> str:
+def _lacking(bundle: Bundle, parts: Sequence[Part], device: str, precision: str, backends: Backends) -> str:
     """Why nothing that was asked for runs the bundle's files of a precision, and what would."""
     here = [name for name in AUTO_ORDER if backends.works(name)]
     reasons = [
@@ -112,31 +118,29 @@ def _lacking(bundle: Bundle, parts: Sequence[str], device: str, precision: str, 
     return f"device {device}: {' and '.join(dict.fromkeys(reasons))}; {cure}"
 
 
-def _by_openvino(bundle: Bundle, part: str, precision: str, backends: Backends) -> bool:
+def _by_openvino(bundle: Bundle, part: Part, precision: str, backends: Backends) -> bool:
     return backends.works("openvino") and computes(bundle, part, precision, backends.open("openvino"))
 
 
-def _auto(bundle: Bundle, part: str, device: str, backends: Backends, tuned: Tuned | None) -> PartPlan:
-    for measured in tuned.fastest(part) if tuned is not None else ():
+def _auto(bundle: Bundle, part: Part, device: str, backends: Backends, tuned: Tuned | None) -> PartPlan:
+    for measured in tuned.fastest(part.name) if tuned is not None else ():
         if device in ("auto", measured.device) and backends.works(measured.device):
             backend = backends.open(measured.device, measured.threads)
             if computes(bundle, part, measured.precision, backend):
                 return PartPlan(backend, measured.precision, measured.batch, tuned=True)
     backend = backends.open(device)
-    recommended = bundle.manifest.get("recommended_precision")
-    wanted = recommended.get(backend.device, "fp32") if isinstance(recommended, Mapping) else "fp32"
     # A part exported only in another precision than the default still runs, and describe() says so.
-    for one in (wanted, *bundle.precisions(part)):
+    for one in (bundle.recommended_for(backend.device), *bundle.precisions(part)):
         if computes(bundle, part, one, backend):
             return PartPlan(backend, one)
     raise DeviceError(_lacking(bundle, [part], device, bundle.precisions(part)[0], backends))
 
 
 def _exactly(
-    bundle: Bundle, part: str, device: str, precision: str, backends: Backends, tuned: Tuned | None
+    bundle: Bundle, part: Part, device: str, precision: str, backends: Backends, tuned: Tuned | None
 ) -> PartPlan | None:
     """A plan in the precision that was asked for, whether it passed its gates or not; None where none can."""
-    for measured in tuned.fastest(part, precision) if tuned is not None else ():
+    for measured in tuned.fastest(part.name, precision) if tuned is not None else ():
         if device in ("auto", measured.device) and backends.works(measured.device):
             backend = backends.open(measured.device, measured.threads)
             if computes(bundle, part, precision, backend):
@@ -151,13 +155,12 @@ def _exactly(
     return None
 
 
-def _prefer_fp16(bundle: Bundle, plans: dict[str, PartPlan]) -> dict[str, PartPlan]:
-    chosen = {
-        part: PartPlan(plan.backend, "fp16", plan.batch)
-        if plan.backend.fast_fp16 and computes(bundle, part, "fp16", plan.backend)
-        else plan
-        for part, plan in plans.items()
-    }
+def _prefer_fp16(bundle: Bundle, parts: Sequence[Part], plans: Mapping[str, PartPlan]) -> dict[str, PartPlan]:
+    chosen = {}
+    for part in parts:
+        plan = plans[part.name]
+        takes_it = plan.backend.fast_fp16 and computes(bundle, part, "fp16", plan.backend)
+        chosen[part.name] = PartPlan(plan.backend, "fp16", plan.batch) if takes_it else plan
     missing = {part: plan for part, plan in chosen.items() if plan.precision != "fp16"}
     if missing:
         slow = ", ".join(sorted({p.backend.device for p in missing.values() if not p.backend.fast_fp16}))

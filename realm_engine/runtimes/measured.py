@@ -16,13 +16,13 @@ from realm_engine.errors import OutputError
 from realm_engine.machine.files import cache_dir, replacing
 from realm_engine.machine.processor import default_threads, processor
 from realm_engine.runtimes import AUTO_ORDER
+from realm_engine.runtimes.base import Precision
 
 log = logging.getLogger("realm_engine")
 
 FORMAT_VERSION = 1
 # A difference of speed below this share is noise.
 CLEARLY = 0.05
-_BITS = {"fp32": 32, "fp16": 16, "bf16": 16, "int8": 8}
 _PACKAGES = (
     "onnxruntime",
     "onnxruntime-gpu",
@@ -71,13 +71,17 @@ class Tuned:
         def pointless(one: Measured) -> bool:
             return any(
                 other is not one
-                and _BITS.get(other.precision, 0) >= _BITS.get(one.precision, 0)
+                and _bits(other.precision) >= _bits(one.precision)
                 and _order(other.device) <= _order(one.device)
                 and other.per_second > (1 - CLEARLY) * one.per_second
                 for other in found
             )
 
         return sorted(found, key=lambda one: (pointless(one), -one.per_second))
+
+
+def _bits(precision: str) -> int:
+    return Precision(precision).bits if precision in tuple(Precision) else 0
 
 
 def _order(device: str) -> int:

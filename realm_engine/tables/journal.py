@@ -11,12 +11,12 @@ Either way the run must be the same, and a row counts only for the picture it wa
 
 import json
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from realm_engine.bundle.manifest import Column
 from realm_engine.errors import OutputError, UsageError
 from realm_engine.machine.files import write_atomically
 from realm_engine.tables.record import (
@@ -32,11 +32,13 @@ from realm_engine.tables.record import (
 from realm_engine.tables.rows import (
     ENCODING,
     FORMATS,
-    Row,
+    Measured,
+    cells,
     csv_text,
     json_line,
     need_pyarrow,
     read_rows,
+    rounded,
     row_of,
     table_bytes,
 )
@@ -102,13 +104,14 @@ class ResultFile:
             still the same picture.
     """
 
-    done: dict[str, Row]
+    done: dict[str, Measured]
 
     def __init__(
         self,
         path: Path,
         pictures: Mapping[str, Picture | None],
         run: Mapping[str, str],
+        columns: Sequence[Column],
         resume: bool = False,
     ) -> None:
         """Open the table.
@@ -118,6 +121,7 @@ class ResultFile:
             pictures: The images by file name, in the order in which they shall stand in the table: what lies there
                 before any is read, so that one which changes meanwhile is seen as changed by the next run.
             run: What must be equal for rows of two runs to stand in one table (bundle, precision...).
+            columns: Of the measures, in the order of the table.
             resume: Reuse rows of the journal of an unfinished run, or else of the output.
 
         Raises:
@@ -126,6 +130,7 @@ class ResultFile:
         self._path = path
         self._pictures = dict(pictures)
         self._run = dict(run)
+        self._columns = tuple(columns)
         self._rows = self._earlier_rows() if resume else {}
         self.done = {
             name: row
@@ -142,14 +147,14 @@ class ResultFile:
         self._journal = journal.open("a", newline="", **ENCODING)
         return self
 
-    def write(self, row: Row) -> None:
+    def write(self, row: Measured) -> None:
         """Add a row; it is in the journal when this returns.
 
         Raises:
             OutputError: the journal cannot be written (disk full).
         """
         assert self._journal is not None
-        made = self._rows[row.filename] = row, self._pictures.get(row.filename)
+        made = self._rows[row.name] = rounded(row, self._columns), self._pictures.get(row.name)
         try:
             self._journal.write(_journal_line(*made) + "\n")
             self._journal.flush()
@@ -168,42 +173,43 @@ class ResultFile:
 
     def _complete(self) -> None:
         """Replace the table, then its record; the journal is whole until both are there."""
-        table = table_bytes(self._path, self._ordered())
+        table = table_bytes(self._path, self._ordered(), self._columns)
         pictures = {name: picture for name, (_, picture) in self._rows.items() if picture is not None}
         write_atomically(self._path, table)
         write_atomically(record_path(self._path), table_record(self._run, table, pictures))
 
-    def _ordered(self) -> list[Row]:
+    def _ordered(self) -> list[Measured]:
         """Rows of images that this run was not given stay in front; the others follow in the run's order."""
         others = [name for name in self._rows if name not in self._pictures]
         given = [name for name in self._pictures if name in self._rows]
         return [self._rows[name][0] for name in others + given]
 
-    def _earlier_rows(self) -> dict[str, tuple[Row, Picture | None]]:
+    def _earlier_rows(self) -> dict[str, tuple[Measured, Picture | None]]:
         journal = journal_path(self._path)
         if journal.exists() and journal.stat().st_size > 0:
-            return _read_journal(journal, self._run)
+            return _read_journal(journal, self._run, self._columns)
         if self._path.exists():
-            rows = read_rows(self._path)
+            rows = read_rows(self._path, self._columns)
             pictures = read_record(self._path, self._run)
-            return {row.filename: (row, pictures.get(row.filename)) for row in rows}
+            return {row.name: (row, pictures.get(row.name)) for row in rows}
         return {}
 
 
 class ResultStream:
     """The same interface over an open text stream: CSV rows, each flushed, nothing to resume."""
 
-    def __init__(self, stream: IO[str]) -> None:
+    def __init__(self, stream: IO[str], columns: Sequence[Column]) -> None:
         self._stream = stream
+        self._columns = tuple(columns)
         self._empty = True
-        self.done: dict[str, Row] = {}
+        self.done: dict[str, Measured] = {}
 
     def __enter__(self) -> Self:
         return self
 
-    def write(self, row: Row) -> None:
+    def write(self, row: Measured) -> None:
         """Write one CSV row, before the first one the header: a run that cannot start prints nothing."""
-        self._stream.write(csv_text([row], header=self._empty))
+        self._stream.write(csv_text([rounded(row, self._columns)], self._columns, first=self._empty))
         self._stream.flush()
         self._empty = False
 
@@ -211,7 +217,9 @@ class ResultStream:
         return None
 
 
-def _read_journal(path: Path, run: Mapping[str, str]) -> dict[str, tuple[Row, Picture | None]]:
+def _read_journal(
+    path: Path, run: Mapping[str, str], columns: Sequence[Column]
+) -> dict[str, tuple[Measured, Picture | None]]:
     with path.open(newline="", **ENCODING) as file:
         lines = file.readlines()
     try:
@@ -223,11 +231,11 @@ def _read_journal(path: Path, run: Mapping[str, str]) -> dict[str, tuple[Row, Pi
         try:
             entry = json.loads(line)
             picture = None if entry["picture"] is None else read_picture(entry["picture"])
-            rows[str(entry["filename"])] = row_of(entry), picture
+            rows[str(entry["filename"])] = row_of(entry, columns), picture
         except (ValueError, KeyError, TypeError):
             break  # the kill came in the middle of this line
     return rows
 
 
-def _journal_line(row: Row, picture: Picture | None) -> str:
-    return json_line({**asdict(row), "picture": picture})
+def _journal_line(row: Measured, picture: Picture | None) -> str:
+    return json_line({**cells(row), "picture": picture})

@@ -4,91 +4,109 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from realm_engine.bundle.manifest import Column
 from realm_engine.errors import OutputError
 from realm_engine.machine.packages import install_command
 
-COLUMNS = ("filename", "mos", "realness", "description", "error")
 FORMATS = (".csv", ".jsonl", ".parquet")
 # File names need not be valid Unicode; this lets any name through, byte for byte.
 ENCODING: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of a score table.
+class Measured:
+    """One picture's numbers, and the row of a table.
 
-    Attributes:
-        filename: Name of the image, relative to the directory given, POSIX style.
-        mos: Mean opinion score, a z-score, higher = more real; None when the image failed.
-        realness: The 0-100 rating; None when the image failed.
-        description: The text that was scored with the image; empty when there was none.
-        error: Why the image failed; empty when it did not.
+    `name`: of the picture; in a table its path relative to the directory given, POSIX style. `values`: by column, None
+    where the measure has no answer; they are attributes as well (`measured.mos`). `description`: the text that was
+    looked at with the picture, None where there was none. `error`: why there is no answer, None where there is one.
     """
 
-    filename: str
-    mos: float | None = None
-    realness: float | None = None
-    description: str = ""
-    error: str = ""
+    name: str
+    values: Mapping[str, float | None]
+    description: str | None = None
+    error: str | None = None
 
-    def __post_init__(self) -> None:
-        # Six and four decimals are beyond float32's precision here; rounding once makes all formats agree.
-        object.__setattr__(self, "mos", None if self.mos is None else round(float(self.mos), 6))
-        object.__setattr__(
-            self, "realness", None if self.realness is None else round(float(self.realness), 4)
-        )
+    def __getitem__(self, column: str) -> float | None:
+        """The value of a column."""
+        return self.values[column]
+
+    def __getattr__(self, column: str) -> float | None:
+        """The value of a column."""
+        if not column.startswith("_") and column in self.values:
+            return self.values[column]
+        raise AttributeError(f"no column {column!r}, only {', '.join(self.__dict__.get('values', ()))}")
 
 
-def read_rows(path: Path) -> list[Row]:
-    """Read a table that this module wrote.
+def rounded(row: Measured, columns: Sequence[Column]) -> Measured:
+    """The row as every format holds it: values rounded once, so that all of them agree."""
+    values: dict[str, float | None] = {}
+    for column in columns:
+        value = row.values.get(column.name)
+        values[column.name] = None if value is None else round(float(value), column.decimals)
+    return replace(row, values=values)
 
-    Raises:
-        OutputError: it is not such a table.
-    """
+
+def header(columns: Sequence[Column]) -> list[str]:
+    """The columns of a table, in order."""
+    return ["filename", *(column.name for column in columns), "description", "error"]
+
+
+def read_rows(path: Path, columns: Sequence[Column]) -> list[Measured]:
+    """Read a table of these columns that this module wrote. Raises OutputError where it is not such a table."""
     try:
         if path.suffix.lower() == ".parquet":
             need_pyarrow()
             import pyarrow.parquet
 
-            return [row_of(entry) for entry in pyarrow.parquet.read_table(path).to_pylist()]
+            return [row_of(entry, columns) for entry in pyarrow.parquet.read_table(path).to_pylist()]
         with path.open(newline="", **ENCODING) as file:
             if path.suffix.lower() == ".jsonl":
-                return [row_of(json.loads(line)) for line in file if line.strip()]
+                return [row_of(json.loads(line), columns) for line in file if line.strip()]
             reader = csv.DictReader(file, strict=True)
-            if not set(COLUMNS) <= set(reader.fieldnames or ()):
-                raise ValueError(f"its columns are not {', '.join(COLUMNS)}")
-            return [row_of(entry) for entry in reader]
+            if not set(header(columns)) <= set(reader.fieldnames or ()):
+                raise ValueError(f"its columns are not {', '.join(header(columns))}")
+            return [row_of(entry, columns) for entry in reader]
     except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
         cause = f"no column {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
         raise OutputError(f"{path}: not a score table to resume ({cause}); choose another output") from error
 
 
-def row_of(entry: Mapping[str, Any]) -> Row:
-    """A row from a line of a table. Raises KeyError, TypeError and ValueError where it is none."""
+def row_of(entry: Mapping[str, Any], columns: Sequence[Column]) -> Measured:
+    """A row from a line of a table. Raises KeyError, TypeError and ValueError where it is not one."""
 
     def number(value: Any) -> float | None:
         return None if value is None or value == "" else float(value)
 
-    return Row(
-        filename=str(entry["filename"]),
-        mos=number(entry["mos"]),
-        realness=number(entry["realness"]),
-        description=str(entry["description"] or ""),
-        error=str(entry["error"] or ""),
+    return Measured(
+        name=str(entry["filename"]),
+        values={column.name: number(entry[column.name]) for column in columns},
+        description=str(entry["description"]) if entry["description"] else None,
+        error=str(entry["error"]) if entry["error"] else None,
     )
 
 
-def table_bytes(path: Path, rows: Sequence[Row]) -> bytes:
+def table_bytes(path: Path, rows: Sequence[Measured], columns: Sequence[Column]) -> bytes:
     """The content of a table, in the format that the extension of `path` says."""
     if path.suffix.lower() == ".parquet":
-        return _parquet(rows)
+        return _parquet(rows, columns)
     if path.suffix.lower() == ".jsonl":
-        return "".join(f"{json_line(asdict(row))}\n" for row in rows).encode(**ENCODING)
-    return csv_text(rows, header=True).encode(**ENCODING)
+        return "".join(f"{json_line(cells(row))}\n" for row in rows).encode(**ENCODING)
+    return csv_text(rows, columns, first=True).encode(**ENCODING)
+
+
+def cells(row: Measured) -> dict[str, Any]:
+    """A row by column."""
+    return {
+        "filename": row.name,
+        **row.values,
+        "description": row.description or "",
+        "error": row.error or "",
+    }
 
 
 def json_line(entry: Mapping[str, Any]) -> str:
@@ -96,34 +114,37 @@ def json_line(entry: Mapping[str, Any]) -> str:
     return json.dumps(entry, ensure_ascii=False, allow_nan=False)
 
 
-def csv_text(rows: Iterable[Row], header: bool) -> str:
-    """Rows as CSV, "\\n" at the end of every line, `header` first or not."""
+def csv_text(rows: Iterable[Measured], columns: Sequence[Column], first: bool) -> str:
+    """Rows as CSV, "\n" at the end of every line; `first`: after the header."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    if header:
-        writer.writerow(COLUMNS)
+    if first:
+        writer.writerow(header(columns))
     for row in rows:
-        mos = "" if row.mos is None else f"{row.mos:.6f}"
-        realness = "" if row.realness is None else f"{row.realness:.4f}"
-        writer.writerow([row.filename, mos, realness, row.description, row.error])
+        numbers = [
+            "" if (value := row.values[column.name]) is None else f"{value:.{column.decimals}f}"
+            for column in columns
+        ]
+        writer.writerow([row.name, *numbers, row.description or "", row.error or ""])
     return text.getvalue()
 
 
-def _parquet(rows: Sequence[Row]) -> bytes:
+def _parquet(rows: Sequence[Measured], columns: Sequence[Column]) -> bytes:
     import pyarrow
     import pyarrow.parquet
 
-    def text(column: str) -> Any:
+    table = [cells(row) for row in rows]
+    numbers = {column.name for column in columns}
+
+    def values(name: str) -> Any:
+        if name in numbers:
+            return pyarrow.array([row[name] for row in table], pyarrow.float64())
         # Parquet strings are Unicode; a name that is not gets replacement characters.
-        values = [getattr(row, column).encode(**ENCODING).decode("utf-8", "replace") for row in rows]
-        return pyarrow.array(values, pyarrow.string())
+        texts = [row[name].encode(**ENCODING).decode("utf-8", "replace") for row in table]
+        return pyarrow.array(texts, pyarrow.string())
 
-    def number(column: str) -> Any:
-        return pyarrow.array([getattr(row, column) for row in rows], pyarrow.float64())
-
-    columns = {name: number(name) if name in ("mos", "realness") else text(name) for name in COLUMNS}
     stream = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.table(columns), stream)
+    pyarrow.parquet.write_table(pyarrow.table({name: values(name) for name in header(columns)}), stream)
     return stream.getvalue()
 
 

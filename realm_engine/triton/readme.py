@@ -24,12 +24,13 @@ ENV ORT_DISABLE_TELEMETRY=1
 CMD ["tritonserver", "--model-repository=/models"]
 """
 
+_OTHER = "a graph of a measure"
 _GRAPHS = {
     "core_text": "token ids -> text features of CORE",
     "core": "pixels, resize matrices, text features -> MOS",
     "clip_text": "token ids -> text embedding of DREAM",
     "dream": "image, window origins, resize matrix, text embeddings -> cosine of every window with every text",
-    "score": "Python: an image and a text -> MOS and realness (0-100)",
+    "score": "Python: an image and a text -> the numbers of the first measure (MOS and realness)",
     "map": "Python: an image and texts -> map of realness, and a record that says what it holds",
 }
 
@@ -37,7 +38,7 @@ _GRAPHS = {
 def readme(bundle: Bundle, options: TritonOptions, precisions: Mapping[str, str], parts: list[str]) -> str:
     """The README of a written repository. `precisions`: by graph; `parts`: graphs and Python models in it."""
     rows = [
-        f"| `{model_name(bundle.name, part)}` | {_GRAPHS[part]} | {precisions.get(part, '')} |"
+        f"| `{model_name(bundle.name, part)}` | {_GRAPHS.get(part, _OTHER)} | {precisions.get(part, '')} |"
         for part in parts
     ]
     licence = bundle.manifest.get("licence", {})

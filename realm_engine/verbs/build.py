@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from realm_engine.bundle.bundle import PARTS, Bundle
+from realm_engine.bundle.bundle import Bundle, Part
 from realm_engine.errors import BundleError, DeviceError, RealmError
+from realm_engine.opened import Contents
 from realm_engine.runtimes.tensorrt.cuda import open_cuda
 from realm_engine.runtimes.tensorrt.engines import Engines, Recipe, Target
 from realm_engine.runtimes.tensorrt.gpu import find_gpu
@@ -67,8 +68,8 @@ def plan_builds(
         BundleError: the bundle cannot be used, or has nothing in that precision.
         DeviceError: the runtime is missing, there is no GPU, or it does not build for that architecture.
     """
-    opened = Bundle.open(bundle)
-    files = _files(opened, device, precision)
+    opened = Contents(Bundle.open(bundle))
+    files = _files(opened.bundle, opened.parts, device, precision)
     runtime = open_runtime(device)
     engines = Engines(runtime)
     if architectures is not None:
@@ -114,26 +115,23 @@ def build_all(
     show(len(work.recipes), "")
 
 
-def _files(bundle: Bundle, device: str, precision: str) -> Sequence[tuple[Path, str]]:
+def _files(bundle: Bundle, parts: Sequence[Part], device: str, precision: str) -> Sequence[tuple[Path, str]]:
     """The ONNX files that an engine opens in a precision, each once, as `Engine` chooses them."""
-    recommended = bundle.manifest.get("recommended_precision")
     found: dict[tuple[Path, str], None] = {}
-    for part, graphs in PARTS.items():
+    for part in parts:
         offered = bundle.precisions(part)
-        if not offered:
-            continue
         wanted = precision
         if precision == "auto":
-            wanted = recommended.get(device, "fp32") if isinstance(recommended, dict) else "fp32"
-            wanted = wanted if wanted in offered else offered[0]
+            recommended = bundle.recommended_for(device)
+            wanted = recommended if recommended in offered else offered[0]
         if wanted not in offered:
             continue
-        for graph in graphs:
+        for graph in part.graphs:
             variants = bundle.graphs[graph].variants
             used = wanted if wanted in variants else "fp32"
             found[bundle.path(graph, used), used] = None
     if not found:
-        offered = tuple(dict.fromkeys(p for part in PARTS for p in bundle.precisions(part)))
+        offered = tuple(dict.fromkeys(p for part in parts for p in bundle.precisions(part)))
         raise BundleError(f"{bundle.name}: no {precision} variant; this bundle has {', '.join(offered)}")
     return list(found)
 

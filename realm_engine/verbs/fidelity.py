@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import math
 from collections.abc import Sequence
@@ -12,13 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from realm_engine.arrays import Array
+from realm_engine.arrays import Array, Float32, Float64
+from realm_engine.bundle.manifest import Column
 from realm_engine.engine import Engine
+from realm_engine.maps.spec import MapSpec
 from realm_engine.maps.windows import WindowGrid, spread_mean
+from realm_engine.measures.measure import Measure
 from realm_engine.pictures.decode import load_image
-from realm_engine.text import read_descriptions
+from realm_engine.pictures.descriptions import is_missing, read_descriptions
+from realm_engine.pictures.inputs import find_descriptions
 
-DESCRIPTIONS = "image_descriptions.csv"
 TEXTS = (
     "Yes, the edge of the face melts into the background and the hand has too many fingers.",
     "Somewhat, the text on the sign is garbled.",
@@ -37,9 +39,9 @@ class PrecisionGates:
     Attributes:
         tower_cosine: Least cosine of an embedding, per tower.
         map_pearson: Least Pearson correlation of a map.
-        mos_max_abs_diff: Largest difference of a score, as MOS.
-        srocc_change: Largest change of the SROCC against people's MOS, where the images are rated.
-        srocc: Least SROCC between the scores of both, where they are not.
+        mos_max_abs_diff: Largest difference of a score, where its column names no `tolerance`.
+        srocc_change: Largest change of the SROCC against people's MOS, for the column `mos` of rated images.
+        srocc: Least SROCC between the scores of both, where nothing nearer is asked for.
     """
 
     tower_cosine: float | None
@@ -54,6 +56,7 @@ class PrecisionGates:
 
 
 HALF_GATES = PrecisionGates(0.9995, 0.999, 0.01, None, None)
+LEAST_SROCC = 0.995
 INT8_GATES = PrecisionGates(None, 0.99, None, 0.005, 0.995)
 
 
@@ -82,16 +85,26 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Scores:
+    """A measure's answers: the first column's values of the trial's pairs and rated images, and its texts' features."""
+
+    part: str
+    column: Column
+    values: Float64
+    rated: Float64
+    texts: Float32 | None
+
+
+@dataclass(frozen=True)
 class Answers:
     """What one device in one precision makes of a trial. Embeddings are L2-normalised, per image [windows, D]."""
 
     runtime: str
+    map_part: str | None = None
     grids: tuple[WindowGrid, ...] = ()
     images: tuple[Array, ...] = ()
     texts: Array | None = None
-    core_texts: Array | None = None
-    scores: Array | None = None
-    rated: Array | None = None
+    scores: tuple[Scores, ...] = ()
 
 
 def make_trial(images: Sequence[Path]) -> Trial:
@@ -116,59 +129,85 @@ def make_trial(images: Sequence[Path]) -> Trial:
 
 
 def answer(engine: Engine, trial: Trial) -> Answers:
-    """What an opened engine makes of a trial, for the parts it has in its precision."""
+    """What an opened engine makes of a trial, for the parts it has in its precision. Raises as the engine does."""
     found: dict[str, Any] = {}
-    if engine.can("dream"):
+    if engine.contents.maps is not None and engine.can(engine.map_part):
         found |= _embed(engine, trial)
-    if engine.can("core"):
-        features = engine._open_core()._text.features(list(trial.texts))
-        found["core_texts"] = features / np.linalg.norm(features, axis=1, keepdims=True)
-        found["scores"] = _scores(engine, trial.scores)
-        if trial.rated:
-            found["rated"] = _scores(engine, [(image, text) for image, text, _ in trial.rated])
-    return Answers(runtime=str(engine.describe()["runtime"]), **found)
+    measures = [measure for measure in engine.contents.measures.all if engine.can(measure.part.name)]
+    return Answers(
+        runtime=str(engine.describe()["runtime"]),
+        scores=tuple(_scores_of(engine, measure, trial) for measure in measures),
+        **found,
+    )
 
 
 def _embed(engine: Engine, trial: Trial) -> dict[str, Any]:
-    dream = engine._open_dream()
-    texts = dream.embed(trial.texts)
-    # Texts that are the unit vectors turn the graph's similarities into the embeddings themselves.
-    units = np.eye(texts.shape[1], dtype=np.float32)
-    sizes = window_sizes(dream.spec)
+    dream = engine.maps.dream
     grids, embeddings = [], []
-    for image, window in zip(trial.maps, itertools.cycle(sizes), strict=False):
+    for image, window in zip(trial.maps, itertools.cycle(window_sizes(dream.spec)), strict=False):
         grid = sliding_grid(image.shape[0], image.shape[1], window, MAP_WINDOWS)
         top, left = (image.shape[0] - grid.height) // 2, (image.shape[1] - grid.width) // 2
         middle = np.ascontiguousarray(image[top : top + grid.height, left : left + grid.width])
         grids.append(grid)
-        embeddings.append(dream.similarities(middle, grid, units))
-    return {"grids": tuple(grids), "images": tuple(embeddings), "texts": texts}
+        embeddings.append(dream.embeddings(middle, grid))
+    return {
+        "map_part": engine.map_part,
+        "grids": tuple(grids),
+        "images": tuple(embeddings),
+        "texts": dream.embed(trial.texts),
+    }
 
 
-def window_sizes(spec: Any) -> list[int]:
+def _scores_of(engine: Engine, measure: Measure, trial: Trial) -> Scores:
+    column, part = measure.columns[0], measure.part
+
+    def values(pairs: Sequence[tuple[Array, str | None]]) -> Float64:
+        rows = engine.score([image for image, _ in pairs], [text for _, text in pairs], metrics=measure.name)
+        return np.array([np.nan if (v := row[column.name]) is None else v for row in rows], dtype=np.float64)
+
+    with_text = measure.text is not None
+    pairs = trial.scores if with_text else [(image, None) for image in trial.maps]
+    return Scores(
+        part=part.name,
+        column=column,
+        values=values(pairs),
+        rated=values([(image, text if with_text else None) for image, text, _ in trial.rated]),
+        texts=engine.embed_texts(trial.texts, part.name) if with_text else None,
+    )
+
+
+def window_sizes(spec: MapSpec) -> list[int]:
     """All window sizes of a bundle's presets, those of the recommended one first."""
     presets = sorted(spec.presets.values(), key=lambda preset: preset.name != spec.recommended_preset)
     return list(dict.fromkeys(size for preset in presets for size in preset.windows_px))
 
 
-def _scores(engine: Engine, pairs: Sequence[tuple[Array, str | None]]) -> Array:
-    scores = engine.score([image for image, _ in pairs], [text for _, text in pairs])
-    return np.array([np.nan if score.mos is None else score.mos for score in scores], dtype=np.float64)
-
-
 def compare(ours: Answers, theirs: Answers, trial: Trial, limits: PrecisionGates) -> dict[str, Any]:
-    """Differences of answers from float32's, per part ("dream", "core") and with "passes" of each and of all.
+    """Differences of answers from float32's, per part and with "passes" of each and of all.
 
     A part lists under "missed", in words, which limits it does not keep. Correlations and cosines are
     rounded down, differences up.
     """
-    record: dict[str, Any] = {"runtime": ours.runtime}
-    if ours.texts is not None and theirs.texts is not None:
-        record["dream"] = _compare_maps(ours, theirs, limits)
-    if ours.scores is not None and theirs.scores is not None:
-        record["core"] = _compare_scores(ours, theirs, trial, limits)
-    record["passes"] = all(record[part]["passes"] for part in ("dream", "core") if part in record)
-    return record
+    parts: dict[str, dict[str, Any]] = {}
+    if ours.map_part is not None and theirs.texts is not None:
+        parts[ours.map_part] = _compare_maps(ours, theirs, limits)
+    before = {scores.column.name: scores for scores in theirs.scores}
+    for scores in ours.scores:
+        if scores.column.name in before:
+            people = [mos for *_, mos in trial.rated]
+            record = _compare_scores(scores, before[scores.column.name], people, limits)
+            parts[scores.part] = _joined(parts.get(scores.part), record, scores.column.name)
+    passes = all(record["passes"] for record in parts.values())
+    return {"runtime": ours.runtime, **parts, "passes": passes}
+
+
+def _joined(first: dict[str, Any] | None, other: dict[str, Any], column: str) -> dict[str, Any]:
+    """The record of a part that several measures share."""
+    if first is None:
+        return other
+    more = {f"{column}_{key}" if key in first else key: value for key, value in other.items()}
+    passes, missed = first["passes"] and other["passes"], [*first["missed"], *other["missed"]]
+    return {**first, **more, "passes": passes, "missed": missed}
 
 
 def _compare_maps(ours: Answers, theirs: Answers, limits: PrecisionGates) -> dict[str, Any]:
@@ -202,39 +241,44 @@ def _compare_maps(ours: Answers, theirs: Answers, limits: PrecisionGates) -> dic
     }
 
 
-def _compare_scores(ours: Answers, theirs: Answers, trial: Trial, limits: PrecisionGates) -> dict[str, Any]:
-    assert ours.scores is not None and theirs.scores is not None
-    assert ours.core_texts is not None and theirs.core_texts is not None
-    a, b = ours.scores, theirs.scores
-    if not all(np.isfinite(values).all() for values in (a, ours.core_texts)):
-        return {"passes": False, "missed": ["a score is not a number"]}
+def _compare_scores(
+    ours: Scores, theirs: Scores, people: Sequence[float], limits: PrecisionGates
+) -> dict[str, Any]:
+    a, b, name = ours.values, theirs.values, ours.column.name
+    if not np.isfinite(a).all():
+        return {"passes": False, "missed": [f"a value of {name} is not a number"]}
+    missed: list[str] = []
     rated: dict[str, Any] = {}
-    if ours.rated is not None and theirs.rated is not None:
-        people = np.array([mos for *_, mos in trial.rated])
-        before, after = spearman(theirs.rated, people), spearman(ours.rated, people)
+    tolerance = limits.mos_max_abs_diff and (ours.column.tolerance or limits.mos_max_abs_diff)
+    if name == "mos" and len(people):  # what people were asked for
+        mos = np.array(people)
+        before, after = spearman(theirs.rated, mos), spearman(ours.rated, mos)
         rated = {
             "rated_images": len(people),
             "srocc_mos_fp32": round(before, 4),
             "srocc_mos": round(after, 4),
+            "srocc_change": two_digits(abs(after - before)),
         }
-        rated["srocc_change"] = two_digits(abs(after - before))
+        missed += _above("SROCC against MOS changes by", abs(after - before), limits.srocc_change)
+    elif ours.column.tolerance is None or tolerance is None:
+        missed += _below(f"SROCC between the values of {name}", spearman(a, b), limits.srocc or LEAST_SROCC)
+    if len(people):
         a, b = np.concatenate([a, ours.rated]), np.concatenate([b, theirs.rated])
-        missed = _above("SROCC against MOS changes by", abs(after - before), limits.srocc_change)
-    else:
-        missed = _below("SROCC between the scores", spearman(a, b), limits.srocc)
-    difference, text_cosine = np.abs(a - b), _cosine(ours.core_texts, theirs.core_texts)
-    missed += _above("MOS differs by", float(difference.max()), limits.mos_max_abs_diff)
-    missed += _below("text tower's cosine", text_cosine, limits.tower_cosine)
-    return {
-        "passes": not missed,
-        "missed": missed,
+    difference = np.abs(a - b)
+    if ours.column.tolerance is not None:
+        missed += _above(f"{name} differs by", float(difference.max()), tolerance)
+    record = {
         "pairs": len(a),
-        "mos_max_abs_diff": two_digits(difference.max()),
-        "mos_mean_abs_diff": two_digits(difference.mean()),
+        f"{name}_max_abs_diff": two_digits(difference.max()),
+        f"{name}_mean_abs_diff": two_digits(difference.mean()),
         "srocc": floor(spearman(a, b)),
         **rated,
-        "text_cosine_min": floor(text_cosine),
     }
+    if ours.texts is not None and theirs.texts is not None:
+        text_cosine = _cosine(ours.texts, theirs.texts)
+        missed += _below("text tower's cosine", text_cosine, limits.tower_cosine)
+        record["text_cosine_min"] = floor(text_cosine)
+    return {"passes": not missed, "missed": missed, **record}
 
 
 def spearman(a: Array, b: Array) -> float:
@@ -300,21 +344,14 @@ def map_correlation(ours: Array, theirs: Array, grid: WindowGrid) -> float:
 
 def _table(images: Sequence[Path]) -> tuple[dict[Path, str], dict[Path, float]]:
     """Descriptions and MOS of images, from the CSV beside them or one level up; {} without one."""
-    folders = [images[0].parent, images[0].parent.parent] if images else []
-    path = next((folder / DESCRIPTIONS for folder in folders if (folder / DESCRIPTIONS).is_file()), None)
+    path = find_descriptions(images[0].parent) if images else None
     if path is None:
         return {}, {}
     descriptions = read_descriptions(path)
-    found = {image: descriptions.lookup(image.name) for image in images}
-    texts = {image: text for image, text in found.items() if text is not None and text.strip()}
-    by_stem: dict[str, float] = {}
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        for row in csv.DictReader(stream):
-            try:
-                by_stem[Path(row["filename"]).stem] = float(row["MOS"])
-            except (KeyError, TypeError, ValueError):
-                continue  # not rated
-    return texts, {image: by_stem[image.stem] for image in images if image.stem in by_stem}
+    rows = {image: row for image in images if (row := descriptions.row(image.name)) is not None}
+    texts = {image: descriptions.by_name[row] for image, row in rows.items()}
+    rated = {image: descriptions.mos[row] for image, row in rows.items() if row in descriptions.mos}
+    return {image: text for image, text in texts.items() if not is_missing(text)}, rated
 
 
 def two_digits(value: float) -> float:

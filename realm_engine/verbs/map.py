@@ -1,24 +1,16 @@
-"""Mapping many images: which configuration, which text, and one outcome per image."""
+"""The work behind `realm-engine map`: which configuration, which text, and the files of every image."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from realm_engine import __version__
 from realm_engine.engine import Engine
 from realm_engine.errors import UsageError
-from realm_engine.maps.dream import DreamConfig, Phrase
 from realm_engine.maps.files import MapFolder, output_stems
-from realm_engine.verbs.score import Item
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one image: the phrases that the engine chose for it, or why it failed."""
-
-    name: str
-    phrases: tuple[Phrase, ...] = ()
-    error: str = ""
+from realm_engine.maps.realness_map import DreamConfig, Quantity
+from realm_engine.maps.stream import Mapped
+from realm_engine.pictures.inputs import Entry
 
 
 def choose_config(
@@ -27,7 +19,7 @@ def choose_config(
     windows_px: Sequence[int] = (),
     stride_px: int | None = None,
     aggregate: str | None = None,
-    quantity: str = "realness",
+    quantity: str = Quantity.REALNESS,
 ) -> DreamConfig:
     """A preset with the parts that were given in their place.
 
@@ -56,66 +48,47 @@ def choose_config(
     return config if config.fraction == 1 else config.faster()
 
 
-def check_texts(engine: Engine, items: Sequence[Item], texts: Sequence[str]) -> None:
-    """Find out before any work that no image has a text and the bundle no phrases.
-
-    Raises:
-        UsageError: so it is.
-    """
-    dream = engine.bundle.dream
-    bank = dream is not None and dream.phrases is not None
-    if not bank and not texts and all(item.text is None for item in items):
+def check_texts(engine: Engine, entries: Sequence[Entry]) -> None:
+    """Find out before any work that no image has a text and the bundle no phrases. Raises UsageError."""
+    if not engine.maps.has_phrases and all(entry.text is None for entry in entries):
         raise UsageError(f"{engine.bundle.name} has no phrases to choose from; give --text or --descriptions")
 
 
-def map_items(
+def map_entries(
     engine: Engine,
-    items: Sequence[Item],
-    texts: Sequence[str],
+    entries: Sequence[Entry],
     config: DreamConfig,
     folder: MapFolder,
+    given: bool,
     advance: Callable[[float, int], None] = lambda images, windows: None,
-) -> Iterator[Outcome]:
-    """Map images and write their files, yielding what became of each, in order.
+) -> Iterator[Mapped]:
+    """Map entries and write their files, yielding what became of each, in order.
 
     Args:
         engine: An open engine.
-        items: The images.
-        texts: Texts for all of them; empty: each item's own, or the bundle's phrases where it has none.
+        entries: The images; those without a text get the bundle's phrases.
         config: How to map.
         folder: Where to write.
+        given: The texts were given for this run, not read from descriptions; the records say so.
         advance: Told how many images, in fractions, and windows are done.
 
     Raises:
-        OutputError: the files cannot be written; what is wrong with one image is an outcome instead.
+        OutputError: the files cannot be written; what is wrong with one image is a Mapped with `error`.
     """
-    stems = output_stems([item.file.name for item in items])
-    good = [item for item in items if not item.error]
-    bad = len(items) - len(good)
-    mapped = engine.iter_maps(
-        [item.file.path for item in good],
-        [list(texts) or item.text for item in good],
-        config,
-        names=[item.file.name for item in good],
-        progress=lambda images, windows: advance(bad + images, windows),
-    )
-    for item, stem in zip(items, stems, strict=True):
-        if item.error:
-            yield Outcome(item.file.name, error=item.error)
+    stems = output_stems([entry.name for entry in entries])
+    for entry, stem, found in zip(entries, stems, engine.map_entries(entries, config, advance), strict=True):
+        if found.map is None or found.image is None:
+            message = found.error or "no map came out"
+            known = entry.name in message or str(entry.source) in message
+            yield replace(found, error=message if known else f"{entry.name}: {message}")
             continue
-        answer = next(mapped)
-        if answer.map is None or answer.image is None:
-            message = answer.error or "no map came out"
-            known = item.file.name in message or str(item.file.path) in message
-            yield Outcome(item.file.name, error=message if known else f"{item.file.name}: {message}")
-            continue
-        source = "phrases of the bundle" if answer.map.phrases else "given" if texts else "descriptions"
-        folder.write(stem, answer.image, answer.map, _facts(engine, item.file.name, source))
-        yield Outcome(item.file.name, answer.map.phrases)
+        source = "phrases of the bundle" if found.map.phrases else "given" if given else "descriptions"
+        folder.write(stem, found.image, found.map, _facts(engine, entry.name, source))
+        yield found
 
 
 def _facts(engine: Engine, name: str, text_source: str) -> dict[str, Any]:
-    used = engine.describe("dream")
+    used = engine.describe(engine.map_part)
     return {
         "image": name,
         "engine_version": __version__,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,17 @@ from typing import Any
 from realm_engine.bundle.bundle import Bundle
 from realm_engine.engine import Engine
 from realm_engine.errors import DeviceError, RealmError, UsageError
+from realm_engine.maps.encoders import Windows
 from realm_engine.maps.windows import WindowGrid
+from realm_engine.opened import Contents
 from realm_engine.runtimes import AUTO_ORDER, Backend, open_backend
-from realm_engine.runtimes.choose import PARTS, computes
+from realm_engine.runtimes.base import Precision
+from realm_engine.runtimes.choose import computes
 from realm_engine.runtimes.measured import Measured
 from realm_engine.verbs.fidelity import Answers, Trial, answer, compare, precision_gates
 
 Report = Callable[[str], None]
 
-PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 ROUNDS = 5
 SECONDS_PER_ROUND = 0.4
 WINDOW_BATCHES = {False: (16, 32, 64), True: (64, 128, 256, 512)}  # by Backend.resident
@@ -38,7 +40,7 @@ class Candidate:
     resident: bool
 
 
-def candidates(bundle: Bundle, device: str, threads: int | None) -> list[Candidate]:
+def candidates(contents: Contents, device: str, threads: int | None) -> list[Candidate]:
     """Every device that works with every precision it computes in; "auto" stands for all devices.
 
     Raises:
@@ -46,8 +48,10 @@ def candidates(bundle: Bundle, device: str, threads: int | None) -> list[Candida
     """
     found = []
     for backend in _backends(device, threads):
-        for precision in PRECISIONS:
-            parts = tuple(part for part in PARTS if computes(bundle, part, precision, backend))
+        for precision in Precision:
+            parts = tuple(
+                part.name for part in contents.parts if computes(contents.bundle, part, precision, backend)
+            )
             if parts:
                 found.append(Candidate(backend.device, precision, parts, backend.resident))
     return found
@@ -72,13 +76,13 @@ def tune(
     Raises:
         BundleError, DeviceError: nothing can be measured.
     """
-    opened = Bundle.open(bundle)
+    opened = Contents(Bundle.open(bundle))
     todo = candidates(opened, device, threads)
     # The reference stays the same whichever device is measured.
     anchor = next((one for one in candidates(opened, "auto", threads) if one.precision == "fp32"), None)
     if anchor is None:
         raise UsageError(
-            f"{opened.name} has no fp32 variant to compare with; export it with --precision fp32"
+            f"{opened.bundle.name} has no fp32 variant to compare with; export it with --precision fp32"
         )
     with Engine.open(bundle, anchor.device, "fp32", threads, tuned=False) as engine:
         expected = answer(engine, trial)
@@ -137,47 +141,55 @@ def _thread_counts(candidate: Candidate, threads: int | None) -> list[int]:
     return [every] if candidate.resident or every < 4 else [every, every // 2]
 
 
-def _speeds(engine: Engine, part: str, resident: bool, trial: Trial) -> dict[int, float]:
+def _speeds(
+    engine: Engine, part: str, resident: bool, trial: Trial, clock: Callable[[], float] = time.perf_counter
+) -> dict[int, float]:
     """Images or windows per second by batch size, median of rounds in which the sizes take turns."""
-    batches = (IMAGE_BATCHES if part == "core" else WINDOW_BATCHES)[resident]
-    calls = {batch: (_score_call if part == "core" else _map_call)(engine, trial, batch) for batch in batches}
+    maps = part == engine.map_part
+    batches = (WINDOW_BATCHES if maps else IMAGE_BATCHES)[resident]
+    calls = {
+        batch: _map_call(engine, trial, batch) if maps else _measure_call(engine, part, trial, batch)
+        for batch in batches
+    }
+    return rates(calls, clock)
+
+
+def rates(calls: Mapping[int, Callable[[], Any]], clock: Callable[[], float]) -> dict[int, float]:
+    """How many things a second each call does, by the number of things that one call does: the median of rounds."""
     repeats = {}
     for batch, call in calls.items():
         call()  # warm-up: kernels are chosen and memory is taken
-        repeats[batch] = max(1, round(SECONDS_PER_ROUND / max(_seconds(call), 1e-4)))
-    samples: dict[int, list[float]] = {batch: [] for batch in batches}
+        start = clock()
+        call()
+        repeats[batch] = max(1, round(SECONDS_PER_ROUND / max(clock() - start, 1e-4)))
+    samples: dict[int, list[float]] = {batch: [] for batch in calls}
     for _ in range(ROUNDS):
         for batch, call in calls.items():
-            start = time.perf_counter()
+            start = clock()
             for _ in range(repeats[batch]):
                 call()
-            samples[batch].append(batch * repeats[batch] / (time.perf_counter() - start))
+            samples[batch].append(batch * repeats[batch] / (clock() - start))
     return {batch: statistics.median(found) for batch, found in samples.items()}
 
 
-def _seconds(call: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
-def _score_call(engine: Engine, trial: Trial, batch: int) -> Callable[[], Any]:
-    """CORE on a batch of images of one size; texts come from the cache, as equal ones do in use."""
-    core = engine._open_core()
-    image, text = trial.maps[0], trial.texts[0]
-    return lambda: core.score([image] * batch, [text] * batch)
+def _measure_call(engine: Engine, part: str, trial: Trial, batch: int) -> Callable[[], Any]:
+    """The measures of a part on a batch of images of one size; texts come from the cache, as equal ones do in use."""
+    names = [measure.name for measure in engine.contents.measures.all if measure.part.name == part]
+    images, texts = [trial.maps[0]] * batch, [trial.texts[0]] * batch
+    return lambda: engine.look(images, texts, names)
 
 
 def _map_call(engine: Engine, trial: Trial, batch: int) -> Callable[[], Any]:
-    """DREAM on exactly one call's windows."""
-    dream = engine._open_dream()
-    dream.set_windows_per_call(batch)
+    """Maps on exactly one call's windows."""
+    dream = engine.maps.dream
+    encoder = dream.encoder.with_per_call(batch)
     image, embedding = trial.maps[0], dream.embed(trial.texts[:1])
     height, width = image.shape[:2]
     window = min(64, height, width)
     tops, lefts = WindowGrid(height, width, window, 1).origins()
     step = max(1, len(tops) // batch)
-    return lambda: dream.encode(image, window, tops[::step][:batch], lefts[::step][:batch], embedding)
+    windows = Windows(window, tops[::step][:batch], lefts[::step][:batch])
+    return lambda: encoder.similarities(encoder.canvas(image), windows, embedding, lambda count: None)
 
 
 def images_for_tuning(paths: Sequence[Path]) -> list[Path]:

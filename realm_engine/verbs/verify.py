@@ -1,5 +1,6 @@
 """What a bundle says about itself, and whether it is true: the work behind `info` and `verify`."""
 
+import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -8,24 +9,22 @@ from typing import Any
 import numpy as np
 
 from realm_engine.arrays import UInt8
-from realm_engine.bundle.bundle import PARTS, Bundle
+from realm_engine.bundle.bundle import Bundle
 from realm_engine.bundle.manifest import GraphSpec, TensorSpec, TextSpec
 from realm_engine.bundle.onnx_interface import read_interface
 from realm_engine.engine import Engine
 from realm_engine.errors import BundleError, RealmError
 from realm_engine.machine.files import sha256_of
-from realm_engine.maps.dream import DreamConfig
 from realm_engine.maps.phrases import read_bank
+from realm_engine.maps.realness_map import DreamConfig
+from realm_engine.maps.spec import PART as MAP_PART
+from realm_engine.maps.spec import MapSpec
+from realm_engine.measures.measure import Measure
+from realm_engine.opened import Contents
 from realm_engine.runtimes.measured import load_tuned
 from realm_engine.text import Tokenizer
 
 SAMPLE_TEXT = "The edges are melted."
-
-# What is shown of a measured difference, per part.
-_SHOWN = {
-    "dream": ("map_pearson_min", "image_cosine_min"),
-    "core": ("mos_max_abs_diff", "srocc", "srocc_change"),
-}
 
 _OWN_WORDS = (
     "name",
@@ -50,7 +49,7 @@ class Check:
 
 def bundle_facts(bundle: Bundle) -> dict[str, Any]:
     """What `info` shows of a bundle, ready for JSON; free-form parts are the manifest's own."""
-    manifest = bundle.manifest
+    contents, manifest = Contents(bundle), bundle.manifest
     files = manifest["files"]
     facts: dict[str, Any] = {key: manifest.get(key) for key in _OWN_WORDS}
     facts["path"] = str(bundle.root)
@@ -62,38 +61,81 @@ def bundle_facts(bundle: Bundle) -> dict[str, Any]:
         }
         for name, graph in bundle.graphs.items()
     }
-    if bundle.core is not None:
-        facts["core"] = {
-            "image": f"{bundle.core.width_px} x {bundle.core.height_px} px, {bundle.core.interpolation}",
-            "max_tokens": bundle.core.text.max_tokens,
-            "missing_text": bundle.core.missing_text,
-        }
-    if bundle.dream is not None:
-        presets = bundle.dream.presets.values()
-        facts["dream"] = {
-            "window_input_px": bundle.dream.image_size_px,
-            "max_tokens": bundle.dream.text.max_tokens,
-            "presets": {
-                preset.name: {
-                    "windows_px": list(preset.windows_px),
-                    "stride_px": preset.stride_px,
-                    "aggregate": preset.aggregate,
-                }
-                for preset in presets
-            },
-            "recommended_preset": bundle.dream.recommended_preset,
-            "phrases": _phrase_count(bundle),
-        }
-    facts["tuned"] = _tuned(bundle)
+    facts |= {measure.name: _measure_facts(measure) for measure in contents.measures.all}
+    facts |= {name: f"left out: {why}" for name, why in contents.measures.unknown.items()}
+    if contents.maps is not None:
+        facts[MAP_PART.name] = _map_facts(bundle, contents.maps)
+    facts["tuned"] = _tuned(contents)
     return facts
 
 
-def _tuned(bundle: Bundle) -> dict[str, Any]:
+def _measure_facts(measure: Measure) -> dict[str, Any]:
+    view = measure.view
+    size = (
+        "as it is"
+        if view.kind == "native"
+        else f"{view.width_px} x {view.height_px} px, {view.interpolation}"
+    )
+    facts: dict[str, Any] = {"says": measure.says, "image": size}
+    if measure.text is not None:
+        facts["max_tokens"] = measure.text.max_tokens
+    facts["columns"] = {
+        column.name: f"{column.meaning}, {column.low:g} to {column.high:g}, {column.better} = better"
+        for column in measure.columns
+    }
+    return facts
+
+
+def _map_facts(bundle: Bundle, maps: MapSpec) -> dict[str, Any]:
+    return {
+        "window_input_px": maps.image_size_px,
+        "max_tokens": maps.text.max_tokens,
+        "presets": {
+            preset.name: {
+                "windows_px": list(preset.windows_px),
+                "stride_px": preset.stride_px,
+                "aggregate": preset.aggregate,
+            }
+            for preset in maps.presets.values()
+        },
+        "recommended_preset": maps.recommended_preset,
+        "phrases": _phrase_count(bundle, maps),
+    }
+
+
+def measure_rows(contents: Contents) -> list[dict[str, Any]]:
+    """What `realm-engine measures` lists, ready for JSON: one entry per measure, those left out with the reason."""
+    found: list[dict[str, Any]] = [
+        {
+            "name": measure.name,
+            "says": measure.says,
+            "columns": [
+                {
+                    "name": column.name,
+                    "better": column.better,
+                    "low": column.low,
+                    "high": column.high,
+                    "meaning": column.meaning,
+                }
+                for column in measure.columns
+            ],
+            "licence": measure.licence.weights,
+            "commercial_use": measure.licence.commercial_use,
+            "training_data": measure.training_data,
+            "worth": dict(measure.worth),
+            "takes_text": measure.text is not None,
+        }
+        for measure in contents.measures.all
+    ]
+    return found + [{"name": name, "left_out": why} for name, why in contents.measures.unknown.items()]
+
+
+def _tuned(contents: Contents) -> dict[str, Any]:
     """What `tune` found best here, per part; {} where nothing was measured."""
-    record = load_tuned(bundle)
+    record = load_tuned(contents.bundle)
     if record is None:
         return {}
-    best = {part: next(iter(record.fastest(part)), None) for part in PARTS}
+    best = {part.name: next(iter(record.fastest(part.name)), None) for part in contents.parts}
     chosen = {
         part: f"{one.precision} on {one.device}, batch {one.batch}, {one.threads} threads, {one.per_second:.1f}/s"
         for part, one in best.items()
@@ -102,9 +144,8 @@ def _tuned(bundle: Bundle) -> dict[str, Any]:
     return {"date": record.date, "images": record.images, **chosen}
 
 
-def _phrase_count(bundle: Bundle) -> int:
-    assert bundle.dream is not None
-    return len(read_bank(bundle.file(bundle.dream.phrases))) if bundle.dream.phrases else 0
+def _phrase_count(bundle: Bundle, maps: MapSpec) -> int:
+    return len(read_bank(bundle.file(maps.phrases))) if maps.phrases else 0
 
 
 def verify_bundle(name_or_path: str | os.PathLike[str], device: str, threads: int | None) -> Iterator[Check]:
@@ -120,10 +161,9 @@ def verify_bundle(name_or_path: str | os.PathLike[str], device: str, threads: in
     opened: list[Bundle] = []
 
     def open_manifest() -> str:
-        opened.append(Bundle.open(name_or_path, verify=False))
-        return (
-            f"{opened[0].name}, format {opened[0].manifest['format_version']}, {len(_files(opened[0]))} files"
-        )
+        bundle = Bundle.open(name_or_path, verify=False)
+        opened.append(bundle)
+        return f"{bundle.name}, format {bundle.manifest['format_version']}, {len(_files(bundle))} files"
 
     yield (first := _check("manifest", open_manifest))
     if not first.ok:
@@ -133,24 +173,49 @@ def verify_bundle(name_or_path: str | os.PathLike[str], device: str, threads: in
     yield from (check for check in sums if not check.ok)
     if all(check.ok for check in sums):
         yield Check("checksums", True, f"{len(sums)} files match their sha256")
-    for part, spec in (("core", bundle.core), ("dream", bundle.dream)):
-        if spec is not None:
-            yield _check(f"{part} tokenizer", lambda text=spec.text: _tokenizer(bundle, text))  # type: ignore[misc]
-    if bundle.dream is not None and bundle.dream.phrases is not None:
-        yield _check("phrase bank", lambda: f"{_phrase_count(bundle)} phrases")
+    found: list[Contents] = []
+
+    def read_contents() -> str:
+        found.append(Contents(bundle))
+        measures = [measure.name for measure in found[0].measures.all] or ["none"]
+        return f"measures {', '.join(measures)}; maps {'yes' if found[0].maps is not None else 'no'}"
+
+    yield (second := _check("contents", read_contents))
+    if not second.ok:
+        return
+    contents = found[0]
+    for name, why in contents.measures.unknown.items():
+        yield Check(f"measure {name}", True, f"left out: {why}")
+    for part, text in _texts(contents):
+        yield _check(f"{part} tokenizer", lambda text=text: _tokenizer(bundle, text))  # type: ignore[misc]
+    maps = contents.maps
+    if maps is not None and maps.phrases is not None:
+        yield _check("phrase bank", lambda: f"{_phrase_count(bundle, maps)} phrases")
     for graph in bundle.graphs.values():
         for precision in graph.variants:
             name = f"graph {graph.name} {precision}"
             yield _check(name, lambda g=graph, p=precision: _graph(bundle, g, p))  # type: ignore[misc]
     if all(check.ok for check in sums):
-        yield from _inferences(bundle, device, threads)
+        yield from _inferences(contents, device, threads)
     else:
         yield Check("inference", False, "not tried: files differ from their checksums")
-    yield from _recorded(bundle.manifest.get("fidelity"))
+    yield from _recorded(contents)
 
 
-def _recorded(fidelity: Any) -> Iterator[Check]:
+def _texts(contents: Contents) -> Iterator[tuple[str, TextSpec]]:
+    for measure in contents.measures.all:
+        if measure.text is not None:
+            yield measure.name, measure.text
+    if contents.maps is not None:
+        yield MAP_PART.name, contents.maps.text
+
+
+def _recorded(contents: Contents) -> Iterator[Check]:
     """What the export measured on photographs. A native mode beyond its gate is no fault: auto avoids it."""
+    shown: dict[str, tuple[str, ...]] = {MAP_PART.name: ("map_pearson_min", "image_cosine_min")}
+    for measure in contents.measures.all:
+        shown[measure.part.name] = (f"{measure.columns[0].name}_max_abs_diff", "srocc", "srocc_change")
+    fidelity = contents.bundle.manifest.get("fidelity")
     for precision, record in fidelity.items() if isinstance(fidelity, Mapping) else ():
         devices = record.get("devices") if isinstance(record, Mapping) else None
         if not isinstance(devices, Mapping):
@@ -158,15 +223,15 @@ def _recorded(fidelity: Any) -> Iterator[Check]:
         for device, measured in devices.items():
             native = bool(record.get("native"))
             passes = bool(measured.get("passes"))
-            parts = [
+            numbers = [
                 f"{part} {name.replace('_', ' ')} {measured[part][name]:g}"
-                for part, names in _SHOWN.items()
+                for part, names in shown.items()
                 for name in names
                 if isinstance(measured.get(part), Mapping) and name in measured[part]
             ]
             verdict = "within its gates" if passes else "beyond its gates, auto does not take it"
             detail = (
-                f"{', '.join(parts)}: {verdict} ({measured.get('runtime', device)}, measured by the export)"
+                f"{', '.join(numbers)}: {verdict} ({measured.get('runtime', device)}, measured by the export)"
             )
             yield Check(f"fidelity {precision} on {device}", passes or native or device != "cpu", detail)
 
@@ -239,26 +304,33 @@ def _form(tensor: TensorSpec) -> str:
     return f"{tensor.dtype}[{', '.join(map(str, tensor.shape))}]"
 
 
-def _inferences(bundle: Bundle, device: str, threads: int | None) -> Iterator[Check]:
-    """Score and map one synthetic picture in every precision a part has."""
-    image = sample_image(192, 256)
-    precisions = dict.fromkeys(precision for part in PARTS for precision in bundle.precisions(part))
-    for precision in precisions:
+def _inferences(contents: Contents, device: str, threads: int | None) -> Iterator[Check]:
+    """Measure and map one synthetic picture in every precision a part has."""
+    image, bundle = sample_image(192, 256), contents.bundle
+    offered = {part.name: bundle.precisions(part) for part in contents.parts}
+    for precision in dict.fromkeys(itertools.chain(*offered.values())):
         with Engine.open(bundle.root, device, precision, threads) as engine:
             where = f"{engine.describe()['runtime']}, {engine.describe()['device']}"
-            if precision in bundle.precisions("core"):
-                yield _check(f"score {precision}", lambda e=engine, w=where: f"{_score(e, image)} ({w})")  # type: ignore[misc]
-            if precision in bundle.precisions("dream"):
+            for measure in contents.measures.all:
+                if precision in offered[measure.part.name]:
+                    yield _check(
+                        f"measure {measure.name} {precision}",
+                        lambda e=engine, m=measure, w=where: f"{_measure(e, m, image)} ({w})",  # type: ignore[misc]
+                    )
+            if precision in offered.get(MAP_PART.name, ()):
                 yield _check(f"map {precision}", lambda e=engine, w=where: f"{_map(e, image)} ({w})")  # type: ignore[misc]
 
 
-def _score(engine: Engine, image: UInt8) -> str:
+def _measure(engine: Engine, measure: Measure, image: UInt8) -> str:
+    column = measure.columns[0].name
+    texts = [SAMPLE_TEXT, None] if measure.text is not None else [None]
     values = []
-    for score in engine.score([image, image], [SAMPLE_TEXT, None]):
-        if score.error is not None or score.mos is None:
-            raise BundleError(score.error or "no score came out")
-        values.append(score.mos)
-    return f"MOS {values[0]:.3f} with text, {values[1]:.3f} without"
+    for row in engine.score([image] * len(texts), texts, metrics=measure.name):
+        value = row[column]
+        if row.error is not None or value is None:
+            raise BundleError(row.error or "no value came out")
+        values.append(f"{value:.3f}")
+    return f"{column} {values[0]}" + (f" with text, {values[1]} without" if len(values) > 1 else "")
 
 
 def _map(engine: Engine, image: UInt8) -> str:

@@ -28,7 +28,7 @@ from benchmarks.peak import gflop
 from benchmarks.published import Preprocess
 from benchmarks.settings import CACHE, SAMPLES, Settings
 from benchmarks.suites.dream import _call
-from realm_engine.maps.dream import DreamConfig
+from realm_engine.maps.realness_map import DreamConfig
 
 SETTINGS = Settings((), (), (), (), True, CACHE, 1, 0, 1, SAMPLES, CACHE)
 SIZE, MEAN, STD = 16, (0.48, 0.46, 0.41), (0.27, 0.26, 0.28)

@@ -14,10 +14,11 @@ import pytest
 from bundles import build_bundle
 from click.testing import CliRunner
 from PIL import Image
+from rows import NUMBERS
 
 from realm_engine.cli.main import main
 from realm_engine.pictures.decode import load_image
-from realm_engine.tables.rows import Row, read_rows
+from realm_engine.tables.rows import Measured, read_rows
 
 NAMES = ["a.png", "b.jpg", "d.bmp", "sub/c.webp"]
 CURE = "--resume=restart begins anew"
@@ -34,8 +35,8 @@ def other_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_bundle(tmp_path_factory.mktemp("weights") / "test-bundle", fp16=True, seed=1)
 
 
-def rows(path: Path) -> dict[str, Row]:
-    return {row.filename: row for row in read_rows(path)}
+def rows(path: Path) -> dict[str, Measured]:
+    return {row.name: row for row in read_rows(path, NUMBERS)}
 
 
 def replace_picture(path: Path, picture: np.ndarray, changed_ns: int) -> None:

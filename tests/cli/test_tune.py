@@ -36,7 +36,7 @@ def test_it_measures_remembers_and_auto_follows(cli, pictures, bundle_path, capl
             used = engine.describe(part)
             assert (used["device"], used["precision"], used["threads"]) == (one.device, one.precision, 1)
             assert used["tuned"]
-        assert engine._open_dream().windows_per_call() == best["dream"].batch
+        assert engine.maps.dream.encoder.per_call == best["dream"].batch
     with Engine.open(bundle_path, tuned=False) as engine:
         assert not engine.describe()["tuned"]
     result = cli("score", pictures)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from realm_engine import Engine, Score
+from realm_engine import Engine, Measured
 from realm_engine.errors import UsageError
-from realm_engine.text import Descriptions
+from realm_engine.pictures.descriptions import Descriptions
 
 # Three sizes in no order: batches of equal size must be put back in the order of the input.
 SIZES = [(40, 56), (24, 32), (40, 56), (33, 20), (24, 32), (40, 56), (33, 20), (40, 56), (24, 32)]
@@ -136,7 +136,7 @@ def test_an_endless_stream_is_scored_as_it_comes(engine, photo):
     scores = engine.iter_scores(camera(), itertools.repeat("yes"), batch_size=2)
     got = list(itertools.islice(scores, 5))
     scores.close()
-    assert all(isinstance(score, Score) and score.error is None for score in got)
+    assert all(isinstance(score, Measured) and score.error is None for score in got)
     assert next(taken) < 30  # the look-ahead is bounded
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
 

@@ -44,7 +44,7 @@ def test_a_bundle_without_a_phrase_bank_asks_for_a_text(tmp_path, photo):
         with pytest.raises(TextError, match="no phrase bank; give a text"):
             engine.map(photo())
         assert engine.map(photo(), "x").values.shape == (72, 96)
-        with pytest.raises(BundleError, match="no CORE and cannot score"):
+        with pytest.raises(BundleError, match="no measure and cannot score"):
             engine.score([photo()])
 
 

@@ -10,19 +10,23 @@ from bundles import CLIP_TEXT, CORE_TEXT
 from realm_engine.bundle.bundle import Bundle
 from realm_engine.bundle.manifest import TextSpec
 from realm_engine.errors import BundleError, TextError
-from realm_engine.text import Descriptions, TextEncoder, Tokenizer, read_descriptions
+from realm_engine.opened import Contents
+from realm_engine.pictures.descriptions import Descriptions, read_descriptions
+from realm_engine.text import TextEncoder, Tokenizer
 
 
 @pytest.fixture
 def wordpiece(bundle_path: Path) -> Tokenizer:
     bundle = Bundle.open(bundle_path)
-    return Tokenizer(bundle.file(bundle.core.text.tokenizer), bundle.core.text)
+    text = Contents(bundle).text_specs()["core_text"]
+    return Tokenizer(bundle.file(text.tokenizer), text)
 
 
 @pytest.fixture
 def bpe(bundle_path: Path) -> Tokenizer:
     bundle = Bundle.open(bundle_path)
-    return Tokenizer(bundle.file(bundle.dream.text.tokenizer), bundle.dream.text)
+    text = Contents(bundle).text_specs()["clip_text"]
+    return Tokenizer(bundle.file(text.tokenizer), text)
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,7 @@ def test_convolutional_clip_with_a_hugging_face_text_tower(tmp_path):
     with Engine.open(tmp_path / "b", device="cpu", threads=1) as engine, torch.no_grad():
         graph = engine.bundle.graphs["clip_text"]
         assert graph.input_names == ("input_ids", "attention_mask")
-        ids = torch.tensor([engine._open_dream()._text._tokenizer.tokens(TEXT)])
+        ids = torch.tensor([engine.maps.dream._text._tokenizer.tokens(TEXT)])
         embedding = torch.nn.functional.normalize(clip.model.encode_text(ids), dim=-1)[0]
         ours = engine.map(image, TEXT, DreamConfig((32,), 8, "mean", "similarity")).values
     expected = reference.released_map(clip.model.encode_image, embedding, image, *arguments(clip), 32, 8)

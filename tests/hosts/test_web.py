@@ -23,7 +23,7 @@ from repository import ROOT
 
 from realm_engine.engine import Engine
 from realm_engine.maps import render
-from realm_engine.maps.dream import DreamConfig
+from realm_engine.maps.realness_map import DreamConfig
 from realm_engine.pictures.decode import load_image
 
 REPOSITORY = ROOT

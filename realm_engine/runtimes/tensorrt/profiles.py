@@ -111,7 +111,7 @@ def profiles(
 
     Args:
         inputs: Its inputs; the names of their free dimensions say what the graph is.
-        config: The graph's own `realm.config`: the sections "core" and "dream", or one of them.
+        config: The graph's own `realm.config`: one section of the manifest, or several by name.
         limits: How large the profiles may get.
 
     Returns:
@@ -120,25 +120,35 @@ def profiles(
     limits = limits or Limits()
     free = {dim for tensor in inputs for dim in tensor.shape if isinstance(dim, str)}
     if "windows" in free:
-        return (_windows(_section(config, "dream"), limits),)
+        return (_windows(inputs, _with(config, "presets"), limits),)
     if {"batch", "height", "width"} <= free:
-        return _photographs(_section(config, "core"), limits)
+        return _photographs(inputs, limits)
     if "tokens" in free or "batch" in free:
         return (_texts(config, limits),)
     return (ShapeProfile("static", {}),)
 
 
-def _section(config: Mapping[str, Any], part: str) -> Mapping[str, Any]:
-    inner = config.get(part)
-    return inner if isinstance(inner, Mapping) else config
+def _sections(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [config, *(value for value in config.values() if isinstance(value, Mapping))]
 
 
-def _windows(dream: Mapping[str, Any], limits: Limits) -> ShapeProfile:
-    presets = dream.get("presets", {}).values()
+def _with(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """The section that says `key`; an empty one where none does."""
+    return next((section for section in _sections(config) if key in section), {})
+
+
+def _fixed(inputs: Sequence[TensorSpec], name: str, otherwise: int) -> int:
+    """The first dimension of an input, where it is a number."""
+    sizes = [tensor.shape[0] for tensor in inputs if tensor.name == name]
+    return next((size for size in sizes if isinstance(size, int)), otherwise)
+
+
+def _windows(inputs: Sequence[TensorSpec], maps: Mapping[str, Any], limits: Limits) -> ShapeProfile:
+    presets = maps.get("presets", {}).values()
     used = [int(size) for preset in presets for size in preset["windows_px"]] or [_USUAL_WINDOW_PX]
-    preset = dream.get("presets", {}).get(str(dream.get("recommended_preset")), {})
+    preset = maps.get("presets", {}).get(str(maps.get("recommended_preset")), {})
     window = Range(1, max(preset.get("windows_px", used)), max(limits.window_px, *used))
-    side = int(dream.get("image_size_px", 224))
+    side = _fixed(inputs, "resample", 224)
     height, width = limits.image_height_px, limits.image_width_px
     while height * width * 12 > limits.memory_bytes // 2:  # the image as float32
         height, width = height // 2, width // 2
@@ -156,9 +166,9 @@ def _windows(dream: Mapping[str, Any], limits: Limits) -> ShapeProfile:
     )
 
 
-def _photographs(core: Mapping[str, Any], limits: Limits) -> tuple[ShapeProfile, ...]:
-    image = core.get("image", {})
-    tower = COPIES_OF_INPUT * 12 * int(image.get("height_px", 384)) * int(image.get("width_px", 512))
+def _photographs(inputs: Sequence[TensorSpec], limits: Limits) -> tuple[ShapeProfile, ...]:
+    height, width = _fixed(inputs, "resample_rows", 384), _fixed(inputs, "resample_cols", 512)
+    tower = COPIES_OF_INPUT * 12 * height * width
     side = min(limits.image_height_px, limits.image_width_px)
     while side > 1 and BYTES_PER_SOURCE_PX * side**2 + tower > limits.memory_bytes:
         side //= 2
@@ -176,8 +186,7 @@ def _photographs(core: Mapping[str, Any], limits: Limits) -> tuple[ShapeProfile,
 
 
 def _texts(config: Mapping[str, Any], limits: Limits) -> ShapeProfile:
-    sections = [_section(config, part) for part in ("core", "dream")]
-    texts = [section["text"] for section in sections if isinstance(section.get("text"), Mapping)]
+    texts = [section["text"] for section in _sections(config) if isinstance(section.get("text"), Mapping)]
     longest = max((int(text["max_tokens"]) for text in texts), default=128)
     buckets = sorted({int(size) for text in texts for size in text.get("buckets", ())}) or [longest]
     fixed = bool(texts) and all(text.get("fixed_length") for text in texts)

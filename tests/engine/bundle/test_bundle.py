@@ -15,7 +15,9 @@ from realm_engine.bundle.bundle import Bundle, find_bundle, installed_bundles
 from realm_engine.bundle.onnx_scan import external_locations
 from realm_engine.errors import BundleError
 from realm_engine.machine.files import cache_dir
-from realm_engine.triton.runtime import read_served
+from realm_engine.maps.spec import PART as MAPS
+from realm_engine.measures.core import PART as CORE
+from realm_engine.opened import Contents
 
 
 @pytest.fixture
@@ -39,28 +41,31 @@ def edit(bundle: Path, *keys: str, value: object = None, delete: bool = False) -
 
 def refused(bundle: Path, match: str) -> None:
     with pytest.raises(BundleError, match=match) as caught:
-        Bundle.open(bundle)
+        Contents(Bundle.open(bundle))
     assert "\n" not in str(caught.value)
 
 
 def test_opens_a_good_bundle(bundle):
     opened = Bundle.open(bundle)
     assert opened.name == "test-bundle"
-    assert opened.core.height_px == 24
-    assert opened.core.text.buckets == (8, 16, 32)
-    assert opened.dream.presets["paper"].windows_px == (128, 64, 32)
-    assert opened.dream.recommended_preset == "released"
+    contents = Contents(opened)
+    (core,) = contents.measures.all
+    assert core.view.height_px == 24
+    assert core.text.buckets == (8, 16, 32)
+    assert contents.maps.presets["paper"].windows_px == (128, 64, 32)
+    assert contents.maps.recommended_preset == "released"
     assert opened.path("core", "fp32") == bundle / "core.onnx"
-    assert opened.precisions("dream") == ("fp32", "fp16")
+    assert opened.precisions(MAPS) == ("fp32", "fp16")
     assert opened.graphs["clip_text"].input_names == ("input_ids",)
 
 
-@pytest.mark.parametrize(("part", "other"), [("core", "dream"), ("dream", "core")])
-def test_either_part_may_be_left_out(tmp_path, part, other):
-    opened = Bundle.open(build_bundle(tmp_path / "part", core=part == "core", dream=part == "dream"))
-    assert getattr(opened, part) is not None
-    assert getattr(opened, other) is None
-    assert opened.precisions(other) == ()
+def test_either_part_may_be_left_out(tmp_path):
+    core = Contents(Bundle.open(build_bundle(tmp_path / "core", dream=False)))
+    assert [measure.name for measure in core.measures.all] == ["core"] and core.maps is None
+    assert core.parts == (CORE,) and core.bundle.precisions(MAPS) == ()
+    maps = Contents(Bundle.open(build_bundle(tmp_path / "maps", core=False)))
+    assert maps.measures.all == () and maps.maps is not None
+    assert maps.parts == (MAPS,) and maps.bundle.precisions(CORE) == ()
 
 
 def test_names_the_precisions_there_are(bundle):
@@ -134,7 +139,7 @@ def test_links_inside_and_a_linked_folder_are_fine(bundle):
     write_manifest(bundle, read_manifest(bundle))
     link = bundle.parent / "link"
     link.symlink_to(bundle, target_is_directory=True)
-    assert Bundle.open(link).core is not None
+    assert Contents(Bundle.open(link)).measures.all
 
 
 def test_files_that_the_manifest_does_not_list(bundle):
@@ -160,7 +165,7 @@ def test_files_that_the_manifest_does_not_list(bundle):
         (("dream", "presets"), {}, "no preset"),
         (("dream", "presets", "paper", "windows_px"), [], "whole numbers"),
         (("graphs",), [], "must be a JSON object"),
-        (("graphs",), {}, "neither CORE nor DREAM"),
+        (("graphs",), {}, "nothing in it can be run"),
         (("files", "core.onnx", "size_bytes"), True, "wrong kind"),
     ],
 )
@@ -235,7 +240,7 @@ def test_external_data_must_be_listed_and_checked(bundle):
     (bundle / "weights.bin").write_bytes(bytes(8))
     refused(bundle, r"keeps weights in 'weights\.bin', which the manifest does not list")
     write_manifest(bundle, read_manifest(bundle))
-    assert Bundle.open(bundle).core is not None
+    assert Contents(Bundle.open(bundle)).measures.all
 
 
 @pytest.mark.parametrize("content", [b"", b"not an onnx file", b"\x3a\xff\xff\xff\xff\x0f", b"\x80" * 20])
@@ -337,13 +342,13 @@ def test_a_name_that_is_a_path_is_refused(bundle, name):
     with pytest.raises(BundleError, match=r"^[^\n]*bundle\.json: 'name' is [^\n]*no name of a bundle[^\n]*$"):
         Bundle.open(bundle)
     with pytest.raises(BundleError, match="no name of a bundle"):
-        read_served(bundle)
+        Bundle.read(bundle)
 
 
 @pytest.mark.parametrize("name", ["realm-tiny", "a", "7B_v1.0-x", "x" * 64])
 def test_names_that_bundles_may_have(bundle, name):
     write_manifest(bundle, {**read_manifest(bundle), "name": name})
-    assert Bundle.open(bundle).name == name == read_served(bundle).name
+    assert Bundle.open(bundle).name == name == Bundle.read(bundle).name
 
 
 def test_a_directory_without_a_manifest(tmp_path):

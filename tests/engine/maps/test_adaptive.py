@@ -181,7 +181,7 @@ def test_five_times_fewer_windows_draw_nearly_the_same_map(name):
     image = load_image(SAMPLES / name)
     grid = WindowGrid(*image.shape[:2], 64, 8)
     with Engine.open(device="cpu", precision="fp32") as engine:
-        dream = engine._open_dream()
+        dream = engine.maps.dream
         full = dream.similarities(image, grid, dream.embed([texts[name]]))
     windows = Windows(full.reshape(grid.rows, grid.cols, 1))
     values, computed = windows.approximate(fast_fraction(64, 8))

@@ -15,7 +15,7 @@ TEXT = "the face is melted"
 
 @pytest.fixture
 def dream(engine):
-    return engine._open_dream()
+    return engine.maps.dream
 
 
 def published(reference, image, texts, config) -> np.ndarray:
@@ -85,7 +85,7 @@ def test_the_number_of_windows_per_call_changes_nothing(dream, photo, monkeypatc
     image = photo(60, 84)
     config = DreamConfig((24, 16), 8)
     expected = dream.map(image, [TEXT], config).values
-    monkeypatch.setattr(dream, "_window_batch", batch)
+    monkeypatch.setattr(dream, "encoder", dream.encoder.with_per_call(batch))
     np.testing.assert_allclose(dream.map(image, [TEXT], config).values, expected, atol=1e-5)
 
 
@@ -285,14 +285,15 @@ def test_a_memory_limit_makes_calls_smaller_and_changes_nothing(bundle_path, pho
     image, config = photo(60, 84), DreamConfig((16,), 8)
     with Engine.open(bundle_path, device="cpu", threads=1) as engine:
         expected = engine.map(image, TEXT, config).values
-        dream, calls = engine._open_dream(), []
-        session = dream._session()
-        dream._session = lambda: Recorder(session, calls)
+        dream, calls = engine.maps.dream, []
+        encoder = dream.encoder
+        session = encoder._session()
+        encoder._session = lambda: Recorder(session, calls)
         five = 5 * MemoryLimit.input_bytes(dream.spec.image_size_px) + image[:, :, 0].size * BYTES_PER_PIXEL
         monkeypatch.setattr("realm_engine.machine.memory.resident_bytes", lambda: 1 << 27)
-        dream._memory = MemoryLimit((1 << 27) + five, strict=True)
+        encoder._memory = MemoryLimit((1 << 27) + five, strict=True)
         np.testing.assert_allclose(engine.map(image, TEXT, config).values, expected, atol=1e-5)
-    assert max(calls) == 5 < dream.windows_per_call()
+    assert max(calls) == 5 < encoder.per_call
 
 
 def test_a_memory_limit_that_cannot_be_kept_is_an_error_that_says_what_would_do(bundle_path, photo):
@@ -318,11 +319,29 @@ def test_a_device_with_its_own_memory_gets_the_image_once(bundle_path, photo, mo
     with Engine.open(bundle_path, device="cpu", threads=1) as engine:
         expected = engine.map_texts(image, texts, config)
     with Engine.open(bundle_path, device="cpu", threads=1) as engine:
-        backend, uploaded = engine._plans["dream"].backend, []
+        backend, uploaded = engine._main.sessions.plan("dream").backend, []
         monkeypatch.setattr(backend, "resident", True)
         upload = backend.upload
         monkeypatch.setattr(backend, "upload", lambda array: uploaded.append(array.shape) or upload(array))
-        engine._open_dream()._window_batch = 5
+        engine.maps.dream.encoder = engine.maps.dream.encoder.with_per_call(5)
         for found, wanted in zip(engine.map_texts(image, texts, config), expected, strict=True):
             np.testing.assert_allclose(found.values, wanted.values, atol=1e-5)
     assert uploaded.count(image.shape) == 1
+
+
+def test_embeddings_of_windows_are_what_similarities_are_made_of(engine, dream, reference, photo):
+    image = photo(60, 84)
+    found = engine.embed(image, window_px=24, stride_px=12)
+    (grid,) = DreamConfig((24,), 12).grids(60, 84)
+    assert found.shape == (grid.count, 8) and found.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1.0, atol=1e-5)
+    texts = engine.embed_texts([TEXT, "a doubled hand"])
+    tops, lefts = grid.origins()
+    expected = [
+        [
+            reference.similarity(image[top : top + 24, left : left + 24], text)
+            for text in (TEXT, "a doubled hand")
+        ]
+        for top, left in zip(tops, lefts, strict=True)
+    ]
+    np.testing.assert_allclose(found @ texts.T, expected, atol=2e-3)

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from realm_engine.errors import OutputError, UsageError, WindowError
-from realm_engine.maps.dream import DreamConfig, RealnessMap
 from realm_engine.maps.files import FORMATS, MapFolder, map_record, output_stems, parse_formats
+from realm_engine.maps.realness_map import DreamConfig, RealnessMap
 from realm_engine.verbs.map import choose_config
 
 

@@ -8,6 +8,7 @@ from bundles import build_bundle, read_manifest, write_manifest
 
 from realm_engine.bundle.bundle import Bundle
 from realm_engine.errors import BundleError, DeviceError
+from realm_engine.opened import Contents
 from realm_engine.runtimes import choose as plan
 from realm_engine.runtimes.choose import PREFER_FP16, choose_plans
 from realm_engine.runtimes.measured import Measured, Tuned
@@ -54,6 +55,10 @@ def bundle(tmp_path):
     return Bundle.open(build_bundle(tmp_path / "b", fp16=True))
 
 
+def plans_of(bundle, *how):
+    return choose_plans(bundle, Contents(bundle).parts, *how)
+
+
 def brief(plans):
     return {part: (one.backend.device, one.precision) for part, one in plans.items()}
 
@@ -68,7 +73,7 @@ def measure(part, device, precision, speed, passes=True, batch=16, threads=2):
 
 def test_auto_is_the_first_device_that_works_in_fp32(machine, bundle):
     machine("cpu", "openvino")
-    plans = choose_plans(bundle, "auto", "auto", None, None)
+    plans = plans_of(bundle, "auto", "auto", None, None)
     assert brief(plans) == {"core": ("cpu", "fp32"), "dream": ("cpu", "fp32")}
     assert not any(one.tuned for one in plans.values())
 
@@ -82,28 +87,28 @@ def test_auto_takes_the_fastest_that_passed_part_by_part(machine, bundle):
         measure("dream", "openvino", "bf16", 300, batch=48, threads=1),
         measure("dream", "openvino", "fp32", 110),
     )
-    plans = choose_plans(bundle, "auto", "auto", None, record)
+    plans = plans_of(bundle, "auto", "auto", None, record)
     assert brief(plans) == {"core": ("cpu", "fp32"), "dream": ("openvino", "bf16")}
     assert (plans["dream"].batch, plans["dream"].backend.threads) == (48, 1)
-    assert choose_plans(bundle, "auto", "auto", 5, record)["dream"].backend.threads == 5
-    assert brief(choose_plans(bundle, "cpu", "auto", None, record))["dream"] == ("cpu", "fp32")
+    assert plans_of(bundle, "auto", "auto", 5, record)["dream"].backend.threads == 5
+    assert brief(plans_of(bundle, "cpu", "auto", None, record))["dream"] == ("cpu", "fp32")
 
 
 def test_what_was_tuned_for_a_device_that_is_gone_is_passed_over(machine, bundle):
     machine("cpu")
     record = tuned(measure("dream", "openvino", "bf16", 300), measure("dream", "cpu", "fp16", 200))
-    assert brief(choose_plans(bundle, "auto", "auto", None, record))["dream"] == ("cpu", "fp16")
+    assert brief(plans_of(bundle, "auto", "auto", None, record))["dream"] == ("cpu", "fp16")
 
 
 def test_an_explicit_precision_finds_the_device_that_computes_in_it(machine, bundle):
     machine("cpu", "openvino")
-    assert brief(choose_plans(bundle, "auto", "bf16", None, None)) == {
+    assert brief(plans_of(bundle, "auto", "bf16", None, None)) == {
         "core": ("openvino", "bf16"),
         "dream": ("openvino", "bf16"),
     }
     machine("cpu")
     with pytest.raises(BundleError, match="no bf16 variant"):
-        choose_plans(bundle, "auto", "bf16", None, None)
+        plans_of(bundle, "auto", "bf16", None, None)
 
 
 def test_a_precision_without_a_file_names_openvino_where_it_computes_in_it(machine, bundle):
@@ -112,38 +117,38 @@ def test_a_precision_without_a_file_names_openvino_where_it_computes_in_it(machi
         r"no bf16 variant; this bundle has fp32, fp16; use --device openvino, which computes bf16 by itself$"
     )
     with pytest.raises(BundleError, match=native):
-        choose_plans(bundle, "cpu", "bf16", None, None)
+        plans_of(bundle, "cpu", "bf16", None, None)
     with pytest.raises(BundleError, match=r"no int8 variant; this bundle has fp32, fp16$"):
-        choose_plans(bundle, "cpu", "int8", None, None)
+        plans_of(bundle, "cpu", "int8", None, None)
     machine("cpu")
     with pytest.raises(BundleError, match=r"no bf16 variant; this bundle has fp32, fp16$"):
-        choose_plans(bundle, "cpu", "bf16", None, None)
+        plans_of(bundle, "cpu", "bf16", None, None)
 
 
 def test_an_explicit_device_that_is_not_there_is_an_error_whatever_was_tuned(machine, bundle):
     machine("cpu")
     record = tuned(measure("dream", "cuda", "fp16", 900))
     with pytest.raises(DeviceError, match="cuda is not here"):
-        choose_plans(bundle, "cuda", "auto", None, record)
+        plans_of(bundle, "cuda", "auto", None, record)
 
 
 def test_prefer_fp16_takes_it_part_by_part_where_the_device_is_fast(machine, tmp_path, caplog):
     machine("cuda", "cpu")
     path = build_bundle(tmp_path / "c", fp16=True)
-    both = choose_plans(Bundle.open(path), "auto", PREFER_FP16, None, None)
+    both = plans_of(Bundle.open(path), "auto", PREFER_FP16, None, None)
     assert brief(both) == {"core": ("cuda", "fp16"), "dream": ("cuda", "fp16")}
     assert not caplog.records
     manifest = read_manifest(path)
     del manifest["graphs"]["dream"]["variants"]["fp16"]
     write_manifest(path, manifest)
-    one = choose_plans(Bundle.open(path), "auto", PREFER_FP16, None, None)
+    one = plans_of(Bundle.open(path), "auto", PREFER_FP16, None, None)
     assert brief(one) == {"core": ("cuda", "fp16"), "dream": ("cuda", "fp32")}
     assert "not all of the bundle has it: running core in fp16, dream in fp32" in caplog.text
 
 
 def test_prefer_fp16_says_what_it_chose_where_the_device_has_none(machine, bundle, caplog):
     machine("cpu")
-    assert brief(choose_plans(bundle, "auto", PREFER_FP16, None, None))["dream"] == ("cpu", "fp32")
+    assert brief(plans_of(bundle, "auto", PREFER_FP16, None, None))["dream"] == ("cpu", "fp32")
     assert "device cpu has no fast fp16 path: running core in fp32, dream in fp32" in caplog.text
 
 
@@ -152,8 +157,8 @@ def test_what_the_manifest_recommends_for_a_device_is_taken_where_it_can_run(mac
     path = build_bundle(tmp_path / "d")
     write_manifest(path, read_manifest(path) | {"recommended_precision": {"openvino": "bf16", "cpu": "bf16"}})
     bundle = Bundle.open(path)
-    assert brief(choose_plans(bundle, "openvino", "auto", None, None))["core"] == ("openvino", "bf16")
-    assert brief(choose_plans(bundle, "cpu", "auto", None, None))["core"] == ("cpu", "fp32")
+    assert brief(plans_of(bundle, "openvino", "auto", None, None))["core"] == ("openvino", "bf16")
+    assert brief(plans_of(bundle, "cpu", "auto", None, None))["core"] == ("cpu", "fp32")
 
 
 @pytest.fixture
@@ -172,15 +177,15 @@ def test_a_file_that_no_device_here_can_run_is_an_error_before_anything_is_opene
     lacks = {"bf16": "this processor has no bf16"}
     monkeypatch.setitem(KNOWN, "cpu", Machine("cpu", lacks={"bf16": "ONNX Runtime has no bf16"}))
     machine("cpu", "openvino")
-    assert brief(choose_plans(bf16_files, "auto", "bf16", None, None))["dream"] == ("openvino", "bf16")
+    assert brief(plans_of(bf16_files, "auto", "bf16", None, None))["dream"] == ("openvino", "bf16")
     with pytest.raises(DeviceError, match=r"^device cpu: ONNX Runtime has no bf16; use --device openvino$"):
-        choose_plans(bf16_files, "cpu", "bf16", None, None)
+        plans_of(bf16_files, "cpu", "bf16", None, None)
     monkeypatch.setitem(KNOWN, "openvino", Machine("openvino", lacks=lacks))
     both = r"^device auto: ONNX Runtime has no bf16 and this processor has no bf16; use --precision auto, or"
     with pytest.raises(DeviceError, match=both):
-        choose_plans(bf16_files, "auto", "bf16", None, None)
+        plans_of(bf16_files, "auto", "bf16", None, None)
     with pytest.raises(DeviceError, match=r"^device openvino: this processor has no bf16; use --precision"):
-        choose_plans(bf16_files, "openvino", "bf16", None, None)
+        plans_of(bf16_files, "openvino", "bf16", None, None)
 
 
 def test_a_bundle_of_files_that_the_device_lacks_alone_is_an_error_too(machine, bf16_files, monkeypatch):
@@ -191,4 +196,4 @@ def test_a_bundle_of_files_that_the_device_lacks_alone_is_an_error_too(machine, 
         del graph["variants"]["fp32"]
     write_manifest(bf16_files.root, manifest)
     with pytest.raises(DeviceError, match="ONNX Runtime has no bf16; use --precision auto, or a GPU"):
-        choose_plans(Bundle.open(bf16_files.root), "cpu", "auto", None, None)
+        plans_of(Bundle.open(bf16_files.root), "cpu", "auto", None, None)

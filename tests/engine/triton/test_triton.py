@@ -364,7 +364,7 @@ def test_what_a_map_refuses(maps, photo, inputs, message):
 def test_a_graph_that_fails_is_an_error_of_the_request(server, scores, photo):
     del server.sessions["test_bundle_core"]
     (answer,) = scores({"pixels": photo()[None]})
-    assert answer == "internal: test_bundle_core: unknown model test_bundle_core"
+    assert answer == "internal: core: test_bundle_core: unknown model test_bundle_core"
 
 
 def test_realm_tiny_served_equals_realm_tiny(tmp_path, monkeypatch, photo):

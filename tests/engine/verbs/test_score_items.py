@@ -3,17 +3,17 @@
 from pathlib import Path
 
 import pytest
+from rows import row
 
 from realm_engine.errors import TextError, UsageError
 from realm_engine.pictures.decode import collect_images
-from realm_engine.tables.rows import Row
-from realm_engine.verbs.score import (
+from realm_engine.pictures.inputs import (
     count_described,
     descriptions_by_root,
+    file_entries,
     find_descriptions,
-    pair,
-    pending,
 )
+from realm_engine.verbs.score import pending
 
 
 def folder(root: Path, names: list[str], texts: dict[str, str] | None = None, beside: bool = False) -> Path:
@@ -48,29 +48,29 @@ def test_every_directory_has_its_own(tmp_path: Path) -> None:
     bare = folder(tmp_path / "z" / "bare", ["c.png"])
     files = collect_images([one, two, bare])
     by_root = descriptions_by_root(files, None)
-    items = pair(files, by_root, text_required=False)
+    items = file_entries(files, by_root, text_required=False)
     assert [item.text for item in items] == ["first", None, "second", None]
     assert sorted(count_described(items, by_root).values()) == [(1, 1), (1, 2)]
     given = descriptions_by_root(files, one / "image_descriptions.csv")
-    assert [item.text for item in pair(files, given, False)] == ["first", None, "first", None]
+    assert [item.text for item in file_entries(files, given, False)] == ["first", None, "first", None]
 
 
 def test_blank_counts_as_missing_and_missing_can_be_an_error(tmp_path: Path) -> None:
     root = folder(tmp_path / "d", ["a.png", "b.png", "c.png"], {"a.png": "melted", "b.png": " "})
     files = collect_images([root])
     by_root = descriptions_by_root(files, None)
-    assert [item.text for item in pair(files, by_root, False)] == ["melted", None, None]
-    items = pair(files, by_root, text_required=True)
+    assert [item.text for item in file_entries(files, by_root, False)] == ["melted", None, None]
+    items = file_entries(files, by_root, text_required=True)
     assert [bool(item.error) for item in items] == [False, True, True]
     assert items[2].error.startswith("c.png: no description")
     with pytest.raises(UsageError, match="no image has a description"):
-        pair(files, {}, text_required=True)
+        file_entries(files, {}, text_required=True)
 
 
 def test_ambiguous_stems_fail_alone(tmp_path: Path) -> None:
     root = folder(tmp_path / "d", ["a.webp", "b.png"], {"a.png": "one", "a.jpg": "two", "b.png": "three"})
     files = collect_images([root])
-    items = pair(files, descriptions_by_root(files, None), False)
+    items = file_entries(files, descriptions_by_root(files, None), False)
     assert "matches several rows" in items[0].error and items[1].text == "three"
 
 
@@ -84,11 +84,11 @@ def test_broken_descriptions_are_an_error(tmp_path: Path) -> None:
 def test_pending(tmp_path: Path) -> None:
     root = folder(tmp_path / "d", ["a.png", "b.png", "c.png"], {"a.png": "new text", "b.png": "same"})
     files = collect_images([root])
-    items = pair(files, descriptions_by_root(files, None), False)
+    items = file_entries(files, descriptions_by_root(files, None), False)
     done = {
-        "a.png": Row("a.png", 0.0, 64.0, "old text"),
-        "b.png": Row("b.png", 0.0, 64.0, "same"),
-        "c.png": Row("c.png", 0.0, 64.0),
+        "a.png": row("a.png", 0.0, 64.0, "old text"),
+        "b.png": row("b.png", 0.0, 64.0, "same"),
+        "c.png": row("c.png", 0.0, 64.0),
     }
-    assert [item.file.name for item in pending(items, done)] == ["a.png"]
+    assert [item.name for item in pending(items, done)] == ["a.png"]
     assert pending(items, {}) == items
