@@ -128,7 +128,7 @@ def command(
     """Measure the engine against PyTorch on this machine: the same weights, images and process, round by round."""
     _quiet()
     from realm_engine.machine.processor import default_threads
-    from realm_engine.runtimes import available
+    from realm_engine.runtimes.devices import available
 
     states = available()
     works = tuple(name for name in DEVICES if not states[name].startswith("not available"))

@@ -8,10 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from realm_engine.engine import Engine
+    from realm_engine.engine import DreamConfig, Engine, Measured, RealnessMap
     from realm_engine.errors import RealmError
-    from realm_engine.maps.realness_map import DreamConfig, RealnessMap
-    from realm_engine.tables.rows import Measured
 
     __version__: str
 
@@ -30,12 +28,7 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     if name == "__version__":
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            return version("realm-engine")
-        except PackageNotFoundError:  # a source tree that was never installed
-            return "0+unknown"
+        return importlib.import_module("realm_engine.machine.packages").engine_version()
     if name in _HOMES:
         return getattr(importlib.import_module(f"realm_engine.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'realm_engine' has no attribute {name!r}")

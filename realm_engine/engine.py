@@ -33,7 +33,16 @@ from realm_engine.runtimes.choose import PREFER_FP16, PartPlan, choose_plans
 from realm_engine.runtimes.measured import load_tuned
 from realm_engine.tables.rows import Measured
 
-__all__ = ["DEFAULT_BUNDLE", "PREFER_FP16", "Engine", "EngineOptions", "Mapped", "Measured"]
+__all__ = [
+    "DEFAULT_BUNDLE",
+    "PREFER_FP16",
+    "DreamConfig",
+    "Engine",
+    "EngineOptions",
+    "Mapped",
+    "Measured",
+    "RealnessMap",
+]
 
 log = logging.getLogger("realm_engine")
 
@@ -110,8 +119,9 @@ class Engine:
         return engine
 
     @classmethod
-    def of_parts(cls, contents: Contents, plans: dict[str, PartPlan], memory: MemoryLimit) -> Engine:
-        """An engine on runtimes that the caller has chosen: for hosts that bring their own."""
+    def of_parts(cls, contents: Contents, plans: dict[str, PartPlan]) -> Engine:
+        """An engine on runtimes that a host brings; what their calls take is not held here, nor bounded."""
+        memory = MemoryLimit(1 << 62)
         return cls([Opened(contents, plans, memory)], memory)
 
     def __enter__(self) -> Engine:

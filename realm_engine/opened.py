@@ -56,6 +56,11 @@ class Contents:
         found = {m.part.graphs[0]: m.text for m in self.measures.all if m.text is not None}
         return {**found, **({MAP_TEXT_GRAPH: self.maps.text} if self.maps is not None else {})}
 
+    def tokenizer(self, graph: str) -> Tokenizer:
+        """The tokenizer of a text graph. Raises BundleError for a file that is not one."""
+        spec = self.text_specs()[graph]
+        return Tokenizer(self.bundle.file(spec.tokenizer), spec)
+
     def makes_maps(self, part: str) -> bool:
         """Whether a part makes maps: its work is counted in windows, that of measures in images."""
         return self.maps is not None and part == MAP_PART.name
@@ -80,7 +85,6 @@ class Opened:
         self.contents = contents
         self.sessions = Sessions(contents.bundle, contents.parts, plans)
         self._memory = memory
-        self._texts = contents.text_specs()
         self._encoders: dict[str, TextEncoder] = {}
         self._mapper: Mapper | None = None
 
@@ -92,9 +96,11 @@ class Opened:
         """The encoder of a text graph, opened once, with its cache."""
         if graph not in self._encoders:
             spec = self.bundle.graphs[graph]
-            tokenizer = Tokenizer(self.bundle.file(self._texts[graph].tokenizer), self._texts[graph])
             self._encoders[graph] = TextEncoder(
-                tokenizer, lambda: self.session(graph), spec.input_names, spec.outputs[0].name
+                self.contents.tokenizer(graph),
+                lambda: self.session(graph),
+                spec.input_names,
+                spec.outputs[0].name,
             )
         return self._encoders[graph]
 

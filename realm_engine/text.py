@@ -12,7 +12,7 @@ import numpy as np
 from realm_engine.arrays import Float32, Int64
 from realm_engine.bundle.manifest import TextSpec
 from realm_engine.errors import BundleError
-from realm_engine.runtimes import Session
+from realm_engine.runtimes.base import Session
 
 log = logging.getLogger("realm_engine")
 

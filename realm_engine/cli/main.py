@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from realm_engine import __version__
 from realm_engine.cli.build import build
 from realm_engine.cli.cache import cache
 from realm_engine.cli.doctor import doctor
@@ -46,7 +45,7 @@ class _Stderr(logging.Handler):
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="realm-engine")
+@click.version_option(package_name="realm-engine", prog_name="realm-engine")
 def main() -> None:
     """How real images look (score), and where they do not (map)."""
     logger = logging.getLogger("realm_engine")

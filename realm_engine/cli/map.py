@@ -1,18 +1,15 @@
 """`realm-engine map`: pictures and values of where images do not look real."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from realm_engine.cli.options import engine_options, input_arguments, open_engine, say, say_descriptions
-from realm_engine.cli.progress import progress, rate
-from realm_engine.errors import UsageError
+from realm_engine.cli.options import engine_options, input_arguments
+from realm_engine.cli.progress import TERMINAL
 
 if TYPE_CHECKING:
-    from realm_engine.engine import EngineOptions
-    from realm_engine.maps.stream import Mapped
+    from realm_engine.verbs.options import EngineOptions
 
 
 @click.command("map")
@@ -99,47 +96,22 @@ def map_command(
     Without --text and --descriptions, the bundle's phrases that fit an image best are used and named.
     Exit code 1 when some images failed.
     """
-    from realm_engine.maps.files import MapFolder, parse_formats
-    from realm_engine.pictures.decode import collect_images
-    from realm_engine.pictures.inputs import descriptions_by_root, file_entries, find_descriptions
-    from realm_engine.verbs.map import check_texts, choose_config, map_entries
+    from realm_engine.verbs.map import MapOptions, map_images
 
-    if texts and descriptions is not None:
-        raise UsageError("--text contradicts --descriptions; give one of them")
-    if any(not text.strip() for text in texts):
-        raise UsageError("--text is empty; say what looks unreal, or leave it out")
-    files = collect_images(paths)
-    by_root = {} if descriptions is None else descriptions_by_root(files, descriptions)
-    entries = file_entries(files, by_root, missing_text == "error" and not texts)
-    if texts:
-        entries = [replace(entry, text=texts) for entry in entries]
-    folder = MapFolder(output, parse_formats(formats), limits, regions)
-    say_descriptions(entries, by_root)
-    if not texts and not by_root:
-        for found in filter(None, {find_descriptions(file.root) for file in files}):
-            say(f"{found} is not used; --descriptions {found} would use it")
-    with open_engine(options, lambda e: e.map_part) as engine:
-        config = choose_config(engine.presets(), preset, windows_px, stride_px, aggregate, quantity)
-        check_texts(engine, entries)
-        failed = 0
-        speed = rate("windows")
-        with progress("mapping", len(entries)) as advance:
-
-            def show(images: float, windows: int) -> None:
-                advance(images, speed(windows))
-
-            for mapped in map_entries(engine, entries, config, folder, bool(texts), show):
-                failed += mapped.error is not None
-                say_mapped(mapped)
-    say(f"{len(entries) - failed} of {len(entries)} maps in {output}")
-    if failed:
+    asked = MapOptions(
+        paths,
+        texts,
+        descriptions,
+        missing_text,
+        preset,
+        windows_px,
+        stride_px,
+        aggregate,
+        quantity,
+        output,
+        formats,
+        limits,
+        regions,
+    )
+    if map_images(asked, options, TERMINAL):
         click.get_current_context().exit(1)
-
-
-def say_mapped(mapped: "Mapped") -> None:
-    """Say what failed, and which phrases were chosen where nobody gave a text."""
-    if mapped.map is None:
-        say(f"error: {mapped.error}")
-    elif mapped.map.phrases:
-        chosen = "; ".join(f"{phrase.text} (z {phrase.z_score:+.1f})" for phrase in mapped.map.phrases)
-        say(f"{mapped.name}: phrases chosen: {chosen}")

@@ -6,17 +6,17 @@ from typing import Any
 
 import click
 
+from realm_engine.verbs.choices import DEFAULT_BUNDLE
+
 
 @click.command()
-@click.argument("bundle", required=False, default="realm-tiny", metavar="[BUNDLE]")
+@click.argument("bundle", required=False, default=DEFAULT_BUNDLE, metavar="[BUNDLE]")
 @click.option("--json", "as_json", is_flag=True, help="Everything as JSON.")
 def measures(bundle: str, as_json: bool) -> None:
     """List the measures of BUNDLE for score --metric: name, meaning, direction, licence, measured worth."""
-    from realm_engine.bundle.bundle import Bundle
-    from realm_engine.opened import Contents
-    from realm_engine.verbs.verify import measure_rows
+    from realm_engine.verbs.info import measure_rows
 
-    rows = measure_rows(Contents(Bundle.open(bundle, verify=False)))
+    rows = measure_rows(bundle)
     if as_json:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return

@@ -1,27 +1,19 @@
 """Options that several verbs share, and what they say on stderr."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from realm_engine.errors import UsageError
-from realm_engine.runtimes import DEVICES
-from realm_engine.runtimes.base import Precision
-
-if TYPE_CHECKING:
-    from realm_engine.engine import Engine, EngineOptions
-    from realm_engine.pictures.descriptions import Descriptions
-    from realm_engine.pictures.inputs import Entry
+from realm_engine.verbs.choices import DEFAULT_BUNDLE, DEVICES, PRECISIONS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-PRECISIONS = ("auto", *(precision.value for precision in Precision))
 BUNDLE = click.option(
     "--bundle",
-    default="realm-tiny",
+    default=DEFAULT_BUNDLE,
     show_default=True,
     metavar="NAME|DIR",
     help="The models to use: a name of realm-engine info, or a folder as a path (./NAME).",
@@ -60,12 +52,10 @@ def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
         max_memory: str | None,
         **others: Any,
     ) -> Any:
-        from realm_engine.engine import PREFER_FP16, EngineOptions
+        from realm_engine.verbs.options import engine_options
 
-        if fp16 and precision not in ("auto", Precision.FP16):
-            raise UsageError(f"--fp16 contradicts --precision {precision}; give one of them")
-        wanted = PREFER_FP16 if fp16 and precision == "auto" else precision
-        return command(*args, options=EngineOptions(bundle, device, wanted, threads, max_memory), **others)
+        given = engine_options(bundle, device, precision, fp16, threads, max_memory)
+        return command(*args, options=given, **others)
 
     for option in (
         click.option(
@@ -104,24 +94,6 @@ def input_arguments(command: Command) -> Command:
     return click.argument(
         "paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path)
     )(command)
-
-
-def open_engine(options: "EngineOptions", part: Callable[["Engine"], str]) -> "Engine":
-    """Open the engine and say which device, runtime and precision `part(engine)` uses."""
-    engine = options.open()
-    name = part(engine)
-    for used in [engine.describe(name) if engine.can(name) else engine.describe(), *engine.bundles()[1:]]:
-        where = f"{used['runtime']} on {used['device']}, {used['precision']}, {used['threads']} threads"
-        say(f"{used['bundle']}: {where}{' (as tuned)' if used['tuned'] else ''}")
-    return engine
-
-
-def say_descriptions(entries: "Sequence[Entry]", by_root: "Mapping[Path, Descriptions]") -> None:
-    """Say which files of descriptions are used, and for how many images."""
-    from realm_engine.pictures.inputs import count_described
-
-    for source, (described, total) in count_described(entries, by_root).items():
-        say(f"descriptions: {source} ({described} of {total} images have one)")
 
 
 def say(line: str) -> None:

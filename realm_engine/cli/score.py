@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from realm_engine.cli.options import engine_options, input_arguments, open_engine, say, say_descriptions
-from realm_engine.cli.progress import progress
-from realm_engine.errors import UsageError
+from realm_engine.cli.options import engine_options, input_arguments
+from realm_engine.cli.progress import TERMINAL
 
 if TYPE_CHECKING:
-    from realm_engine.engine import Engine, EngineOptions
-    from realm_engine.pictures.inputs import Entry
+    from realm_engine.verbs.options import EngineOptions
 
 
 class _Score(click.Command):
@@ -85,62 +83,15 @@ def score(
 
     Columns: filename, those of the measures (mos, realness), description, error. Exit code 1 when some images failed.
     """
-    from realm_engine.pictures.decode import collect_images
-    from realm_engine.pictures.inputs import descriptions_by_root, file_entries
-    from realm_engine.tables.journal import check_output
+    from realm_engine.verbs.score import ScoreOptions, score_images
 
-    if resume is not None and output is None:
-        raise UsageError("--resume continues a table; name it with --output FILE")
-    if no_descriptions and descriptions is not None:
-        raise UsageError("--no-descriptions contradicts --descriptions; give one of them")
-    names = [name.strip() for given in metrics for name in given.split(",") if name.strip()] or None
-    files = collect_images(paths)
-    by_root = {} if no_descriptions else descriptions_by_root(files, descriptions)
-    entries = file_entries(files, by_root, missing_text == "error")
-    if output is not None:
-        check_output(output, keep=[Path(found.source) for found in by_root.values()])
-    say_descriptions(entries, by_root)
-    with open_engine(replace(options, more=more), lambda e: e.chosen(names)[0].part.name) as engine:
-        failed = _run(engine, entries, output, resume, names, batch_size)
-    if failed:
-        say(f"{failed} of {len(entries)} images failed; see the column error")
+    names = tuple(name.strip() for given in metrics for name in given.split(",") if name.strip()) or None
+    if output is None and isinstance(
+        sys.stdout, io.TextIOWrapper
+    ):  # any name must get through, byte for byte
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+    asked = ScoreOptions(
+        paths, descriptions, no_descriptions, missing_text, names, batch_size, output, resume
+    )
+    if score_images(asked, replace(options, more=more), sys.stdout, TERMINAL):
         click.get_current_context().exit(1)
-
-
-def _run(
-    engine: "Engine",
-    entries: list["Entry"],
-    output: Path | None,
-    resume: str | None,
-    metrics: list[str] | None,
-    batch_size: int | None,
-) -> int:
-    """Score what is not done yet; returns how many images failed."""
-    from realm_engine.tables.journal import ResultFile, ResultStream, journal_path
-    from realm_engine.verbs.score import columns_of, fill, pending, pictures_now, run_identity
-
-    table: ResultFile | ResultStream
-    columns = columns_of(engine, metrics)
-    if output is None:
-        if isinstance(sys.stdout, io.TextIOWrapper):  # any file name must get through, byte for byte
-            sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
-        table = ResultStream(sys.stdout, columns)
-    else:
-        if resume is None and journal_path(output).exists():
-            say(f"starting anew; --resume would have continued {journal_path(output)}")
-        run = run_identity(engine, metrics)
-        table = ResultFile(output, pictures_now(entries), run, columns, resume == "continue")
-    todo = pending(entries, table.done)
-    if len(todo) < len(entries):
-        say(f"{len(entries) - len(todo)} of {len(entries)} images are scored already")
-    quiet = output is None and sys.stdout.isatty()
-    try:
-        with table, progress("scoring", len(todo), bar=not quiet) as advance:
-            failed = fill(engine, table, todo, metrics, batch_size, advance)
-    except KeyboardInterrupt:
-        if output is not None and journal_path(output).exists():
-            say(f"finished rows are kept in {journal_path(output)}; --resume continues")
-        raise
-    if output is not None:
-        say(f"wrote {output}")
-    return failed

@@ -13,17 +13,17 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from realm_engine import __version__
 from realm_engine.bundle.bundle import Bundle, installed_bundles
 from realm_engine.doctor.findings import ABSENT, BROKEN, OK, WARNING, Finding, Report, split_cure
 from realm_engine.doctor.isolated import Answer, ask
 from realm_engine.errors import RealmError
 from realm_engine.machine.files import cache_dir
 from realm_engine.machine.memory import format_bytes, memory
-from realm_engine.machine.packages import REQUIREMENTS, install_command
+from realm_engine.machine.packages import REQUIREMENTS, engine_version, install_command
 from realm_engine.machine.processor import processor
 from realm_engine.opened import Contents
-from realm_engine.runtimes import AUTO_ORDER, DEVICES, nvidia
+from realm_engine.runtimes import nvidia
+from realm_engine.runtimes.devices import AUTO_ORDER, DEVICES
 from realm_engine.runtimes.measured import load_tuned
 from realm_engine.runtimes.onnxruntime import provider_libraries
 
@@ -80,7 +80,11 @@ def examine(devices: Sequence[str] = DEVICES) -> Report:
         }
     working = [finding.name for finding in sections["devices"] if finding.state == OK]
     auto = next((device for device in AUTO_ORDER if device in working), None)
-    engine = {"version": __version__, "python": platform.python_version(), "platform": platform.platform()}
+    engine = {
+        "version": engine_version(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
     return Report(engine, auto, sections, packages)
 
 

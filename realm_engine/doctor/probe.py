@@ -21,7 +21,7 @@ def probe_device(device: str) -> dict[str, Any]:
     """Open a device and run a tiny graph on it: what it is, or the words an explicit choice fails with."""
     import numpy as np
 
-    from realm_engine.runtimes import open_backend
+    from realm_engine.runtimes.devices import open_backend
     from realm_engine.runtimes.onnxruntime import probe_model
 
     start = time.perf_counter()

@@ -43,6 +43,23 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
+def check_folder(folder: Path) -> None:
+    """Create `folder` with its parents and prove that a file can be made in it.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    probe = folder / f".realm-probe-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"{folder}: cannot be written ({error.strerror or error}); choose another output"
+        ) from error
+
+
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file's content, 64 hexadecimal digits. Raises OSError."""
     with path.open("rb") as stream:

@@ -54,6 +54,16 @@ def install_command(extra: str) -> str:
     return "pip install " + " ".join(f"'{requirement}'" for requirement in REQUIREMENTS[extra])
 
 
+def engine_version() -> str:
+    """Version of the installed REALM; "0+unknown" for a source tree that was never installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("realm-engine")
+    except PackageNotFoundError:
+        return "0+unknown"
+
+
 @contextmanager
 def needs(program: str, extra: str) -> Iterator[None]:
     """Turn the missing of a package of one of `MODULES` into one line with the cure.

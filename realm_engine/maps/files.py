@@ -13,10 +13,9 @@ from PIL import Image
 
 from realm_engine.arrays import UInt8
 from realm_engine.errors import UsageError
-from realm_engine.machine.files import write_atomically
+from realm_engine.machine.files import check_folder, write_atomically
 from realm_engine.maps import render
 from realm_engine.maps.realness_map import RealnessMap
-from realm_engine.tables.journal import check_folder
 
 FORMATS = ("overlay", "heatmap", "npy", "json")
 _SUFFIXES = {"overlay": ".overlay.png", "heatmap": ".heatmap.png", "npy": ".npy", "json": ".json"}

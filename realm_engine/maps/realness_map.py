@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
@@ -78,6 +79,41 @@ class DreamConfig:
     def grids(self, height: int, width: int) -> tuple[WindowGrid, ...]:
         """Windows of each scale on an image. Raises WindowError for a scale that does not fit."""
         return tuple(WindowGrid(height, width, window, self.stride_px) for window in self.windows_px)
+
+
+def choose_config(
+    presets: Mapping[str, DreamConfig],
+    preset: str | None = None,
+    windows_px: Sequence[int] = (),
+    stride_px: int | None = None,
+    aggregate: str | None = None,
+    quantity: str = Quantity.REALNESS,
+) -> DreamConfig:
+    """A preset with the parts that were given in their place.
+
+    Args:
+        presets: Presets by name, the recommended one first.
+        preset: Name of one; None: the recommended one.
+        windows_px: Window sizes instead of the preset's; empty: the preset's.
+        stride_px: Stride instead of the preset's.
+        aggregate: "mean" or "max" instead of the preset's.
+        quantity: What the map holds.
+
+    Raises:
+        UsageError: there is no such preset.
+        WindowError: window or stride are not positive.
+    """
+    if preset is not None and preset not in presets:
+        raise UsageError(f"--preset {preset}: this bundle has {', '.join(presets)}")
+    config = presets[preset or next(iter(presets))].with_quantity(quantity)
+    if windows_px:
+        config = replace(config, windows_px=tuple(windows_px))
+    if stride_px is not None:
+        config = replace(config, stride_px=stride_px)
+    if aggregate is not None:
+        config = replace(config, aggregate=aggregate)
+    # How many windows can be spared depends on the stride, which may be another one now.
+    return config if config.fraction == 1 else config.faster()
 
 
 @dataclass(frozen=True)

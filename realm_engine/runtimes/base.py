@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,31 +10,6 @@ import numpy as np
 
 from realm_engine.arrays import Array
 from realm_engine.errors import AnswerError
-
-
-class Precision(StrEnum):
-    """What a graph computes in. `bits`: the more, the closer to the reference, which is fp32."""
-
-    FP32 = "fp32"
-    FP16 = "fp16"
-    BF16 = "bf16"
-    INT8 = "int8"
-
-    @property
-    def bits(self) -> int:
-        """Bits of a number."""
-        return int("".join(filter(str.isdigit, self.value)))
-
-
-class Device(StrEnum):
-    """Where to compute; `auto` is the fastest that works by a rule that was measured."""
-
-    AUTO = "auto"
-    CUDA = "cuda"
-    CPU = "cpu"
-    OPENVINO = "openvino"
-    TENSORRT = "tensorrt"
-    TENSORRT_RTX = "tensorrt-rtx"
 
 
 class Session(Protocol):

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from realm_engine.bundle.bundle import Bundle, Part
 from realm_engine.errors import BundleError, DeviceError
-from realm_engine.runtimes import AUTO_ORDER, Backend, open_backend
+from realm_engine.runtimes.base import Backend
+from realm_engine.runtimes.devices import AUTO_ORDER, open_backend
 from realm_engine.runtimes.measured import Tuned
 
 log = logging.getLogger("realm_engine")

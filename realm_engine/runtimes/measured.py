@@ -15,8 +15,8 @@ from realm_engine.bundle.bundle import Bundle
 from realm_engine.errors import OutputError
 from realm_engine.machine.files import cache_dir, replacing
 from realm_engine.machine.processor import default_threads, processor
-from realm_engine.runtimes import AUTO_ORDER
-from realm_engine.runtimes.base import Precision
+from realm_engine.runtimes.devices import AUTO_ORDER
+from realm_engine.runtimes.words import Precision
 
 log = logging.getLogger("realm_engine")
 

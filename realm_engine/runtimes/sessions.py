@@ -8,9 +8,9 @@ from typing import Any
 
 from realm_engine.bundle.bundle import Bundle, Part
 from realm_engine.errors import BundleError, DeviceError
-from realm_engine.runtimes import open_backend
 from realm_engine.runtimes.base import Backend, FiniteSession, Session
 from realm_engine.runtimes.choose import PartPlan
+from realm_engine.runtimes.devices import open_backend
 
 
 class Sessions:

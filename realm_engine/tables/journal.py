@@ -18,7 +18,7 @@ from typing import IO, Self
 
 from realm_engine.bundle.manifest import Column
 from realm_engine.errors import OutputError, UsageError
-from realm_engine.machine.files import write_atomically
+from realm_engine.machine.files import check_folder, write_atomically
 from realm_engine.tables.record import (
     CURE,
     Picture,
@@ -70,23 +70,6 @@ def check_output(path: str | os.PathLike[str], keep: Iterable[Path] = ()) -> Pat
     if path.exists() and not os.access(path, os.W_OK):
         raise OutputError(f"{path}: exists and is write-protected; choose another name")
     return path
-
-
-def check_folder(folder: Path) -> None:
-    """Create `folder` with its parents and prove that a file can be made in it.
-
-    Raises:
-        OutputError: it cannot.
-    """
-    probe = folder / f".realm-probe-{os.getpid()}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise OutputError(
-            f"{folder}: cannot be written ({error.strerror or error}); choose another output"
-        ) from error
 
 
 def journal_path(output: Path) -> Path:

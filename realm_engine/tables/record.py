@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from realm_engine import __version__
 from realm_engine.errors import OutputError
+from realm_engine.machine.packages import engine_version
 
 FORMAT_VERSION = 1
 CURE = "--resume=restart begins anew"
@@ -38,7 +38,7 @@ def picture_of(path: Path) -> Picture | None:
 
 def run_header(run: Mapping[str, str]) -> dict[str, Any]:
     """How records and journals begin. The engine's version is for information: no two runs differ by it."""
-    return {"format_version": FORMAT_VERSION, "engine": __version__, "run": dict(run)}
+    return {"format_version": FORMAT_VERSION, "engine": engine_version(), "run": dict(run)}
 
 
 def check_header(path: Path, header: Mapping[str, Any], run: Mapping[str, str]) -> None:

@@ -13,15 +13,11 @@ from realm_engine.arrays import Array
 from realm_engine.bundle.bundle import Bundle
 from realm_engine.engine import Engine
 from realm_engine.errors import DeviceError
-from realm_engine.machine.memory import MemoryLimit
-from realm_engine.machine.processor import default_threads
 from realm_engine.opened import Contents
 from realm_engine.runtimes.base import contiguous
 from realm_engine.runtimes.choose import PartPlan
+from realm_engine.runtimes.devices import default_threads
 from realm_engine.triton.config import is_batched, model_name
-
-# The graphs run in the server: what they take is not held by this process, and not for it to bound.
-_UNBOUNDED = MemoryLimit(1 << 62)
 
 
 class TritonSession:
@@ -109,4 +105,4 @@ def open_served(folder: Path, settings: Mapping[str, str], utils: Any) -> Engine
         for part in contents.parts
         if settings["precision"] in bundle.precisions(part)
     }
-    return Engine.of_parts(contents, plans, _UNBOUNDED)
+    return Engine.of_parts(contents, plans)

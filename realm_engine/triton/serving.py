@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from realm_engine.arrays import Array
-from realm_engine.engine import Engine
+from realm_engine.engine import Engine, Measured
 from realm_engine.errors import (
     AnswerError,
     BundleError,
@@ -27,12 +27,11 @@ from realm_engine.errors import (
     UsageError,
 )
 from realm_engine.maps.files import map_record
+from realm_engine.maps.realness_map import choose_config
 from realm_engine.maps.render import colour_limits
 from realm_engine.pictures.decode import load_image
 from realm_engine.pictures.inputs import Entry
-from realm_engine.tables.rows import Measured
 from realm_engine.triton.runtime import open_served
-from realm_engine.verbs.map import choose_config
 
 
 class _Model:

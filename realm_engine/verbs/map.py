@@ -1,51 +1,81 @@
-"""The work behind `realm-engine map`: which configuration, which text, and the files of every image."""
+"""The work behind `realm-engine map`: pictures and values of where images do not look real."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from realm_engine import __version__
-from realm_engine.engine import Engine
+from realm_engine.engine import Engine, EngineOptions
 from realm_engine.errors import UsageError
-from realm_engine.maps.files import MapFolder, output_stems
-from realm_engine.maps.realness_map import DreamConfig, Quantity
+from realm_engine.machine.packages import engine_version
+from realm_engine.maps.files import MapFolder, output_stems, parse_formats
+from realm_engine.maps.realness_map import DreamConfig, choose_config
 from realm_engine.maps.stream import Mapped
-from realm_engine.pictures.inputs import Entry
+from realm_engine.pictures.decode import collect_images
+from realm_engine.pictures.inputs import Entry, descriptions_by_root, file_entries, find_descriptions
+from realm_engine.verbs.console import Console, open_engine, rate, say_descriptions
 
 
-def choose_config(
-    presets: Mapping[str, DreamConfig],
-    preset: str | None = None,
-    windows_px: Sequence[int] = (),
-    stride_px: int | None = None,
-    aggregate: str | None = None,
-    quantity: str = Quantity.REALNESS,
-) -> DreamConfig:
-    """A preset with the parts that were given in their place.
+@dataclass(frozen=True)
+class MapOptions:
+    """What `realm-engine map` is asked for; see its help."""
 
-    Args:
-        presets: Presets by name, the recommended one first.
-        preset: Name of one; None: the recommended one.
-        windows_px: Window sizes instead of the preset's; empty: the preset's.
-        stride_px: Stride instead of the preset's.
-        aggregate: "mean" or "max" instead of the preset's.
-        quantity: What the map holds.
+    paths: tuple[Path, ...]
+    texts: tuple[str, ...]
+    descriptions: Path | None
+    missing_text: str
+    preset: str | None
+    windows_px: tuple[int, ...]
+    stride_px: int | None
+    aggregate: str | None
+    quantity: str
+    output: Path
+    formats: str
+    limits: tuple[float, float] | None
+    regions: int
 
-    Raises:
-        UsageError: there is no such preset.
-        WindowError: window or stride are not positive.
-    """
-    if preset is not None and preset not in presets:
-        raise UsageError(f"--preset {preset}: this bundle has {', '.join(presets)}")
-    config = presets[preset or next(iter(presets))].with_quantity(quantity)
-    if windows_px:
-        config = replace(config, windows_px=tuple(windows_px))
-    if stride_px is not None:
-        config = replace(config, stride_px=stride_px)
-    if aggregate is not None:
-        config = replace(config, aggregate=aggregate)
-    # How many windows can be spared depends on the stride, which may be another one now.
-    return config if config.fraction == 1 else config.faster()
+    def __post_init__(self) -> None:
+        if self.texts and self.descriptions is not None:
+            raise UsageError("--text contradicts --descriptions; give one of them")
+        if any(not text.strip() for text in self.texts):
+            raise UsageError("--text is empty; say what looks unreal, or leave it out")
+
+
+def map_images(options: MapOptions, how: EngineOptions, console: Console) -> int:
+    """Map images and write their files; returns how many failed. Raises RealmError where nothing can be done."""
+    files = collect_images(options.paths)
+    by_root = {} if options.descriptions is None else descriptions_by_root(files, options.descriptions)
+    entries = file_entries(files, by_root, options.missing_text == "error" and not options.texts)
+    if options.texts:
+        entries = [replace(entry, text=options.texts) for entry in entries]
+    folder = MapFolder(options.output, parse_formats(options.formats), options.limits, options.regions)
+    say_descriptions(entries, by_root, console)
+    if not options.texts and not by_root:
+        for found in filter(None, {find_descriptions(file.root) for file in files}):
+            console.say(f"{found} is not used; --descriptions {found} would use it")
+    with open_engine(how, lambda engine: engine.map_part, console) as engine:
+        config = choose_config(
+            engine.presets(),
+            options.preset,
+            options.windows_px,
+            options.stride_px,
+            options.aggregate,
+            options.quantity,
+        )
+        check_texts(engine, entries)
+        failed, speed = 0, rate("windows")
+        with console.progress("mapping", len(entries)) as advance:
+
+            def show(images: float, windows: int) -> None:
+                advance(images, speed(windows))
+
+            for mapped in map_entries(engine, entries, config, folder, bool(options.texts), show):
+                failed += mapped.error is not None
+                _say_mapped(mapped, console)
+    console.say(f"{len(entries) - failed} of {len(entries)} maps in {options.output}")
+    return failed
 
 
 def check_texts(engine: Engine, entries: Sequence[Entry]) -> None:
@@ -91,7 +121,16 @@ def _facts(engine: Engine, name: str, text_source: str) -> dict[str, Any]:
     used = engine.describe(engine.map_part)
     return {
         "image": name,
-        "engine_version": __version__,
+        "engine_version": engine_version(),
         **{key: used[key] for key in ("bundle", "weights", "device", "runtime", "precision", "threads")},
         "text_source": text_source,
     }
+
+
+def _say_mapped(mapped: Mapped, console: Console) -> None:
+    """Say what failed, and which phrases were chosen where nobody gave a text."""
+    if mapped.map is None:
+        console.say(f"error: {mapped.error}")
+    elif mapped.map.phrases:
+        chosen = "; ".join(f"{phrase.text} (z {phrase.z_score:+.1f})" for phrase in mapped.map.phrases)
+        console.say(f"{mapped.name}: phrases chosen: {chosen}")

@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,14 @@ from realm_engine.errors import DeviceError, RealmError, UsageError
 from realm_engine.maps.encoders import Windows
 from realm_engine.maps.windows import WindowGrid
 from realm_engine.opened import Contents
-from realm_engine.runtimes import AUTO_ORDER, Backend, open_backend
-from realm_engine.runtimes.base import Precision
+from realm_engine.pictures.decode import collect_images
+from realm_engine.runtimes.base import Backend
 from realm_engine.runtimes.choose import computes
-from realm_engine.runtimes.measured import Measured
-from realm_engine.verbs.fidelity import Answers, Trial, answer, compare, precision_gates
+from realm_engine.runtimes.devices import AUTO_ORDER, open_backend
+from realm_engine.runtimes.measured import Measured, Tuned, forget_tuned, save_tuned
+from realm_engine.runtimes.words import Precision
+from realm_engine.verbs.console import Console
+from realm_engine.verbs.fidelity import Answers, Trial, answer, compare, make_trial, precision_gates
 
 Report = Callable[[str], None]
 
@@ -192,8 +196,50 @@ def _map_call(engine: Engine, trial: Trial, batch: int) -> Callable[[], Any]:
     return lambda: encoder.similarities(encoder.canvas(image), windows, embedding, lambda count: None)
 
 
-def images_for_tuning(paths: Sequence[Path]) -> list[Path]:
-    """The images in files and folders. Raises ImageError or UsageError where there is none."""
-    from realm_engine.pictures.decode import collect_images
+def tune_bundle(
+    paths: Sequence[Path], bundle: str, device: str, threads: int | None, console: Console
+) -> Iterator[str]:
+    """Measure a bundle on images and remember what was found, yielding a line of the table per measurement.
 
-    return [file.path for file in collect_images(paths)]
+    Raises UsageError without images, ImageError, BundleError, DeviceError, and OutputError for the record.
+    """
+    if not paths:
+        raise UsageError("name images to measure on, such as a folder of yours: realm-engine tune DIR")
+    contents = Contents(Bundle.open(bundle))
+    trial = make_trial([file.path for file in collect_images(paths)])
+    console.say(f"{contents.bundle.name}: comparing on {len(trial.maps)} images; this takes a minute or more")
+    measured = []
+    for record in tune(bundle, trial, device, threads, console.say):
+        measured.append(record)
+        yield _line(record, _unit(contents, record.part))
+    path = save_tuned(contents.bundle, date.today().isoformat(), len(trial.maps), measured)
+    found = Tuned("", "", {}, 0, tuple(measured))
+    for part in dict.fromkeys(one.part for one in measured):
+        for best in found.fastest(part)[:1]:
+            speed = f"{best.per_second:.1f} {_unit(contents, part)}"
+            console.say(f"{part}: {best.precision} on {best.device}, {speed}")
+    console.say(f"remembered in {path}; --device auto and --precision auto follow it from now on")
+
+
+def forget_bundle(bundle: str, console: Console) -> None:
+    """Remove what was measured with a bundle. Raises BundleError and OutputError."""
+    opened = Bundle.open(bundle)
+    console.say(f"{opened.name}: {'forgotten' if forget_tuned(opened) else 'nothing was measured yet'}")
+
+
+def _unit(contents: Contents, part: str) -> str:
+    return "windows/s" if contents.makes_maps(part) else "images/s"
+
+
+def _line(record: Measured, unit: str) -> str:
+    """One measurement; of its differences those that the gates judge."""
+    judged = [
+        f"{key} {value:g}"
+        for key, value in sorted(record.differences.items())
+        if key in ("map_pearson_min", "srocc") or (key.endswith("_max_abs_diff") and "similarity" not in key)
+    ]
+    return (
+        f"{record.part:5}  {record.device:8}  {record.precision:4}  {record.per_second:8.1f} "
+        f"{unit:9}  batch {record.batch:3}  {record.threads} threads  "
+        f"{'passes' if record.passes else 'MISSES'}: {', '.join(judged)}"
+    )

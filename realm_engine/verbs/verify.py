@@ -1,41 +1,26 @@
-"""What a bundle says about itself, and whether it is true: the work behind `info` and `verify`."""
+"""Whether what a bundle says about itself is true: the work behind `realm-engine verify`."""
 
 import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from realm_engine.arrays import UInt8
 from realm_engine.bundle.bundle import Bundle
-from realm_engine.bundle.manifest import GraphSpec, TensorSpec, TextSpec
+from realm_engine.bundle.manifest import GraphSpec, TensorSpec
 from realm_engine.bundle.onnx_interface import read_interface
 from realm_engine.engine import Engine
 from realm_engine.errors import BundleError, RealmError
 from realm_engine.machine.files import sha256_of
-from realm_engine.maps.phrases import read_bank
 from realm_engine.maps.realness_map import DreamConfig
 from realm_engine.maps.spec import PART as MAP_PART
-from realm_engine.maps.spec import MapSpec
 from realm_engine.measures.measure import Measure
 from realm_engine.opened import Contents
-from realm_engine.runtimes.measured import load_tuned
-from realm_engine.text import Tokenizer
+from realm_engine.verbs.info import phrase_count
 
 SAMPLE_TEXT = "The edges are melted."
-
-_OWN_WORDS = (
-    "name",
-    "description",
-    "format_version",
-    "licence",
-    "training_data",
-    "weights",
-    "metrics",
-    "fidelity",
-)
 
 
 @dataclass(frozen=True)
@@ -45,107 +30,6 @@ class Check:
     name: str
     ok: bool
     detail: str
-
-
-def bundle_facts(bundle: Bundle) -> dict[str, Any]:
-    """What `info` shows of a bundle, ready for JSON; free-form parts are the manifest's own."""
-    contents, manifest = Contents(bundle), bundle.manifest
-    files = manifest["files"]
-    facts: dict[str, Any] = {key: manifest.get(key) for key in _OWN_WORDS}
-    facts["path"] = str(bundle.root)
-    facts["size_bytes"] = sum(int(entry["size_bytes"]) for entry in files.values())
-    facts["graphs"] = {
-        name: {
-            precision: {"file": file, "size_bytes": int(files[file]["size_bytes"])}
-            for precision, file in graph.variants.items()
-        }
-        for name, graph in bundle.graphs.items()
-    }
-    facts |= {measure.name: _measure_facts(measure) for measure in contents.measures.all}
-    facts |= {name: f"left out: {why}" for name, why in contents.measures.unknown.items()}
-    if contents.maps is not None:
-        facts[MAP_PART.name] = _map_facts(bundle, contents.maps)
-    facts["tuned"] = _tuned(contents)
-    return facts
-
-
-def _measure_facts(measure: Measure) -> dict[str, Any]:
-    view = measure.view
-    size = (
-        "as it is"
-        if view.kind == "native"
-        else f"{view.width_px} x {view.height_px} px, {view.interpolation}"
-    )
-    facts: dict[str, Any] = {"says": measure.says, "image": size}
-    if measure.text is not None:
-        facts["max_tokens"] = measure.text.max_tokens
-    facts["columns"] = {
-        column.name: f"{column.meaning}, {column.low:g} to {column.high:g}, {column.better} = better"
-        for column in measure.columns
-    }
-    return facts
-
-
-def _map_facts(bundle: Bundle, maps: MapSpec) -> dict[str, Any]:
-    return {
-        "window_input_px": maps.image_size_px,
-        "max_tokens": maps.text.max_tokens,
-        "presets": {
-            preset.name: {
-                "windows_px": list(preset.windows_px),
-                "stride_px": preset.stride_px,
-                "aggregate": preset.aggregate,
-            }
-            for preset in maps.presets.values()
-        },
-        "recommended_preset": maps.recommended_preset,
-        "phrases": _phrase_count(bundle, maps),
-    }
-
-
-def measure_rows(contents: Contents) -> list[dict[str, Any]]:
-    """What `realm-engine measures` lists, ready for JSON: one entry per measure, those left out with the reason."""
-    found: list[dict[str, Any]] = [
-        {
-            "name": measure.name,
-            "says": measure.says,
-            "columns": [
-                {
-                    "name": column.name,
-                    "better": column.better,
-                    "low": column.low,
-                    "high": column.high,
-                    "meaning": column.meaning,
-                }
-                for column in measure.columns
-            ],
-            "licence": measure.licence.weights,
-            "commercial_use": measure.licence.commercial_use,
-            "training_data": measure.training_data,
-            "worth": dict(measure.worth),
-            "takes_text": measure.text is not None,
-        }
-        for measure in contents.measures.all
-    ]
-    return found + [{"name": name, "left_out": why} for name, why in contents.measures.unknown.items()]
-
-
-def _tuned(contents: Contents) -> dict[str, Any]:
-    """What `tune` found best here, per part; {} where nothing was measured."""
-    record = load_tuned(contents.bundle)
-    if record is None:
-        return {}
-    best = {part.name: next(iter(record.fastest(part.name)), None) for part in contents.parts}
-    chosen = {
-        part: f"{one.precision} on {one.device}, batch {one.batch}, {one.threads} threads, {one.per_second:.1f}/s"
-        for part, one in best.items()
-        if one is not None
-    }
-    return {"date": record.date, "images": record.images, **chosen}
-
-
-def _phrase_count(bundle: Bundle, maps: MapSpec) -> int:
-    return len(read_bank(bundle.file(maps.phrases))) if maps.phrases else 0
 
 
 def verify_bundle(name_or_path: str | os.PathLike[str], device: str, threads: int | None) -> Iterator[Check]:
@@ -186,11 +70,12 @@ def verify_bundle(name_or_path: str | os.PathLike[str], device: str, threads: in
     contents = found[0]
     for name, why in contents.measures.unknown.items():
         yield Check(f"measure {name}", True, f"left out: {why}")
-    for part, text in _texts(contents):
-        yield _check(f"{part} tokenizer", lambda text=text: _tokenizer(bundle, text))  # type: ignore[misc]
+    for text_graph in contents.text_specs():
+        part = next(part.name for part in contents.parts if text_graph in part.graphs)
+        yield _check(f"{part} tokenizer", lambda graph=text_graph: _tokenizer(contents, graph))  # type: ignore[misc]
     maps = contents.maps
     if maps is not None and maps.phrases is not None:
-        yield _check("phrase bank", lambda: f"{_phrase_count(bundle, maps)} phrases")
+        yield _check("phrase bank", lambda: f"{phrase_count(bundle, maps)} phrases")
     for graph in bundle.graphs.values():
         for precision in graph.variants:
             name = f"graph {graph.name} {precision}"
@@ -200,14 +85,6 @@ def verify_bundle(name_or_path: str | os.PathLike[str], device: str, threads: in
     else:
         yield Check("inference", False, "not tried: files differ from their checksums")
     yield from _recorded(contents)
-
-
-def _texts(contents: Contents) -> Iterator[tuple[str, TextSpec]]:
-    for measure in contents.measures.all:
-        if measure.text is not None:
-            yield measure.name, measure.text
-    if contents.maps is not None:
-        yield MAP_PART.name, contents.maps.text
 
 
 def _recorded(contents: Contents) -> Iterator[Check]:
@@ -255,10 +132,10 @@ def _checksum(bundle: Bundle, relative: str) -> str:
     return actual
 
 
-def _tokenizer(bundle: Bundle, spec: TextSpec) -> str:
-    path = bundle.file(spec.tokenizer)
-    ids, _ = Tokenizer(path, spec).encode([SAMPLE_TEXT])
-    return f"{path.name}, {ids.shape[1]} tokens for a sentence"
+def _tokenizer(contents: Contents, graph: str) -> str:
+    file = contents.text_specs()[graph].tokenizer
+    ids, _ = contents.tokenizer(graph).encode([SAMPLE_TEXT])
+    return f"{file}, {ids.shape[1]} tokens for a sentence"
 
 
 def _graph(bundle: Bundle, graph: GraphSpec, precision: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from realm_engine.runtimes import available
+from realm_engine.runtimes.devices import available
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import os
 
 from repository import ROOT
 
-from realm_engine.runtimes import AUTO_ORDER, DEVICES
+from realm_engine.runtimes.devices import AUTO_ORDER, DEVICES
 
 
 def test_doctor_on_this_machine(cli, tmp_path, monkeypatch):

@@ -24,7 +24,7 @@ from export.manifest import BundleInfo
 from realm_engine import Engine
 from realm_engine.errors import DeviceError
 from realm_engine.pictures.decode import find_images
-from realm_engine.runtimes import open_backend
+from realm_engine.runtimes.devices import open_backend
 
 SAMPLES = find_images("samples")[:1]
 RNG = np.random.default_rng(5)

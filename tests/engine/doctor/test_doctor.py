@@ -27,7 +27,8 @@ from realm_engine.doctor.findings import (
 from realm_engine.doctor.isolated import Answer, ask
 from realm_engine.doctor.probe import probe_device
 from realm_engine.errors import DeviceError
-from realm_engine.runtimes import nvidia, open_backend
+from realm_engine.runtimes import nvidia
+from realm_engine.runtimes.devices import open_backend
 from realm_engine.runtimes.elf import needed_libraries
 from realm_engine.runtimes.nvidia import Gpu, Libraries, Nvidia
 

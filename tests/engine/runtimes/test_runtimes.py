@@ -8,7 +8,7 @@ import pytest
 
 from realm_engine import DreamConfig, Engine
 from realm_engine.errors import DeviceError
-from realm_engine.runtimes import DEVICES, available, open_backend
+from realm_engine.runtimes.devices import DEVICES, available, open_backend
 from realm_engine.runtimes.onnxruntime import OnnxRuntimeBackend, probe_model
 from realm_engine.runtimes.openvino import OpenVinoBackend
 

@@ -13,7 +13,7 @@ from bundles import build_bundle
 from trt_emulator import Driver
 
 from realm_engine.errors import BundleError, DeviceError
-from realm_engine.runtimes import available
+from realm_engine.runtimes.devices import available
 from realm_engine.runtimes.tensorrt import TensorRTBackend
 from realm_engine.runtimes.tensorrt.builder import build_plan
 from realm_engine.runtimes.tensorrt.cuda import Cuda

@@ -9,7 +9,7 @@ import pytest
 from trt_emulator import Driver
 
 from realm_engine.errors import DeviceError
-from realm_engine.runtimes import AUTO_ORDER, DEVICES, available, open_backend
+from realm_engine.runtimes.devices import AUTO_ORDER, DEVICES, available, open_backend
 from realm_engine.runtimes.nvidia import Nvidia
 from realm_engine.runtimes.tensorrt import gpu as gpu_module
 from realm_engine.runtimes.tensorrt.cuda import Cuda

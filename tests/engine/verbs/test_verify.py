@@ -8,9 +8,9 @@ import onnx
 import pytest
 from bundles import build_bundle, read_manifest, write_manifest
 
-from realm_engine.bundle.bundle import Bundle
 from realm_engine.bundle.onnx_interface import read_interface
-from realm_engine.verbs.verify import Check, bundle_facts, sample_image, verify_bundle
+from realm_engine.verbs.info import bundle_facts
+from realm_engine.verbs.verify import Check, sample_image, verify_bundle
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_manifest_that_lies(own_bundle: Path, change: dict[str, object], message
 
 
 def test_facts(bundle_path: Path) -> None:
-    facts = bundle_facts(Bundle.open(bundle_path))
+    facts = bundle_facts(str(bundle_path))
     assert facts["name"] == "test-bundle" and facts["licence"]["commercial_use"] is True
     assert (
         facts["size_bytes"]
