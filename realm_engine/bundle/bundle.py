@@ -17,7 +17,7 @@ from realm_engine.bundle.manifest import (
     parse_graphs,
     safe_relative,
 )
-from realm_engine.bundle.onnx_scan import external_locations
+from realm_engine.bundle.onnx_file import external_locations
 from realm_engine.errors import BundleError
 from realm_engine.machine.files import cache_dir, sha256_of
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from realm_engine.bundle.bundle import MANIFEST, Bundle
 from realm_engine.bundle.manifest import GraphSpec
-from realm_engine.bundle.onnx_scan import external_locations
+from realm_engine.bundle.onnx_file import external_locations
 from realm_engine.errors import BundleError, OutputError, UsageError
 from realm_engine.maps.spec import PART as MAP_PART
 from realm_engine.opened import Contents

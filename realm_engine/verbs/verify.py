@@ -10,7 +10,7 @@ import numpy as np
 from realm_engine.arrays import UInt8
 from realm_engine.bundle.bundle import Bundle
 from realm_engine.bundle.manifest import GraphSpec, TensorSpec
-from realm_engine.bundle.onnx_interface import read_interface
+from realm_engine.bundle.onnx_file import read_interface
 from realm_engine.engine import Engine
 from realm_engine.errors import BundleError, RealmError
 from realm_engine.machine.files import sha256_of

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from realm_engine.bundle.onnx_interface import read_interface
+from realm_engine.bundle.onnx_file import read_interface
 from realm_engine.errors import DeviceError
 from realm_engine.machine.files import sha256_of
 from realm_engine.machine.memory import parse_bytes

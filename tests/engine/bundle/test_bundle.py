@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import realm_engine
 from realm_engine.bundle.bundle import Bundle, find_bundle, installed_bundles
-from realm_engine.bundle.onnx_scan import external_locations
+from realm_engine.bundle.onnx_file import external_locations
 from realm_engine.errors import BundleError
 from realm_engine.machine.files import cache_dir
 from realm_engine.maps.spec import PART as MAPS

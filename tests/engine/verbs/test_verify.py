@@ -8,7 +8,7 @@ import onnx
 import pytest
 from bundles import build_bundle, read_manifest, write_manifest
 
-from realm_engine.bundle.onnx_interface import read_interface
+from realm_engine.bundle.onnx_file import read_interface
 from realm_engine.verbs.info import bundle_facts
 from realm_engine.verbs.verify import Check, sample_image, verify_bundle
 

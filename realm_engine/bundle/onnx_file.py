@@ -1,7 +1,10 @@
-"""Reads the inputs and outputs of an ONNX file without the `onnx` package or a runtime.
+"""What an ONNX file says of itself, without the `onnx` package or a runtime: its interface, and files it asks for.
 
-Field numbers are those of onnx.proto3, the wire format is https://protobuf.dev/programming-guides/encoding.
+Field numbers are those of onnx.proto3, the wire format is https://protobuf.dev/programming-guides/encoding. Weights
+are skipped, not read: a file of a gigabyte takes as long as one of a kilobyte.
 """
+
+from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
@@ -24,6 +27,20 @@ _GRAPH, _METADATA = 7, 14
 _INITIALISER, _INPUT, _OUTPUT = 5, 11, 12
 _Field = tuple[int, int | memoryview]
 
+_LEAF = "entry"
+# The only ways to a TensorProto that may keep its data outside: message -> {field number: message inside it}
+_PATHS: dict[str, dict[int, str]] = {
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "function": {7: "node", 11: "attribute"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {13: _LEAF},
+}
+_MAX_DEPTH = 64
+
 
 @dataclass(frozen=True)
 class Interface:
@@ -41,16 +58,7 @@ def read_interface(path: Path) -> Interface:
         ValueError: the file is not well-formed protobuf, or its interface holds other things than tensors.
         OSError: it cannot be read.
     """
-    if path.stat().st_size == 0:
-        raise ValueError("the file is empty")
-    with path.open("rb") as stream:
-        mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-    # Not closed by hand: an error's traceback may still hold views of it, and closing would raise as well.
-    return _interface(memoryview(mapped))
-
-
-def _interface(data: memoryview) -> Interface:
-    model = list(_fields(data))
+    model = list(_fields(_mapped(path)))
     graphs = [value for number, value in model if number == _GRAPH]
     if len(graphs) != 1:
         raise ValueError(f"it holds {len(graphs)} graphs")
@@ -69,6 +77,37 @@ def _interface(data: memoryview) -> Interface:
     # Old files list their weights among the inputs.
     inputs = tuple(tensor for tensor in tensors[_INPUT] if tensor.name not in weights)
     return Interface(inputs, tuple(tensors[_OUTPUT]), metadata)
+
+
+def external_locations(path: Path) -> set[str]:
+    """The `location` of every tensor kept outside the file; empty for a self-contained model.
+
+    Raises:
+        ValueError: the file is not well-formed protobuf.
+        OSError: it cannot be read.
+    """
+    return set(_walk(_mapped(path), "model", 0))
+
+
+def _mapped(path: Path) -> memoryview:
+    if path.stat().st_size == 0:
+        raise ValueError("the file is empty")
+    with path.open("rb") as stream:
+        # Not closed by hand: an error's traceback may still hold views of it, and closing would raise as well.
+        return memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def _walk(data: memoryview, message: str, depth: int) -> Iterator[str]:
+    if depth > _MAX_DEPTH:
+        raise ValueError("graphs are nested too deep")
+    for number, value in _fields(data):
+        inner = _PATHS[message].get(number)
+        if inner == _LEAF:
+            entry = {key: bytes(each) for key, each in _fields(_message(value)) if not isinstance(each, int)}
+            if entry.get(1) == b"location":
+                yield entry.get(2, b"").decode("utf-8", "replace")
+        elif inner is not None:
+            yield from _walk(_message(value), inner, depth + 1)
 
 
 def _tensor(value_info: memoryview) -> TensorSpec:
@@ -118,23 +157,25 @@ def _fields(data: memoryview) -> Iterator[_Field]:
         elif wire == 2:
             size, at = _varint(data, at)
             if at + size > end:
-                raise ValueError("the file is truncated")
+                raise ValueError(f"a field at byte {at} runs past its end")
             yield number, data[at : at + size]
             at += size
         elif wire in (1, 5):
             at += 8 if wire == 1 else 4
         else:
-            raise ValueError(f"unknown wire type {wire}")
+            raise ValueError(f"unknown wire type {wire} at byte {at}")
+    if at != end:
+        raise ValueError("the file is truncated")
 
 
 def _varint(data: memoryview, at: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
         if at >= len(data):
-            break
+            raise ValueError("the file is truncated")
         byte = data[at]
         at += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value, at
-    raise ValueError("the file is truncated")
+    raise ValueError(f"a number at byte {at} is too long")
