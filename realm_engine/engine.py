@@ -266,11 +266,11 @@ class Engine:
         groups, plans = [], []
         for opened, measures in self._grouped(metrics):
             opened.ready(measures)
-            own = [opened.sessions.plan(measure.part.name) for measure in measures]
+            parts = [opened.sessions.plan(measure.part.name) for measure in measures]
             # On a device with memory of its own a call takes what it takes there.
-            memory = None if all(plan.backend.resident for plan in own) else self._memory
+            memory = None if all(plan.backend.resident for plan in parts) else self._memory
             groups.append(Group(opened, tuple(measures), memory))
-            plans += own
+            plans += parts
         wanted = batch_size or min(plan.batch or plan.backend.image_batch for plan in plans)
         columns = [column for measure in self.chosen(metrics) for column in measure.columns]
         return MeasureStream(groups, columns, wanted), plans, wanted

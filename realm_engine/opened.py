@@ -43,7 +43,7 @@ class Contents:
             )
 
     def part(self, name: str) -> Part:
-        """The part of a name. Raises UsageError where there is none."""
+        """The part of a name. Raises UsageError if it is missing."""
         for part in self.parts:
             if part.name == name:
                 return part

@@ -199,7 +199,9 @@ def check_version(manifest: Section) -> None:
     version = str(manifest.get("format_version", str))
     major = version.split(".")[0]
     if not major.isdecimal():
-        raise BundleError(f"{manifest.where}: format version {version!r} is none; export the bundle again")
+        raise BundleError(
+            f"{manifest.where}: format version {version!r} is not a version; export the bundle again"
+        )
     if int(major) != FORMAT_MAJOR:
         cure = "update realm-engine" if int(major) > FORMAT_MAJOR else "export the bundle again"
         raise BundleError(

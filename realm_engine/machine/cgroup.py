@@ -26,7 +26,7 @@ def cpu_quota(root: Path = ROOT, membership: Path = MEMBERSHIP) -> float | None:
 def memory_limit(total_bytes: int, root: Path = ROOT, membership: Path = MEMBERSHIP) -> int | None:
     """The tightest memory limit of this process's control group and its parents, in bytes.
 
-    None where there is none below `total_bytes`, what the machine has.
+    None if it is missing below `total_bytes`, what the machine has.
     """
     limits = (limit for limit, _, _ in _memory_limits(root, membership))
     # v1 writes a huge number for "no limit"

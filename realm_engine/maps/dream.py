@@ -103,7 +103,7 @@ class Dream:
         return self._text.features(texts)
 
     def preset_name(self, config: DreamConfig) -> str:
-        """Name of the preset a configuration equals, "custom" where there is none."""
+        """Name of the preset a configuration equals, "custom" if there is no such preset."""
         for name, preset in self.presets().items():
             if preset.with_quantity(config.quantity) == config:
                 return name

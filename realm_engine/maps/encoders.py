@@ -109,8 +109,8 @@ class EachWindow:
         """See `WindowEncoder.embeddings`."""
         # Texts that are the unit vectors turn similarities into the embedding, where the graph does not give it.
         output, texts = ("embedding", 1) if self._gives_embedding else ("similarity", self._width)
-        own = {"text": np.eye(texts, self._width, dtype=np.float32)}
-        return self._run(canvas, windows, own, output, self._width, lambda count: None)
+        texts_fed = {"text": np.eye(texts, self._width, dtype=np.float32)}
+        return self._run(canvas, windows, texts_fed, output, self._width, lambda count: None)
 
     def with_per_call(self, windows: int) -> EachWindow:
         """See `WindowEncoder.with_per_call`."""
@@ -126,7 +126,7 @@ class EachWindow:
         self,
         canvas: Canvas,
         windows: Windows,
-        own: Mapping[str, Array],
+        texts: Mapping[str, Array],
         output: str,
         width: int,
         advance: Advance,
@@ -136,7 +136,7 @@ class EachWindow:
         batch = self._fitting(image.shape[0] * image.shape[1])
         shared: dict[str, Any] = {
             "resample": resample_matrix_float32(windows.size_px, size, self._spec.interpolation),
-            **own,
+            **texts,
         }
         if backend.resident:
             shared = {name: backend.upload(array) for name, array in shared.items()}

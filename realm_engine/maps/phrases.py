@@ -27,7 +27,7 @@ class BankEntry:
 
 
 def read_bank(path: Path) -> tuple[BankEntry, ...]:
-    """Read a phrase bank. Raises BundleError for a file that is none."""
+    """Read a phrase bank. Raises BundleError for a file that is not one."""
     try:
         entries = tuple(
             BankEntry(str(item["text"]), str(item["kind"]), float(item["mean"]), float(item["std"]))

@@ -55,7 +55,7 @@ class RegionPolicy:
 
 @dataclass(frozen=True)
 class MapSpec:
-    """How maps are made. `phrases`: file of the phrase bank, None where there is none."""
+    """How maps are made. `phrases`: file of the phrase bank, None if it is missing."""
 
     image_size_px: int
     interpolation: str

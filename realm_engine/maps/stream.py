@@ -65,7 +65,7 @@ class Mapper:
         """Map images of one size (uint8 RGB H x W x 3); for a text that is None the phrase bank decides.
 
         Raises WindowError, DeviceError, AnswerError, BundleError for a damaged phrase bank, and TextError where
-        one is needed and there is none.
+        one is needed and it is missing.
         """
         chosen: dict[int, tuple[Phrase, ...]] = {}
         used = []

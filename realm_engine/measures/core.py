@@ -104,7 +104,7 @@ def open_core(bundle: Bundle, name: str, section: Section) -> Measure:
 
 
 def implied_core(bundle: Bundle) -> Measure | None:
-    """CORE of a bundle of format 1.0, which lists no measures; None where it has none. Raises BundleError."""
+    """CORE of a bundle of format 1.0, which lists no measures; None if it is missing. Raises BundleError."""
     if not bundle.has(PART):
         return None
     spec = CoreSpec.parse(bundle.content.section(SECTION))

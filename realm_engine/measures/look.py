@@ -78,7 +78,7 @@ class Runner(Protocol):
 class Look:
     """Pictures of one size with their texts, and what the graphs of one bundle have made of them so far.
 
-    `pixels`: uint8 [N, H, W, 3]. `texts`: as many, None where there is none. `wanted`: outputs by graph that anybody
+    `pixels`: uint8 [N, H, W, 3]. `texts`: as many, None if it is missing. `wanted`: outputs by graph that anybody
     will ask for: a graph runs once and gives them all.
     """
 

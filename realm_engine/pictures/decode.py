@@ -252,7 +252,7 @@ def _decode(image: Image.Image, name: str) -> UInt8:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Apply the EXIF orientation; metadata too broken to read counts as none."""
+    """Apply the EXIF orientation; metadata too broken to read is ignored."""
     try:
         if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
             return image  # exif_transpose would copy

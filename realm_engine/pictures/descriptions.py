@@ -29,12 +29,12 @@ class Descriptions:
     mos: dict[str, float] = field(default_factory=dict)
 
     def lookup(self, name: str | os.PathLike[str]) -> str | None:
-        """The description of an image, None where there is none. Raises TextError as `row`."""
+        """The description of an image, None if it is missing. Raises TextError as `row`."""
         row = self.row(name)
         return None if row is None else self.by_name[row]
 
     def row(self, name: str | os.PathLike[str]) -> str | None:
-        """The file name of the row that an image belongs to, None where there is none.
+        """The file name of the row that an image belongs to, None if it is missing.
 
         Tried in this order: the relative path as written, the bare file name, the file name in a row with
         another base folder, the stem (so that a `.webp` finds the row of its `.png`). A row of a different

@@ -132,7 +132,7 @@ def required(entry: Entry) -> Entry:
 
 
 def find_descriptions(root: Path) -> Path | None:
-    """`image_descriptions.csv` in a directory, else beside it; None where there is none."""
+    """`image_descriptions.csv` in a directory, else beside it; None if it is missing."""
     for folder in (root, root.resolve().parent):
         if (folder / DESCRIPTIONS_FILE).is_file():
             return folder / DESCRIPTIONS_FILE

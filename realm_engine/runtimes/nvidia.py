@@ -146,7 +146,7 @@ def gpu_problem(machine: Nvidia, cuda_major: int | None = None) -> Problem | Non
 
 
 def library_problem(libraries: Libraries) -> Problem | None:
-    """Which libraries are missing, and how to get them all at once; None where none is."""
+    """Which libraries are missing, and how to get them all at once; None if nothing is missing."""
     if not libraries.missing:
         return None
     cuda = cuda_major(libraries.found) or 13
@@ -173,7 +173,7 @@ def library_version(name: str) -> tuple[str, int | None]:
 
 
 def package_of(name: str, cuda: int) -> str | None:
-    """What pip calls the package of a library, None where there is none."""
+    """What pip calls the package of a library, None if it is missing."""
     stem, major = library_version(name)
     packages = _PACKAGES.get(stem)
     if packages is None:

@@ -28,7 +28,7 @@ def record_path(output: Path) -> Path:
 
 
 def picture_of(path: Path) -> Picture | None:
-    """The picture that lies at `path` now; None where there is none."""
+    """The picture that lies at `path` now; None if it is missing."""
     try:
         found = path.stat()
     except OSError:

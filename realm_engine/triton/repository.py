@@ -119,8 +119,8 @@ def _write(contents: Contents, folder: Path, options: TritonOptions, precisions:
         listed.append("map")
     source = Path(client.__file__).read_text(encoding="utf-8")
     default = f'MODELS = "{client.MODELS}"'
-    own = f'MODELS = "{model_name(bundle.name, "")[:-1]}"'
-    (folder / "client.py").write_text(source.replace(default, own), encoding="utf-8")
+    ours = f'MODELS = "{model_name(bundle.name, "")[:-1]}"'
+    (folder / "client.py").write_text(source.replace(default, ours), encoding="utf-8")
     (folder / "Dockerfile").write_text(DOCKERFILE, encoding="utf-8")
     (folder / "README.md").write_text(readme(bundle, options, precisions, listed), encoding="utf-8")
     return names

@@ -177,7 +177,7 @@ def _texts(values: Array) -> list[str]:
 
 
 def _optional_texts(values: Array | None, count: int) -> list[str | None]:
-    """One text per image; an empty one counts as none."""
+    """One text per image; an empty one counts as missing."""
     if values is None:
         return [None] * count
     return [text or None for text in _texts(values)]

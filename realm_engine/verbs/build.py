@@ -21,7 +21,7 @@ DEVICES = tuple(FLAVOURS)
 
 @dataclass(frozen=True)
 class Built:
-    """One engine: where it lies (None where it could not be kept), or why there is none.
+    """One engine: where it lies (None where it could not be kept), or why it is missing.
 
     `new`: built just now, not found in the cache.
     """

@@ -113,8 +113,8 @@ def make_trial(images: Sequence[Path]) -> Trial:
     rated_paths = [path for path in images if path in ratings and path in described][:RATED_IMAGES]
     map_paths, scored_paths = images[:MAP_IMAGES], images[:SCORED_IMAGES]
     loaded = {path: load_image(path) for path in dict.fromkeys([*scored_paths, *rated_paths])}
-    own = [described[path] for path in scored_paths if path in described]
-    texts = tuple(dict.fromkeys([*TEXTS, *own]))
+    told = [described[path] for path in scored_paths if path in described]
+    texts = tuple(dict.fromkeys([*TEXTS, *told]))
     if rated_paths:
         pairs = [(path, text) for path in map_paths for text in (None, *TEXTS)]
     else:

@@ -73,7 +73,7 @@ class TensorRTBackend:
         return device
 
     def load(self, path: Path, precision: str) -> TensorRTSession:
-        """See `Backend.load`. Builds the engine where there is none yet, saying so."""
+        """See `Backend.load`. Builds the engine if it is missing, saying so."""
         recipe = self._engines.recipe(path, precision, self._target)
         plan = self._engines.plan(recipe)
         try:

@@ -53,7 +53,7 @@ def build_plan(
         progress: Is called with the fraction that is done, from TensorRT's threads.
 
     Returns:
-        The serialised engine, and the timing cache for the next build (empty where there is none).
+        The serialised engine, and the timing cache for the next build (empty if there is not one).
 
     Raises:
         DeviceError: the graph cannot be parsed or built, or memory does not suffice.
@@ -152,7 +152,7 @@ def widen_tables(module: Any, network: Any) -> list[Array]:
 
 
 def use_timing(config: Any, timing: bytes) -> Any:
-    """Let a build use and fill a timing cache; None where the runtime has none."""
+    """Let a build use and fill a timing cache; None for a runtime without one."""
     for known in (timing, b""):
         cache = config.create_timing_cache(known)
         if cache is not None and config.set_timing_cache(cache, ignore_mismatch=False):

@@ -77,7 +77,7 @@ class Engines:
         return Target(gpu.arch)
 
     def recipe(self, path: Path, precision: str, target: Target) -> Recipe:
-        """What the engine of an ONNX file is made from. Raises DeviceError for a file that is none of ours."""
+        """What the engine of an ONNX file is made from. Raises DeviceError for a file that is not a bundle's graph."""
         try:
             graph = read_interface(path)
             config: Any = json.loads(graph.metadata.get("realm.config", "{}"))

@@ -30,7 +30,7 @@ def open_engine(runtime: TrtRuntime, plan: bytes) -> Any:
 
 
 def _diagnosis(module: Any, opener: Any, plan: bytes) -> str:
-    """TensorRT-RTX's own words for what is wrong with a plan, "" where it has none."""
+    """TensorRT-RTX's own words for what is wrong with a plan, "" if it says nothing."""
     if not hasattr(opener, "get_engine_validity"):
         return ""
     validity, found = opener.get_engine_validity(plan)

@@ -63,7 +63,7 @@ class EngineCache:
 
         A file that is damaged or not ours is named, removed and built anew. A cache that cannot be written
         is a warning, and the plan is built for this process alone. `for_this_gpu` False: engines for other
-        architectures are no older ones of this. Raises what `build` raises.
+        architectures do not count as older engines of this one. Raises what `build` raises.
         """
         found = self._read(key)
         if found is not None:
