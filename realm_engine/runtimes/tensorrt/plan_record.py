@@ -117,7 +117,7 @@ def read_entry(path: Path) -> Entry | None:
 def explain_change(key: EngineKey, entries: Sequence[Entry], for_this_gpu: bool = True) -> str | None:
     """Why a plan that was there once does not serve: what differs from the most similar one.
 
-    `for_this_gpu` False: engines for other architectures do not count as older engines of this one. None if it is missing.
+    `for_this_gpu` False: engines for other architectures do not count as older ones. None if there is no older one.
     """
     relatives = [
         entry
