@@ -1,4 +1,5 @@
 # make demo   scores and maps of samples/, in a lean environment (no torch)
+# make check  ruff, mypy and the fast tests
 # make test   ruff, mypy and every test, in the full environment
 
 # The first of these that is Python 3.11 or newer; `make PYTHON=/path/to/python3 ...` chooses another.
@@ -16,12 +17,13 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 DATA ?= ../shared/data/raise-td
 PRETRAINED ?= ../shared/pretrained
 
-.PHONY: help demo test lint hosts realm-tiny clean
+.PHONY: help demo test check lint hosts realm-tiny clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make demo        scores and maps of samples/ in out/demo/ (small environment, no torch)'
 	@echo 'make test        everything that is checked: ruff, mypy, pytest (large environment: torch)'
+	@echo 'make check       ruff, mypy and the fast tests: two minutes'
 	@echo 'make lint        ruff and mypy alone'
 	@echo 'make hosts       the C++ programs (out/hosts/cpp/release) and the page (hosts/web/dist)'
 	@echo 'make realm-tiny  the embedded default again, from data to bundle (DATA=..., PRETRAINED=...)'
@@ -45,6 +47,10 @@ test: $(FULL)
 	$(BIN)/mypy || failed="$$failed mypy"; \
 	$(BIN)/python -m pytest || failed="$$failed pytest"; \
 	[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
+
+# The engine and what is small: no export, no training, no hosts, nothing that builds an engine of TensorRT.
+check: lint
+	$(BIN)/python -m pytest -m 'not slow' tests/engine tests/benchmarks tests/test_repository.py
 
 lint: $(FULL)
 	$(BIN)/ruff check .

@@ -8,14 +8,18 @@ import sys
 import threading
 import time
 
+import pytest
 from engine_key import KEY
 from repository import SUPPORT
 
 from realm_engine.runtimes.tensorrt.plan_cache import EngineCache
 
+pytestmark = pytest.mark.slow
+
 BUILDER = """
 import sys, time
 from pathlib import Path
+import pytest
 from engine_key import KEY
 from realm_engine.runtimes.tensorrt.plan_cache import EngineCache
 

@@ -27,6 +27,8 @@ from realm_engine.runtimes.tensorrt.opening import EngineRejectedError, open_eng
 from realm_engine.runtimes.tensorrt.plan_cache import EngineCache
 from realm_engine.runtimes.tensorrt.profiles import Limits, ShapeProfile
 
+pytestmark = pytest.mark.slow
+
 ARCHITECTURES = ("sm_89", "sm_120")
 TINY = Bundle.open("realm-tiny", verify=False)
 
