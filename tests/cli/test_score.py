@@ -276,7 +276,7 @@ def test_bundles_that_are_wrong(cli, pictures, tmp_path) -> None:
         ("no-such-bundle", "bundle 'no-such-bundle' not found"),
         (pictures, "no bundle.json in this directory"),
         (broken, "core.onnx: wrong checksum"),
-        (only_dream, "has no CORE and cannot score"),
+        (only_dream, "has no measure and cannot score"),
     ]:
         output = tmp_path / "scores.csv"
         result = cli("score", pictures, "--output", output, bundle=bundle)
