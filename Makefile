@@ -1,4 +1,5 @@
 # make demo   scores and maps of samples/, in a lean environment (no torch)
+# make check  ruff, mypy and the fast tests
 # make test   ruff, mypy and every test, in the full environment
 
 # The first of these that is Python 3.11 or newer; `make PYTHON=/path/to/python3 ...` chooses another.
@@ -16,12 +17,13 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 DATA ?= ../shared/data/raise-td
 PRETRAINED ?= ../shared/pretrained
 
-.PHONY: help demo test lint hosts realm-tiny clean
+.PHONY: help demo test check lint hosts realm-tiny clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make demo        scores and maps of samples/ in out/demo/ (small environment, no torch)'
 	@echo 'make test        everything that is checked: ruff, mypy, pytest (large environment: torch)'
+	@echo 'make check       ruff, mypy and the fast tests: two minutes'
 	@echo 'make lint        ruff and mypy alone'
 	@echo 'make hosts       the C++ programs (out/hosts/cpp/release) and the page (hosts/web/dist)'
 	@echo 'make realm-tiny  the embedded default again, from data to bundle (DATA=..., PRETRAINED=...)'
@@ -34,7 +36,7 @@ demo: $(LEAN)
 	$(BIN)/realm-engine map samples --descriptions samples/image_descriptions.csv --range 0.6 1 --output out/demo
 	@echo
 	@echo 'Scores: out/demo/scores.csv (realness 0-100, high = real).'
-	@echo 'Maps:   out/demo/*.overlay.png (bright = unreal); .heatmap.png, .npy and .json lie beside them.'
+	@echo 'Maps:   out/demo/*.overlay.png (magenta = unreal); .heatmap.png, .npy and .json lie beside them.'
 	@echo 'Look at out/demo/coffee-melted.overlay.png and out/demo/temple-repeated.overlay.png first: they have a flaw.'
 
 # All three always run, so that one report says everything; pytest last, so that its summary ends the output.
@@ -46,6 +48,10 @@ test: $(FULL)
 	$(BIN)/python -m pytest || failed="$$failed pytest"; \
 	[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
 
+# The engine and what is small: no export, no training, no hosts, nothing that builds an engine of TensorRT.
+check: lint
+	$(BIN)/python -m pytest -m 'not slow' tests/engine tests/benchmarks tests/test_repository.py
+
 lint: $(FULL)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -55,7 +61,7 @@ hosts: $(LEAN)
 	@for tool in g++ cmake ninja node npm; do command -v $$tool >/dev/null || { \
 	echo "error: $$tool is not installed; hosts/cpp needs g++, cmake and ninja, hosts/web node and npm" >&2; exit 2; }; done
 	cd hosts/cpp && cmake --preset release -B $(CURDIR)/out/hosts/cpp/release -DONNXRUNTIME_LIBRARY="$$($(CURDIR)/$(BIN)/python \
-	-c 'import glob, onnxruntime; print(*glob.glob(onnxruntime.__path__[0] + "/capi/libonnxruntime.so.*"))')"
+	-c 'import glob, importlib.util as u; print(*glob.glob(u.find_spec("onnxruntime").submodule_search_locations[0] + "/capi/libonnxruntime.so.*"))')"
 	cmake --build out/hosts/cpp/release
 	cd hosts/web && npm ci && npm run build
 

@@ -6,6 +6,7 @@ import datetime
 import importlib
 import logging
 import os
+import shlex
 import sys
 import time
 import warnings
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from benchmarks.results import Book
 
 from benchmarks.settings import CACHE, ROOT, SAMPLES, Settings, use_threads
+from realm_engine.machine.packages import MissingPackageError, needs
 
 SUITES = ("dream", "core", "fast", "startup", "sizes", "hosts")
 MODELS = ("tiny", "vitb32", "vitb16", "vitl14", "resnet-bert")
@@ -40,7 +42,8 @@ Examples:
   python -m benchmarks dream --models vitb32 --windows 165
   python -m benchmarks --threads 4 --output results
 \b
-Needs the whole installation (pip install -e '.[all]'). Results: results.json (every
+Needs the whole installation: make test, or in the clone
+pip install -c constraints.txt -e '.[all]'. Results: results.json (every
 sample), results.md, *.png. Progress is on stderr. Bundles of the random models are
 exported once into out/benchmarks/cache. Run it on an idle machine.
 """
@@ -124,7 +127,8 @@ def command(
 ) -> None:
     """Measure the engine against PyTorch on this machine: the same weights, images and process, round by round."""
     _quiet()
-    from realm_engine.backends import available, default_threads
+    from realm_engine.machine.processor import default_threads
+    from realm_engine.runtimes.devices import available
 
     states = available()
     works = tuple(name for name in DEVICES if not states[name].startswith("not available"))
@@ -160,7 +164,7 @@ def run(settings: Settings) -> list[str]:
     """Run the suites; after each of them the results so far are on disk. Returns what failed."""
     from benchmarks import machine
     from benchmarks.measure import one_line
-    from benchmarks.results import Book
+    from benchmarks.results import Book, clean
 
     use_threads(settings.threads)
     described = machine.describe()
@@ -168,7 +172,7 @@ def run(settings: Settings) -> list[str]:
     if described["load_before"] is not None and described["load_before"] > 0.5:
         _say(f"warning: the machine is busy (load {described['load_before']}); the ratios will spread")
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
-    asked = " ".join(["python -m benchmarks", *settings.suites, *(["--quick"] if settings.quick else [])])
+    asked = clean(shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]))
     book = Book(
         described,
         {
@@ -216,8 +220,8 @@ def _write(settings: Settings, book: Book) -> None:
     from benchmarks.report import render
 
     book.save(settings.output / "results.json")
-    plots = draw(book, settings.output)
-    (settings.output / "results.md").write_text(render(book, plots), encoding="utf-8")
+    draw(book, settings.output)
+    (settings.output / "results.md").write_text(render(book), encoding="utf-8")
 
 
 def _quiet() -> None:
@@ -234,7 +238,11 @@ def _say(line: str) -> None:
 def main() -> None:
     """Run the command; an error of the user's is one line on stderr and exit status 2."""
     try:
-        command.main(prog_name="python -m benchmarks", standalone_mode=False)
+        with needs("python -m benchmarks", "all"):
+            command.main(prog_name="python -m benchmarks", standalone_mode=False)
+    except MissingPackageError as error:
+        _say(f"error: {error}")
+        sys.exit(error.exit_code)
     except click.ClickException as error:
         _say(f"error: {error.format_message()}")
         sys.exit(error.exit_code)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from benchmarks.settings import SAMPLES
-from realm_engine.dream import DreamConfig
+from realm_engine.maps.realness_map import DreamConfig
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -1,4 +1,4 @@
-"""One contender in a process of its own: what it costs from nothing to the first answer, and its peak memory.
+"""One contender alone in a process: what it costs from nothing to the first answer, and its peak memory.
 
 `python -m benchmarks.child SPEC` prints one JSON line. SPEC is a `Job` as JSON.
 """
@@ -39,7 +39,7 @@ class Job:
     """What a child process does.
 
     Attributes:
-        part: "dream" or "core".
+        part: Name of the work, key of `work.WORKS`.
         model: Key of the model.
         family: See `contenders.Spec`.
         device: See `contenders.Spec`.
@@ -64,7 +64,7 @@ class Job:
 
 
 def run_job(job: Job, timeout_s: float = 600) -> dict[str, float]:
-    """Run a job in a process of its own.
+    """Run a job in a new process.
 
     Returns:
         process_s (from start to exit), ready_s (imports and opening), first_s, second_s (two equal passes),
@@ -77,12 +77,14 @@ def run_job(job: Job, timeout_s: float = 600) -> dict[str, float]:
 
 
 def run_command(arguments: list[str], timeout_s: float = 600) -> dict[str, float]:
-    """Run `realm-engine ARGUMENTS` in a process of its own: process_s and peak_memory_mb."""
+    """Run `realm-engine ARGUMENTS` in a new process: process_s and peak_memory_mb."""
     return _run([sys.executable, "-c", _COMMAND, "realm-engine", *arguments], timeout_s)
 
 
 def _run(command: list[str], timeout_s: float) -> dict[str, float]:
     before = time.perf_counter()
+    # Not -P as elsewhere: `benchmarks` is not installed, so the clone it lies in is the working folder on purpose,
+    # and never the one that the user stands in.
     root = Path(__file__).parent.parent
     try:
         done = subprocess.run(
@@ -121,11 +123,12 @@ def peak_memory_mb() -> float:
 def _pass(job: Job) -> Callable[[], object]:
     from benchmarks.cases import GRIDS, Descriptions, image_files, picture
     from benchmarks.engines import EngineCore, EngineDream, Spec
+    from benchmarks.work import MAPS
 
     spec = Spec(job.family, job.device, job.precision)
     if job.family != "engine":
         return _torch_pass(job)
-    if job.part == "dream":
+    if job.part == MAPS.name:
         mapper = EngineDream(job.bundle, spec, job.threads, None)
         image, config = picture(), GRIDS[job.units]
         return lambda: mapper.fresh(image, config)
@@ -135,18 +138,19 @@ def _pass(job: Job) -> Callable[[], object]:
 
 
 def _torch_pass(job: Job) -> Callable[[], object]:
-    """The same in PyTorch, with batches of 32; DREAM as one batch and a half of its windows."""
+    """The same in PyTorch, with batches of 32."""
     from benchmarks.cases import GRIDS, TEXT, Descriptions, image_files, picture
     from benchmarks.eager import TorchCore, TorchDream
     from benchmarks.models import MODELS, core_model, dream_model
     from benchmarks.settings import use_threads
+    from benchmarks.work import MAPS
 
     use_threads(job.threads)
     info, batched = MODELS[job.model], job.family != "published"
-    if job.part == "dream":
+    if job.part == MAPS.name:
         model = dream_model(info, job.bundle)
         mapper = TorchDream(model, TEXT, job.device, job.precision, batched)
-        image, config = picture(), GRIDS[min(job.units, 48)]
+        image, config = picture(), GRIDS[job.units]
         return lambda: mapper.map(image, config)
     scorer = TorchCore(core_model(info, Path(job.cache)), job.device, job.precision, batched)
     paths, texts = image_files(Path(job.cache), job.units, job.seed), Descriptions(job.seed)

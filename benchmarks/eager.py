@@ -25,7 +25,7 @@ from benchmarks.published import (
     realness_map,
     window_origins,
 )
-from realm_engine.dream import DreamConfig
+from realm_engine.maps.realness_map import DreamConfig
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 COMPILED_BATCH = 32

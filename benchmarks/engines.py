@@ -1,4 +1,4 @@
-"""The engine as a contender. Imports no torch: in a process of its own it costs what it costs its users."""
+"""The engine as a contender. Imports no torch: alone in a process it costs what it costs its users."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import numpy.typing as npt
 from benchmarks.cases import TEXT, Pixels
 from benchmarks.settings import Settings, UnavailableError
 from realm_engine import Engine
-from realm_engine.dream import DreamConfig
+from realm_engine.maps.realness_map import DreamConfig
 
 Map = npt.NDArray[np.float64]
 FORWARD_ALONE = "forward alone"  # windows cut and resized beforehand: no more than a bound
-ENGINE_PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+# In what a device is worth its time; bf16 is computed by the runtime from the float32 file, the others need theirs.
+PRECISIONS = {"cpu": ("fp32", "int8"), "openvino": ("fp32", "bf16", "int8"), "cuda": ("fp32", "fp16")}
 
 
 @dataclass(frozen=True)
@@ -43,26 +44,39 @@ class Spec:
         return f"{self.family}{device} {self.precision}" + (self.variation and f", {self.variation}")
 
 
-def specs(settings: Settings, compiled: bool, dream: bool = False) -> list[Spec]:
-    """Every contender of a run, the baselines first."""
+def specs(
+    settings: Settings, files: Sequence[str], compiled: bool, forward_alone: bool = False
+) -> list[Spec]:
+    """Every contender of a run, the baselines first.
+
+    Args:
+        settings: Devices of the run.
+        files: Precisions that the model's bundle has files of.
+        compiled: With torch.compile.
+        forward_alone: With the bound of eager PyTorch on windows that are ready.
+    """
     device, precisions = settings.torch_device, ("fp32", settings.half)
     result = [Spec("published", device, "fp32")]
     result += [Spec("eager", device, precision) for precision in precisions]
-    if dream:
+    if forward_alone:
         result.append(Spec("eager", device, settings.half, FORWARD_ALONE))
     if compiled:
         result.append(Spec("compile", device, settings.half))
-    result += [Spec("engine", engine, name) for engine in settings.devices for name in ENGINE_PRECISIONS]
-    return result
+    return result + [
+        Spec("engine", engine, name)
+        for engine in settings.devices
+        for name in PRECISIONS[engine]
+        if name == "bf16" or name in files
+    ]
 
 
 # The engine sizes its calls by what its process holds. Here that process also holds PyTorch's copies of the
-# models, which no user's does; memory is measured in processes of their own, with the engine's own limit.
+# models, which no user's does; memory is measured in separate processes, with the engine's default limit.
 MAX_MEMORY = "64G"
 
 
 def open_engine(bundle: str, spec: Spec, threads: int, max_memory: str | None = MAX_MEMORY) -> Engine:
-    """The engine as a contender asks for it; `max_memory` None is its own default."""
+    """The engine as a contender asks for it; `max_memory` None is its default."""
     return Engine.open(bundle, spec.device, spec.precision, threads, max_memory, tuned=False)
 
 
@@ -94,7 +108,7 @@ class EngineCore:
 
     def __init__(self, bundle: str, spec: Spec, threads: int, max_memory: str | None = MAX_MEMORY) -> None:
         self.engine = open_engine(bundle, spec, threads, max_memory)
-        self.batch: int | None = None  # the engine's own
+        self.batch: int | None = None  # the engine's choice
 
     @property
     def how(self) -> str:

@@ -9,7 +9,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from realm_engine.backends import available, default_threads
+from realm_engine.machine.processor import default_threads
+from realm_engine.runtimes.devices import available
 
 _FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8")
 _PACKAGES = (

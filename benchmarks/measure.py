@@ -130,7 +130,7 @@ def one_line(error: BaseException) -> str:
     """The first line of an error with its type where the type says something."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
-    # Our own errors are sentences; of others the type is half of the message.
+    # This project's errors are sentences; of others the type is half of the message.
     ours = type(error).__module__.startswith(("realm_", "export", "benchmarks"))
     return text if ours else f"{type(error).__name__}: {text}"
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from benchmarks.measure import one_line
 from benchmarks.published import Preprocess, PublishedCore
 from benchmarks.settings import ROOT, SAMPLES, UnavailableError
+from benchmarks.work import MAPS, SCORES
 
 Say = Callable[[str], None]
 TINY_RUN = ROOT / "runs" / "realm-tiny" / "core"
@@ -33,7 +34,7 @@ class ModelInfo:
         title: Its name in tables.
         clip: open_clip name, for a CLIP with seeded random weights; "" otherwise.
         precisions: What to export.
-        parts: "dream", "core" or both.
+        parts: What it does: names of `work.WORKS`.
         most_windows: The largest grid that is worth its time on a CPU.
         compiled: torch.compile is tried (minutes for the largest).
     """
@@ -42,7 +43,7 @@ class ModelInfo:
     title: str
     clip: str = ""
     precisions: tuple[str, ...] = ("fp32",)
-    parts: tuple[str, ...] = ("dream",)
+    parts: tuple[str, ...] = (MAPS.name,)
     most_windows: int = 26227
     compiled: bool = True
 
@@ -50,13 +51,11 @@ class ModelInfo:
 MODELS = {
     info.key: info
     for info in (
-        ModelInfo("tiny", "realm-tiny (embedded default)", parts=("dream", "core")),
-        ModelInfo("vitb32", "CLIP ViT-B/32, random", "ViT-B-32-quickgelu", ("fp32", "fp16", "int8")),
-        ModelInfo("vitb16", "CLIP ViT-B/16, random", "ViT-B-16-quickgelu", most_windows=15, compiled=False),
-        ModelInfo("vitl14", "CLIP ViT-L/14, random", "ViT-L-14-quickgelu", most_windows=15, compiled=False),
-        ModelInfo(
-            "resnet-bert", "ResNet-50 + BERT-base, random", "", ("fp32", "fp16", "int8"), parts=("core",)
-        ),
+        ModelInfo("tiny", "realm-tiny", parts=(MAPS.name, SCORES.name)),
+        ModelInfo("vitb32", "ViT-B/32", "ViT-B-32-quickgelu", ("fp32", "fp16", "int8")),
+        ModelInfo("vitb16", "ViT-B/16", "ViT-B-16-quickgelu", most_windows=15, compiled=False),
+        ModelInfo("vitl14", "ViT-L/14", "ViT-L-14-quickgelu", most_windows=15, compiled=False),
+        ModelInfo("resnet-bert", "ResNet-50 + BERT-base", "", ("fp32", "fp16", "int8"), parts=(SCORES.name,)),
     )
 }
 
@@ -152,10 +151,10 @@ def _export(info: ModelInfo, folder: Path, precisions: Sequence[str], cache: Pat
     from export.clip_model import open_clip_model
     from export.core_source import core_source
     from export.manifest import BundleInfo
-    from realm_engine.images import find_images
+    from realm_engine.pictures.decode import find_images
 
     clip = open_clip_model(info.clip, "random") if info.clip else None
-    core = core_source(_loaded_core(cache), "random (seed 0)") if "core" in info.parts else None
+    core = core_source(_loaded_core(cache), "random (seed 0)") if SCORES.name in info.parts else None
     # The export proves itself on four pictures; a large model that has nothing to calibrate needs no more than one.
     images = find_images(SAMPLES) if "int8" in precisions else find_images(SAMPLES)[:1]
     bundle = BundleInfo(f"benchmark-{info.key}", "Seeded random weights, for benchmarks only.")
@@ -218,9 +217,9 @@ def _tiny_dream(bundle: str) -> DreamModel:
     from realm_engine import Engine
 
     with Engine.open(bundle, "cpu", "fp32") as engine:
-        spec = engine.bundle.dream
+        spec = engine.contents.maps
         if spec is None:
-            raise UnavailableError(f"{bundle} has no DREAM")
+            raise UnavailableError(f"{bundle} makes no maps")
         graph = onnx.load(str(engine.bundle.path("dream", "fp32"))).graph
     stored = {
         tensor.name.removesuffix("_fp16"): torch.from_numpy(numpy_helper.to_array(tensor).copy()).float()
@@ -235,7 +234,7 @@ def _tiny_dream(bundle: str) -> DreamModel:
 
     def embed(text: str) -> Tensor:
         with Engine.open(bundle, "cpu", "fp32") as engine:
-            return torch.from_numpy(engine._open_dream().embed([text])[0].copy())
+            return torch.from_numpy(engine.embed_texts([text])[0].copy())
 
     preprocess = Preprocess(spec.image_size_px, spec.interpolation, mean, std)
     return DreamModel(tower.eval(), embed, preprocess, plain=False)
@@ -342,7 +341,7 @@ def _published_checkpoint(cache: Path) -> Path:
 
 @torch.no_grad()
 def _normalise(module: PublishedCore) -> None:
-    from realm_engine.images import find_images, load_image
+    from realm_engine.pictures.decode import find_images, load_image
 
     crops = []
     for path in find_images(SAMPLES):

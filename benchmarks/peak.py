@@ -37,7 +37,7 @@ def gflop(module: nn.Module, *inputs: Tensor) -> float:
 def measure_peaks(device: str, half: str, seconds: float = 0.6) -> dict[str, Any]:
     """GFLOP/s (GOP/s for int8) of matrix products by torch, the best of a few tries for each shape.
 
-    On a CPU int8 is also tried as ONNX Runtime's MatMulInteger, and the better of the two counts: torch's own
+    On a CPU int8 is also tried as ONNX Runtime's MatMulInteger, and the better of the two counts: torch's
     product of int8 matrices is slower than bf16 on some processors, which would make a poor ceiling.
 
     Returns:

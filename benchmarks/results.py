@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks.measure import Spread, paired_ratios, percentile
 from benchmarks.settings import ROOT
+from benchmarks.work import WORKS
 
 
 @dataclass
@@ -52,28 +53,33 @@ class Case:
     """Contenders that did the same work in the same rounds.
 
     Attributes:
-        suite: Name of the suite.
+        suite: Name of the suite, key of `work.WORKS`.
         model: Key of the model.
-        title: Of the table.
-        unit: "windows" or "images".
-        units: How many of them the work has.
+        title: Name of the model in tables.
+        units: How many windows or images the work has.
         rows: The contenders.
         gflop_per_unit: Arithmetic of one unit, counted on the PyTorch model; 0 where it was not.
         engine_gflop_per_unit: The same for the engine where it needs less, as for texts that are not padded.
         peak_gflops: GFLOP/s that matrix products of the model's shapes reach here, by precision.
+        variation: What varies between the rows of a case that compares the engine with itself, "" for any other.
         note: What the reader must know.
     """
 
     suite: str
     model: str
     title: str
-    unit: str
     units: int
     rows: list[Row] = field(default_factory=list)
     gflop_per_unit: float = 0.0
     engine_gflop_per_unit: float = 0.0
     peak_gflops: dict[str, float] = field(default_factory=dict)
+    variation: str = ""
     note: str = ""
+
+    @property
+    def unit(self) -> str:
+        """What is counted: windows or images."""
+        return WORKS[self.suite].unit
 
     def row(self, key: str) -> Row | None:
         """A contender that was measured."""
@@ -109,11 +115,8 @@ class Table:
 
     suite: str
     name: str
-    title: str
     columns: list[str]
     rows: list[list[Any]] = field(default_factory=list)
-    note: str = ""
-    shown: bool = True  # in the Markdown too, not only in the JSON
 
     def records(self) -> list[dict[str, Any]]:
         """The rows as objects."""
@@ -141,16 +144,9 @@ class Book:
         """Note that something has no result."""
         self.failures.append(f"{what}: {clean(why)}")
 
-    def find(self, suite: str, model: str, units: int) -> Case | None:
-        """A case by its work."""
-        return next(
-            (case for case in self.cases if (case.suite, case.model, case.units) == (suite, model, units)),
-            None,
-        )
-
-    def table(self, name: str) -> Table | None:
-        """A table by name."""
-        return next((table for table in self.tables if table.name == name), None)
+    def records(self, name: str) -> list[dict[str, Any]]:
+        """The rows of a table by its name; none of a table that was not measured."""
+        return [record for table in self.tables if table.name == name for record in table.records()]
 
     def to_json(self) -> dict[str, Any]:
         """Everything, with the statistics beside the raw seconds."""
@@ -169,7 +165,7 @@ class Book:
 
 
 def statistics(case: Case, row: Row) -> dict[str, Any]:
-    """What tables show of a measured row."""
+    """What follows from the seconds of a measured row."""
     half = case.baseline_half()
     ratios = {
         f"against {base}": dataclasses.asdict(case.speedup(base, row.key))

@@ -28,7 +28,7 @@ class Settings:
         quick: Fewer models, rounds and sizes.
         output: Folder of the results.
         threads: CPU threads of every runtime.
-        seed: Of samples and texts. Weights always have the export's own seed.
+        seed: Of samples and texts. Weights always have the export's seed.
         repeats: Least rounds of every case.
         images: Folder of photographs with `image_descriptions.csv`, for the `fast` suite.
         cache: Folder of exported bundles.

@@ -11,6 +11,7 @@ import click
 
 from export.errors import ExportError
 from realm_engine.errors import RealmError
+from realm_engine.machine.packages import needs
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
@@ -177,7 +178,8 @@ def _first_line(path: Path) -> str:
 def main() -> None:
     """Run the command; an error of the user's is one line on stderr and exit status 2."""
     try:
-        export(standalone_mode=True)
+        with needs("python -m export", "export"):
+            export(standalone_mode=True)
     except RealmError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)

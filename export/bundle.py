@@ -16,7 +16,7 @@ from export.inputs import half_probes, int8_studies
 from export.int8 import Feeds, Study
 from export.manifest import BundleInfo, write_manifest
 from export.verify import verify
-from realm_engine.bundle import MANIFEST, Bundle
+from realm_engine.bundle.bundle import MANIFEST, Bundle
 
 __all__ = ["PRECISIONS", "check_output", "export_bundle"]
 

@@ -5,21 +5,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from export.core import CoreSource
 from export.errors import ExportError
 from export.int8 import Feeds, Study
+from realm_engine.arrays import Array
 from realm_engine.errors import RealmError
-from realm_engine.fidelity import correlation, sliding_grid
-from realm_engine.images import find_images, load_image
-from realm_engine.resample import resample_matrix_float32
-from realm_engine.windows import WindowGrid, spread_mean
-
-Array = npt.NDArray[Any]
+from realm_engine.maps.windows import WindowGrid, spread_mean
+from realm_engine.pictures.decode import find_images, load_image
+from realm_engine.pictures.resample import resample_matrix_float32
+from realm_engine.verbs.fidelity import correlation, sliding_grid
 
 MOST_PICTURES = 8
 WINDOWS = 25  # per picture and size

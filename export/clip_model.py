@@ -16,7 +16,7 @@ from torch import nn
 
 from export.errors import ExportError
 from export.tokenizer import clip_tokenizer, folder_tokenizer, pad_id
-from realm_train.towers import load_weights, quiet_root_logger
+from realm_train.towers import load_weights, quiet_root_logger, refuse_own_code
 
 RANDOM_SEED = 0
 RANDOM = "random"
@@ -70,6 +70,7 @@ def open_clip_model(model: str, weights: str | None = None) -> ClipModel:
     text_config = config["text_cfg"]
     text_folder = _text_folder(text_config, folder)
     if text_folder is not None and text_config.get("hf_model_name"):
+        refuse_own_code(text_folder)  # open_clip opens it by transformers, and lets that ask
         text_config["hf_model_name"] = str(text_folder)
     name = path.stem if path.exists() else model
     network = _build(name, config, weights, preprocess, tag_name=None if path.exists() else model)

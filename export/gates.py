@@ -13,7 +13,7 @@ from export.errors import ExportError
 from export.manifest import read_manifest
 from realm_engine import Engine
 from realm_engine.errors import BundleError, DeviceError
-from realm_engine.fidelity import Answers, Trial, answer, compare, precision_gates
+from realm_engine.verbs.fidelity import Answers, Trial, answer, compare, precision_gates
 
 Report = Callable[[str], None]
 

@@ -18,8 +18,8 @@ from export.int8 import Feeds, Study
 from export.manifest import BundleInfo
 from export.tokenizer import cut
 from export.verify import clip_texts
-from realm_engine.fidelity import MAP_IMAGES, TEXTS, make_trial
-from realm_engine.images import find_images, load_image
+from realm_engine.pictures.decode import find_images, load_image
+from realm_engine.verbs.fidelity import MAP_IMAGES, TEXTS, make_trial
 
 MOST_BATCHES = 16  # of a graph, to see how large its values become
 FEW = 4  # pictures for that

@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import onnxruntime
 from onnxruntime.quantization import CalibrationDataReader, QuantType
@@ -37,8 +36,8 @@ from onnxruntime.quantization.calibrate import (
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
 from export.errors import ExportError
+from realm_engine.arrays import Array
 
-Array = npt.NDArray[Any]
 Feeds = Mapping[str, Array]
 Report = Callable[[str], None]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +11,9 @@ from typing import Any
 from export.clip_model import ClipModel
 from export.errors import ExportError
 from export.graph import GraphExport
-from realm_engine.bundle import MANIFEST
+from realm_engine.bundle.bundle import MANIFEST
+from realm_engine.bundle.manifest import NAME_RULE, is_bundle_name
+from realm_engine.machine.files import sha256_of
 
 FORMAT, FORMAT_VERSION = "realm-bundle", "1.0"
 PRESETS: dict[str, dict[str, Any]] = {
@@ -29,7 +30,7 @@ class BundleInfo:
     """What a person says about a bundle.
 
     Attributes:
-        name: The bundle's name.
+        name: The bundle's name, as `realm_engine.manifest.is_bundle_name` allows it.
         description: One line.
         licence: Licence of the weights, one line.
         licence_file: Its text, copied into the bundle.
@@ -53,6 +54,8 @@ class BundleInfo:
     phrases: Path | None = None
 
     def __post_init__(self) -> None:
+        if not is_bundle_name(self.name):
+            raise ExportError(f"{self.name!r} is no name of a bundle ({NAME_RULE}); give another --name")
         if self.recommended_preset not in self.all_presets:
             raise ExportError(
                 f"no preset {self.recommended_preset!r} to recommend; there are {', '.join(self.all_presets)}"
@@ -113,10 +116,8 @@ def file_entries(folder: Path) -> dict[str, dict[str, Any]]:
     entries = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.name != MANIFEST:
-            with path.open("rb") as stream:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
             name = path.relative_to(folder).as_posix()
-            entries[name] = {"sha256": digest, "size_bytes": path.stat().st_size}
+            entries[name] = {"sha256": sha256_of(path), "size_bytes": path.stat().st_size}
     return entries
 
 

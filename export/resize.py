@@ -17,7 +17,7 @@ def resample(x: torch.Tensor, rows: torch.Tensor, cols: torch.Tensor) -> torch.T
 
     Args:
         x: float32 [..., h, w], values 0..255.
-        rows: float32 [h_out, h], the vertical operator (`realm_engine.resample.resample_matrix`).
+        rows: float32 [h_out, h], the vertical operator (`realm_engine.pictures.resample.resample_matrix`).
         cols: float32 [w_out, w], the horizontal operator.
 
     Returns:

@@ -13,8 +13,8 @@ import click
 from click.core import ParameterSource
 
 from export.__main__ import export
-from realm_engine.building import DEVICES, build_all, plan_builds
 from realm_engine.errors import RealmError
+from realm_engine.verbs.build import DEVICES, build_all, plan_builds
 
 
 @click.command(

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import open_clip
 import torch
 from PIL import Image
@@ -19,11 +18,11 @@ from export.core import CoreSource, text_features
 from export.errors import ExportError
 from export.gates import compare_precisions
 from realm_engine import Engine
-from realm_engine.dream import DreamConfig
-from realm_engine.fidelity import TEXTS, correlation, floor, make_trial, two_digits
-from realm_engine.images import find_images, load_image
+from realm_engine.arrays import Array
+from realm_engine.maps.realness_map import DreamConfig
+from realm_engine.pictures.decode import find_images, load_image
+from realm_engine.verbs.fidelity import TEXTS, correlation, floor, make_trial, two_digits
 
-Array = npt.NDArray[Any]
 Report = Callable[[str], None]
 
 MOST_IMAGES = 4
@@ -240,13 +239,11 @@ def _tower_cosines(
     engine: Engine, clip: ClipModel, pictures: Sequence[Array], expected: Sequence[tuple[DreamConfig, Array]]
 ) -> Mapping[str, float]:
     """Smallest cosine between an embedding of the engine and PyTorch's, per tower."""
-    dream = engine._open_dream()
     texts = torch.nn.functional.normalize(clip_texts(clip, TEXTS), dim=-1).numpy()
-    text_cosine = (dream.embed(TEXTS) * texts).sum(axis=1).min()
+    text_cosine = (engine.embed_texts(TEXTS) * texts).sum(axis=1).min()
     picture, config = pictures[0], expected[0][0]
     (grid,) = config.grids(*picture.shape[:2])
-    # Texts that are the unit vectors turn the graph's similarities into the embeddings themselves.
-    ours = dream.similarities(picture, grid, np.eye(clip.embed_dim, dtype=np.float32))
+    ours = engine.embed(picture, grid.window_px, grid.stride_px)
     tops, lefts = grid.origins()
     crops = [_crop(picture, int(t), int(x), grid.window_px, clip) for t, x in zip(tops, lefts, strict=True)]
     theirs = torch.nn.functional.normalize(_encode_image(clip, torch.stack(crops)), dim=-1).numpy()

@@ -8,13 +8,10 @@ whole table never exists in float32.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 import onnx_ir as ir
 
-Array = npt.NDArray[Any]
+from realm_engine.arrays import Array
 
 STORAGES = ("fp32", "fp16", "int8-embeddings", "int8-text")
 TEXT_GRAPHS = frozenset({"core_text", "clip_text", "text"})

@@ -8,20 +8,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from realm_engine.dream import DreamConfig, RealnessMap
-    from realm_engine.engine import Engine, Score
+    from realm_engine.engine import DreamConfig, Engine, Measured, RealnessMap
     from realm_engine.errors import RealmError
 
     __version__: str
 
-__all__ = ["DreamConfig", "Engine", "RealmError", "RealnessMap", "Score", "__version__"]
+__all__ = ["DreamConfig", "Engine", "Measured", "RealmError", "RealnessMap", "__version__"]
 
 _HOMES = {
-    "DreamConfig": "dream",
+    "DreamConfig": "maps.realness_map",
     "Engine": "engine",
+    "Measured": "tables.rows",
     "RealmError": "errors",
-    "RealnessMap": "dream",
-    "Score": "engine",
+    "RealnessMap": "maps.realness_map",
 }
 
 
@@ -29,12 +28,7 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     if name == "__version__":
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            return version("realm-engine")
-        except PackageNotFoundError:  # a source tree that was never installed
-            return "0+unknown"
+        return importlib.import_module("realm_engine.machine.packages").engine_version()
     if name in _HOMES:
         return getattr(importlib.import_module(f"realm_engine.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'realm_engine' has no attribute {name!r}")

@@ -1,32 +1,48 @@
-"""The engine: opens a bundle on the best runtime of the machine, scores images and draws maps."""
+"""The engine: opens bundles on the best runtime of the machine, measures pictures and draws maps."""
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypeVar
 
 import numpy as np
 
-from realm_engine.backends import FiniteSession, Session
-from realm_engine.bundle import Bundle
-from realm_engine.core import Core
-from realm_engine.dream import Dream, DreamConfig, Progress, RealnessMap, UInt8
-from realm_engine.errors import AnswerError, BundleError, DeviceError, UsageError
-from realm_engine.images import ImageSource, load_image
-from realm_engine.map_stream import Mapped, Mapper, MapProgress, MapStream, texts_of_map
-from realm_engine.memory import MemoryLimit, parse_bytes
-from realm_engine.pipeline import BUDGET_BYTES, Job, Pipeline
-from realm_engine.plan import PREFER_FP16, PartPlan, choose_plans
-from realm_engine.score_stream import Score, ScoreStream
-from realm_engine.sources import pair_jobs
-from realm_engine.text import Descriptions, TextEncoder, Tokenizer
-from realm_engine.tuned import load_tuned
+from realm_engine.arrays import Float32, UInt8
+from realm_engine.bundle.bundle import Bundle
+from realm_engine.errors import AnswerError, UsageError
+from realm_engine.machine.memory import MemoryLimit, parse_bytes
+from realm_engine.maps.dream import Progress
+from realm_engine.maps.realness_map import DreamConfig, RealnessMap
+from realm_engine.maps.spec import PART as MAP_PART
+from realm_engine.maps.stream import Mapped, Mapper, MapProgress, MapStream, texts_of_map
+from realm_engine.maps.windows import WindowGrid
+from realm_engine.measures.measure import Measure
+from realm_engine.measures.stream import Group, MeasureStream
+from realm_engine.measures.table import choose_measures
+from realm_engine.opened import Contents, Opened
+from realm_engine.pictures.decode import ImageSource, load_image
+from realm_engine.pictures.descriptions import Descriptions
+from realm_engine.pictures.inputs import Entry, Texts, entries
+from realm_engine.pictures.pipeline import BUDGET_BYTES, Pipeline
+from realm_engine.runtimes.choose import PREFER_FP16, PartPlan, choose_plans
+from realm_engine.runtimes.measured import load_tuned
+from realm_engine.tables.rows import Measured
 
-__all__ = ["DEFAULT_BUNDLE", "PREFER_FP16", "Engine", "Mapped", "Score"]
+__all__ = [
+    "DEFAULT_BUNDLE",
+    "PREFER_FP16",
+    "DreamConfig",
+    "Engine",
+    "EngineOptions",
+    "Mapped",
+    "Measured",
+    "RealnessMap",
+]
 
 log = logging.getLogger("realm_engine")
 
@@ -37,17 +53,32 @@ _MAX_DECODERS = 4
 T = TypeVar("T")
 
 
-class Engine:
-    """A bundle opened on a device. Use as a context manager, or `close` it, to free the runtime."""
+@dataclass(frozen=True)
+class EngineOptions:
+    """How an engine is opened; see `Engine.open`."""
 
-    def __init__(self, bundle: Bundle, plans: Mapping[str, PartPlan], memory: MemoryLimit) -> None:
-        self.bundle = bundle
-        self._plans = plans
+    bundle: str | os.PathLike[str] = DEFAULT_BUNDLE
+    device: str = "auto"
+    precision: str = "auto"
+    threads: int | None = None
+    max_memory: int | str | None = None
+    tuned: bool = True
+    more: tuple[str | os.PathLike[str], ...] = ()
+
+    def open(self) -> Engine:
+        """Open the engine. Raises as `Engine.open`."""
+        return Engine.open(
+            self.bundle, self.device, self.precision, self.threads, self.max_memory, self.tuned, self.more
+        )
+
+
+class Engine:
+    """Bundles opened on a device. Use as a context manager, or `close` it, to free the runtime."""
+
+    def __init__(self, opened: Sequence[Opened], memory: MemoryLimit) -> None:
+        self._opened = tuple(opened)
+        self._main = self._opened[0]
         self._memory = memory
-        self._sessions: dict[tuple[Path, str, str], Session] = {}
-        self._closed = False
-        self._core: Core | None = None
-        self._mapper: Mapper | None = None
 
     @classmethod
     def open(
@@ -58,8 +89,9 @@ class Engine:
         threads: int | None = None,
         max_memory: int | str | None = None,
         tuned: bool = True,
+        more: Sequence[str | os.PathLike[str]] = (),
     ) -> Engine:
-        """Open a bundle by name or folder.
+        """Open a bundle by name (a str that is one) or folder (a path, or a str with a separator: "./NAME").
 
         `device`: auto, cpu, cuda, openvino, tensorrt or tensorrt-rtx. `precision`: auto, a variant of the
         bundle (fp32, fp16, int8), one that the runtime computes by itself (openvino: bf16), or "prefer-fp16".
@@ -67,20 +99,30 @@ class Engine:
         the first device that works of cuda, cpu and openvino, and what the manifest recommends for it, else
         fp32. `threads`: CPU threads, by default as tuned or all that the process may use. `max_memory`: bytes,
         or "2G", that the process may hold; by default 2 GiB, or more where the models alone take that. `tuned`
-        False ignores what was measured. Raises BundleError, DeviceError or UsageError; nothing is ever
-        replaced silently.
+        False ignores what was measured. `more`: bundles whose measures are there as well; maps are those of the
+        first. Raises BundleError, DeviceError or UsageError; nothing is ever replaced silently.
         """
-        opened = Bundle.open(bundle)
-        record = load_tuned(opened) if tuned and "auto" in (device, precision) else None
-        plans = choose_plans(opened, device, precision, threads, record)
         limit = parse_bytes(max_memory) if isinstance(max_memory, str) else max_memory
-        engine = cls(opened, plans, MemoryLimit() if limit is None else MemoryLimit(limit, strict=True))
+        memory = MemoryLimit() if limit is None else MemoryLimit(limit, strict=True)
+        opened = []
+        for name in (bundle, *more):
+            contents = Contents(Bundle.open(name))
+            record = load_tuned(contents.bundle) if tuned and "auto" in (device, precision) else None
+            plans = choose_plans(contents.bundle, contents.parts, device, precision, threads, record)
+            opened.append(Opened(contents, plans, memory))
+        engine = cls(opened, memory)
         used = engine.describe()
         log.info(
             "device %s, runtime %s, precision %s, bundle %s",
             *(used[key] for key in ("device", "runtime", "precision", "bundle")),
         )
         return engine
+
+    @classmethod
+    def of_parts(cls, contents: Contents, plans: dict[str, PartPlan]) -> Engine:
+        """An engine on runtimes that a host brings; what their calls take is not held here, nor bounded."""
+        memory = MemoryLimit(1 << 62)
+        return cls([Opened(contents, plans, memory)], memory)
 
     def __enter__(self) -> Engine:
         return self
@@ -92,47 +134,64 @@ class Engine:
 
     def close(self) -> None:
         """Free the runtime's sessions. The engine cannot run afterwards."""
-        self._closed = True
-        for session in self._sessions.values():
-            session.close()
-        self._sessions.clear()
+        for opened in self._opened:
+            opened.sessions.close()
+
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle, the first where several are open."""
+        return self._main.bundle
+
+    @property
+    def contents(self) -> Contents:
+        """What the bundle offers, in any precision."""
+        return self._main.contents
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """Every measure that can be asked for, the default first."""
+        names: dict[str, Measure] = {}
+        for opened in self._opened:
+            for measure in opened.contents.measures.all:
+                names.setdefault(measure.name, measure)
+        return tuple(names.values())
 
     def can(self, part: str) -> bool:
-        """Whether the bundle has "core" or "dream" in the precision that was asked for."""
-        return part in self._plans
+        """Whether a part of the bundle is there in the precision that was asked for."""
+        return part in self._main.sessions.plans
 
     def describe(self, part: str | None = None) -> dict[str, Any]:
         """What answers: device, runtime, precision, threads, and the bundle's name, folder and weights.
 
-        `part`: "core" or "dream" alone; by default both, joined where they differ ("core fp32, dream bf16").
+        `part`: one part alone; by default all, joined where they differ ("core fp32, dream bf16").
         """
-        plans = {name: plan for name, plan in self._plans.items() if part in (None, name)}
-        return {
-            "device": _joined({name: plan.backend.device for name, plan in plans.items()}),
-            "runtime": _joined({name: plan.backend.runtime for name, plan in plans.items()}),
-            "precision": _joined({name: plan.precision for name, plan in plans.items()}),
-            "threads": _joined({name: plan.backend.threads for name, plan in plans.items()}),
-            "tuned": any(plan.tuned for plan in plans.values()),
-            "bundle": self.bundle.name,
-            "bundle_path": str(self.bundle.root),
-            "weights": str(self.bundle.manifest.get("weights", "unknown")),
-        }
+        return self._main.sessions.describe(part)
 
-    # ---------------------------------------------------------------- score
+    def bundles(self) -> list[dict[str, Any]]:
+        """`describe` of every bundle that is open."""
+        return [opened.sessions.describe() for opened in self._opened]
+
+    # -------------------------------------------------------------- measure
 
     def score(
         self,
         images: ImageSource | Iterable[ImageSource],
         descriptions: str | Iterable[str | None] | Descriptions | None = None,
         *,
+        metrics: str | Sequence[str] | None = None,
         batch_size: int | None = None,
         missing_text: str = "image-only",
         names: Sequence[str] | None = None,
-    ) -> list[Score]:
-        """Score images; the list of what `iter_scores` yields."""
+    ) -> list[Measured]:
+        """Measure images; the list of what `iter_scores` yields."""
         return list(
             self.iter_scores(
-                images, descriptions, batch_size=batch_size, missing_text=missing_text, names=names
+                images,
+                descriptions,
+                metrics=metrics,
+                batch_size=batch_size,
+                missing_text=missing_text,
+                names=names,
             )
         )
 
@@ -141,36 +200,96 @@ class Engine:
         images: ImageSource | Iterable[ImageSource],
         descriptions: str | Iterable[str | None] | Descriptions | None = None,
         *,
+        metrics: str | Sequence[str] | None = None,
         batch_size: int | None = None,
         missing_text: str = "image-only",
         names: Sequence[str] | None = None,
-    ) -> Iterator[Score]:
-        """Yield one Score per image, in order; the next images are decoded while the model works.
+    ) -> Iterator[Measured]:
+        """Yield one Measured per image, in order; the next images are decoded while the model works.
 
         `images`: one or many paths, bytes, binary streams or uint8 RGB H x W x 3 arrays; a directory
         stands for the images in it. `descriptions`: one per image (None = none), a text when there is one
-        image, or `read_descriptions(...)` to look them up by name. `missing_text`: an image without a
-        description is scored from the picture alone ("image-only") or gets an error ("error"). `names`
-        replaces the names in the results. Results do not depend on `batch_size`. An image that cannot be
-        read or scored is a Score with `error`. Raises UsageError, and BundleError without CORE.
+        image, or `read_descriptions(...)` to look them up by name. `metrics`: names of measures, by default the
+        first of the bundle; all of them share one decode. `missing_text`: an image without a description is
+        looked at alone ("image-only") or gets an error ("error"). `names` replaces the names in the results.
+        Results do not depend on `batch_size`. An image that cannot be read or measured is a Measured with `error`.
+        Raises UsageError, and BundleError without a measure.
+        """
+        if missing_text not in MISSING_TEXT:
+            raise UsageError(f"missing_text is {missing_text!r}; choose one of {', '.join(MISSING_TEXT)}")
+        todo = entries(images, descriptions, names, missing_text == "error", "descriptions")
+        return self.measure(todo, metrics, batch_size)
+
+    def chosen(self, metrics: str | Sequence[str] | None = None) -> list[Measure]:
+        """The measures of these names, by default the first of the bundle. Raises UsageError and BundleError."""
+        return [measure for _, measure in self._choose(metrics)]
+
+    def measure(
+        self,
+        todo: Iterable[Entry],
+        metrics: str | Sequence[str] | None = None,
+        batch_size: int | None = None,
+        gather: bool = False,
+    ) -> Iterator[Measured]:
+        """Yield one Measured per entry, in order. See `iter_scores`.
+
+        `gather`: wait for images that are being decoded rather than make a call that is not full.
         """
         if batch_size is not None and batch_size < 1:
             raise UsageError(f"batch size is {batch_size}; give a number of at least 1")
-        if missing_text not in MISSING_TEXT:
-            raise UsageError(f"missing_text is {missing_text!r}; choose one of {', '.join(MISSING_TEXT)}")
-        core, plan = self._open_core(), self._plans["core"]
-        wanted = batch_size or plan.batch or plan.backend.image_batch
-        # On a device with memory of its own a call takes what it takes there.
-        stream = ScoreStream(core, wanted, None if plan.backend.resident else self._memory)
+        stream, plans, wanted = self._stream(metrics, batch_size)
         stream.per_call(np.empty((1, 1, 3), dtype=np.uint8))  # a limit below the models' own need fails now
-        jobs = pair_jobs(images, descriptions, names, missing_text == "error")
-        return self._pipeline("core", stream.run, stream.fail, stream.per_call, wanted).stream(jobs)
+        threads = min(plan.backend.threads for plan in plans)
+        pipeline = self._pipeline(stream.run, stream.fail, stream.per_call, wanted, threads, gather)
+        return pipeline.stream(iter(todo))
+
+    def look(
+        self,
+        images: Sequence[UInt8],
+        texts: Sequence[str | None] | None = None,
+        metrics: str | Sequence[str] | None = None,
+    ) -> list[Measured]:
+        """Measure decoded images of one size, uint8 RGB H x W x 3, in one call. See `iter_scores`.
+
+        Raises what goes wrong where there are several images; for one it is the `error` of its row.
+        """
+        todo = [
+            Entry(index, f"image-{index + 1}", image, text)
+            for index, (image, text) in enumerate(zip(images, texts or [None] * len(images), strict=True))
+        ]
+        return self._stream(metrics, len(todo))[0].run(list(images), todo)
+
+    def _stream(
+        self, metrics: str | Sequence[str] | None, batch_size: int | None
+    ) -> tuple[MeasureStream, list[PartPlan], int]:
+        """A stream of rows, the plans of its parts, and how many pictures a call shall hold."""
+        groups, plans = [], []
+        for opened, measures in self._grouped(metrics):
+            opened.ready(measures)
+            parts = [opened.sessions.plan(measure.part.name) for measure in measures]
+            # On a device with memory of its own a call takes what it takes there.
+            memory = None if all(plan.backend.resident for plan in parts) else self._memory
+            groups.append(Group(opened, tuple(measures), memory))
+            plans += parts
+        wanted = batch_size or min(plan.batch or plan.backend.image_batch for plan in plans)
+        columns = [column for measure in self.chosen(metrics) for column in measure.columns]
+        return MeasureStream(groups, columns, wanted), plans, wanted
 
     # ------------------------------------------------------------------ map
 
     def presets(self) -> dict[str, DreamConfig]:
-        """The map presets of the bundle, its recommended one first, and "fast". BundleError without DREAM."""
-        return self._open_dream().presets()
+        """The map presets of the bundle, its recommended one first, and "fast". BundleError where it makes none."""
+        return self.maps.dream.presets()
+
+    @property
+    def map_part(self) -> str:
+        """The part that makes maps, for `can` and `describe`."""
+        return MAP_PART.name
+
+    @property
+    def maps(self) -> Mapper:
+        """The maps of the bundle, for those who need more than `map`. Raises BundleError where it makes none."""
+        return self._main.mapper()
 
     def map(
         self,
@@ -185,7 +304,7 @@ class Engine:
         bundle's phrase bank decide, and the map's `phrases` says what it chose. `config` None is the bundle's
         recommended preset. `progress(done, total)` is called while working, in windows that are encoded.
         Raises ImageError, WindowError, TextError, DeviceError, AnswerError where the model's answer is not a
-        number, and BundleError without DREAM.
+        number, and BundleError where the bundle makes no maps.
         """
         return self._map_one(image, [text], config, progress)[0]
 
@@ -218,34 +337,75 @@ class Engine:
         Images of one size with few windows share calls. `texts`: one for all images, or one entry per
         image (as `map` takes it). `progress(images, windows)` is called with how many images, fractions
         included, are done and how many windows were encoded. An image that fails is a Mapped with `error`.
-        Raises DeviceError, UsageError, and BundleError without DREAM.
+        Raises DeviceError, UsageError, and BundleError where the bundle makes no maps.
         """
-        mapper = self._open_mapper()
-        stream = MapStream(mapper, texts, config or self._recommended(), progress)
-        each = None if isinstance(texts, str) else texts
-        jobs = pair_jobs(images, None, names, text_required=False, texts=each)
-        most = mapper.dream.windows_per_call()
-        return self._pipeline("dream", stream.run, stream.fail, stream.per_call, most).stream(jobs)
+        each = itertools.repeat(texts) if isinstance(texts, str) else texts
+        return self.map_entries(entries(images, each, names), config, progress)
+
+    def map_entries(
+        self, todo: Iterable[Entry], config: DreamConfig | None = None, progress: MapProgress | None = None
+    ) -> Iterator[Mapped]:
+        """Yield one Mapped per entry, in order. See `iter_maps`."""
+        mapper = self.maps
+        stream = MapStream(mapper, config or mapper.recommended, progress)
+        threads = int(self.describe(self.map_part)["threads"])
+        most = mapper.dream.encoder.per_call
+        return self._pipeline(stream.run, stream.fail, stream.per_call, most, threads).stream(iter(todo))
+
+    # ---------------------------------------------------------------- embed
+
+    def embed(self, image: ImageSource, window_px: int, stride_px: int) -> Float32:
+        """Embeddings of an image's windows by the tower of the maps, L2-normalised, float32 (windows, D).
+
+        Windows are square, row by row at `range(0, length - window_px + 1, stride_px)` along both axes; their cosine
+        with `embed_texts` is what a map is made of. Raises ImageError, WindowError, DeviceError, BundleError.
+        """
+        pixels = load_image(image)
+        grid = WindowGrid(pixels.shape[0], pixels.shape[1], window_px, stride_px)
+        return self.maps.dream.embeddings(pixels, grid)
+
+    def embed_texts(self, texts: Sequence[str], part: str | None = None) -> Float32:
+        """Embeddings of texts, L2-normalised, float32 (texts, D): of the maps, or of another part's text tower.
+
+        Raises TextError, DeviceError, and BundleError or UsageError where there is no such text tower.
+        """
+        if part is None:
+            return self.maps.dream.embed(texts)
+        graphs = self.contents.part(part).graphs
+        if len(graphs) < 2:
+            raise UsageError(f"{self.bundle.name}: part {part!r} has no text tower")
+        features = self._main.text_encoder(graphs[0]).features(texts)
+        norms = np.linalg.norm(features, axis=1, keepdims=True)
+        return np.asarray(features / np.maximum(norms, 1e-12), dtype=np.float32)
 
     # ------------------------------------------------------------- internal
 
-    def _recommended(self) -> DreamConfig:
-        return next(iter(self.presets().values()))
+    def _choose(self, metrics: str | Sequence[str] | None) -> list[tuple[int, Measure]]:
+        names = [metrics] if isinstance(metrics, str) else metrics
+        offered = [(opened.bundle.name, opened.contents.measures) for opened in self._opened]
+        return choose_measures(offered, names)
+
+    def _grouped(self, metrics: str | Sequence[str] | None) -> Iterator[tuple[Opened, list[Measure]]]:
+        chosen = self._choose(metrics)
+        for index, opened in enumerate(self._opened):
+            measures = [measure for place, measure in chosen if place == index]
+            if measures:
+                yield opened, measures
 
     def _map_one(
         self,
         image: ImageSource,
-        texts: Sequence[str | Sequence[str] | None],
+        texts: Sequence[Texts],
         config: DreamConfig | None,
         progress: Progress | None,
     ) -> list[RealnessMap]:
-        mapper = self._open_mapper()
-        config = config or self._recommended()
+        mapper = self.maps
+        config = config or mapper.recommended
         pixels = load_image(image)
         config.grids(*pixels.shape[:2])  # a window that does not fit is found before any work
-        own = [texts_of_map(text) for text in texts]
+        each = [texts_of_map(text) for text in texts]
         try:
-            return mapper.map_together([pixels] * len(texts), own, config, progress)
+            return mapper.map_together([pixels] * len(texts), each, config, progress)
         except AnswerError as error:
             if isinstance(image, str | os.PathLike):
                 raise AnswerError(f"{os.fspath(image)}: {error}") from error
@@ -253,84 +413,13 @@ class Engine:
 
     def _pipeline(
         self,
-        part: str,
-        run: Callable[[list[UInt8], list[Job]], Sequence[T]],
-        fail: Callable[[Job, str], T],
+        run: Callable[[list[UInt8], list[Entry]], Sequence[T]],
+        fail: Callable[[Entry, str], T],
         per_call: Callable[[UInt8], int],
         batch_size: int,
+        threads: int,
+        gather: bool = False,
     ) -> Pipeline[T]:
-        threads = min(_MAX_DECODERS, self._plans[part].backend.threads)
         waiting = min(BUDGET_BYTES, self._memory.limit_bytes // 8)
-        return Pipeline(load_image, run, fail, batch_size, threads, per_call, waiting)
-
-    def _session(self, graph: str, part: str) -> Session:
-        """Open the session of a graph on first use; two graphs of one file share it.
-
-        The text towers are a small share of the work: where one has no variant in the part's
-        precision, its fp32 file is used. The answer's precision is that of the image graph.
-        """
-        if self._closed:
-            raise DeviceError("the engine is closed; open it again")
-        plan = self._plans.get(part)
-        if plan is None:
-            has = ", ".join(self.bundle.precisions(part))
-            other = next(iter(self._plans.values())).precision
-            raise BundleError(f"{self.bundle.name}: {part} is not there in {other}, only in {has}")
-        files = self.bundle.graphs[graph].variants
-        # Without a file of its own a precision is the runtime's own arithmetic on the fp32 file.
-        computed = plan.precision if plan.precision in (*files, *plan.backend.native) else "fp32"
-        path = self.bundle.path(graph, computed if computed in files else "fp32")
-        key = (path, plan.backend.device, computed)
-        if key not in self._sessions:
-            self._sessions[key] = plan.backend.load(path, computed)
-        return FiniteSession(self._sessions[key], graph)
-
-    def _text_encoder(self, graph: str, part: str, output: str) -> TextEncoder:
-        spec = self.bundle.core if part == "core" else self.bundle.dream
-        assert spec is not None
-        tokenizer = Tokenizer(self.bundle.file(spec.text.tokenizer), spec.text)
-        inputs = self.bundle.graphs[graph].input_names
-        return TextEncoder(tokenizer, lambda: self._session(graph, part), inputs, output)
-
-    def _open_core(self) -> Core:
-        if self.bundle.core is None:
-            raise BundleError(f"{self.bundle.name}: this bundle has no CORE and cannot score; use another")
-        if self._core is None:
-            self._session("core", "core")  # a device that cannot run it is an error now, not one per image
-            output = self.bundle.graphs["core_text"].output("text_features")
-            width = output.shape[-1] if output is not None else None
-            self._core = Core(
-                self.bundle.core,
-                self._text_encoder("core_text", "core", "text_features"),
-                width if isinstance(width, int) else None,
-                lambda: self._session("core", "core"),
-            )
-        return self._core
-
-    def _open_dream(self) -> Dream:
-        return self._open_mapper().dream
-
-    def _open_mapper(self) -> Mapper:
-        if self.bundle.dream is None:
-            raise BundleError(f"{self.bundle.name}: this bundle has no DREAM and cannot map; use another")
-        if self._mapper is None:
-            self._session("dream", "dream")
-            plan = self._plans["dream"]
-            dream = Dream(
-                self.bundle.dream,
-                self._text_encoder("clip_text", "dream", "text_embedding"),
-                lambda: self._session("dream", "dream"),
-                plan.backend,
-                plan.batch,
-                self._memory,
-            )
-            dream.check_memory()  # before it is stored: what was refused once is refused again
-            self._mapper = Mapper(dream, self.bundle)
-        return self._mapper
-
-
-def _joined(values: Mapping[str, Any]) -> Any:
-    """The one value that all parts have, else each with its part's name."""
-    if len(set(values.values())) == 1:
-        return next(iter(values.values()))
-    return ", ".join(f"{part} {value}" for part, value in values.items())
+        decoders = min(_MAX_DECODERS, threads)
+        return Pipeline(load_image, run, fail, batch_size, decoders, per_call, waiting, gather)

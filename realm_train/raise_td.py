@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from realm_engine.images import EXTENSIONS, load_image
+from realm_engine.pictures.decode import EXTENSIONS, load_image
 from realm_train.errors import DataError
 
 CSV_NAME = "image_descriptions.csv"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from realm_engine.windows import WindowGrid
+from realm_engine.maps.windows import WindowGrid
 from realm_train.clip.config import ClipConfig
 from realm_train.clip.model import Clip, open_clip_run
 from realm_train.clip.pairs import Pixels, cut

@@ -7,6 +7,10 @@ import numpy as np
 import pytest
 from bundles import Reference, build_bundle
 
+from realm_engine.machine import telemetry
+
+telemetry.switch_off()  # tests import runtimes themselves, and start processes that do
+
 
 @pytest.fixture(scope="session", autouse=True)
 def no_records_of_this_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
@@ -56,6 +60,6 @@ def photo():
 def rtx():
     """TensorRT-RTX, which builds engines without a GPU."""
     pytest.importorskip("tensorrt_rtx")
-    from realm_engine.backends.tensorrt.runtime import open_runtime
+    from realm_engine.runtimes.tensorrt.runtime import open_runtime
 
     return open_runtime("tensorrt-rtx")

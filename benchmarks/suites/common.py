@@ -52,7 +52,7 @@ def time_case(
         entries: All contenders, those without a call too: their rows say why.
         calls: By key: one pass, and how many of the case's units it does.
         settings: Rounds and budget.
-        headline: The targets stand on it: `--repeats` rounds at least, one fewer elsewhere.
+        headline: The README quotes it: `--repeats` rounds at least, one fewer elsewhere.
     """
     contenders = [Contender(key, call, case.units / max(1, done)) for key, (call, done) in calls.items()]
     least = settings.repeats if headline else max(1, settings.repeats - 1)

@@ -18,6 +18,7 @@ from benchmarks.peak import gflop
 from benchmarks.results import Book, Case, clean
 from benchmarks.settings import Settings, UnavailableError
 from benchmarks.suites.common import Entry, Say, attempt, close, fastest, reference_note, time_case
+from benchmarks.work import SCORES
 
 COUNTS = (1, 8, 64, 256)
 QUICK_COUNTS = (1, 64)
@@ -25,17 +26,12 @@ WHOLE = 64  # up to here an engine's pass may take twice as long before it is sa
 BUCKETS = (32, 64)  # of the export, beside the full length
 SMALLEST_SAMPLE = {"published": 4, "eager": 8, "compile": 8, "engine": 16}
 BATCHES = (1, 4, 8, 16, 32)
-NOTE = (
-    "Every pass starts from JPEG files of 512 x 384 and texts that nobody has seen before, about 30 tokens each, and "
-    "ends with the scores. In PyTorch's passes: Pillow decoding and resize, tokens padded to the full length, "
-    "forward. The baselines decode in the same thread that computes, as the published code does."
-)
 
 
 def run(settings: Settings, book: Book, say: Say) -> None:
     """All models with CORE."""
     for key in settings.models:
-        if "core" in MODELS[key].parts:
+        if SCORES.name in MODELS[key].parts:
             attempt(book, f"core, {MODELS[key].title}", partial(_model, MODELS[key], settings, book, say))
 
 
@@ -52,13 +48,13 @@ def _model(info: ModelInfo, settings: Settings, book: Book, say: Say) -> None:
         book.fail(f"core, {info.title}, PyTorch", str(error))
     entries, runners = _prepare(info, model, exported, settings, paths, say)
     for images in counts:
-        case = Case("core", info.key, f"{info.title}: {images} images", "images", images)
+        case = Case(SCORES.name, info.key, info.title, images)
         case.gflop_per_unit, case.peak_gflops = work, book.peaks
         case.engine_gflop_per_unit = trimmed
-        case.note = NOTE + reference_note(entries)
+        case.note = reference_note(entries)
         chosen = entries if images in (1, 64) else _chosen(entries)
         calls = _calls(chosen, runners, paths, images, settings)
-        say(f"{case.title}: {len(calls)} contenders")
+        say(f"{info.title}, {images} images: {len(calls)} contenders")
         time_case(case, chosen, calls, settings, headline=images == 64)
         book.cases.append(case)
         book.save(settings.output / "results.json")
@@ -81,7 +77,7 @@ def _prepare(
     entries: list[Entry] = []
     runners: dict[str, CoreRunner] = {}
     reference = None
-    for spec in specs(settings, info.compiled and not settings.quick):
+    for spec in specs(settings, info.precisions, info.compiled and not settings.quick):
         entry = Entry(spec)
         entries.append(entry)
         say(f"{info.title}: {spec.key}")
@@ -147,8 +143,8 @@ def _batches(
     runner = runners.get(best.spec.key) if best is not None else None
     if best is None or not isinstance(runner, EngineCore):
         return
-    case = Case("core", info.key, f"{info.title}: 32 images by batch size", "images", 32)
-    say(case.title)
+    case = Case(SCORES.name, info.key, info.title, 32, variation="batch size")
+    say(f"{info.title}: 32 images by batch size")
     calls: dict[str, tuple[Callable[[], object], int]] = {}
     rows: list[Entry] = []
     texts = fresh_texts(settings, 32)

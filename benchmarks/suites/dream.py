@@ -22,13 +22,14 @@ from benchmarks.published import Pixels
 from benchmarks.results import Book, Case, clean
 from benchmarks.settings import Settings
 from benchmarks.suites.common import Entry, Say, attempt, close, fastest, reference_note, time_case
-from realm_engine.dream import DreamConfig
+from benchmarks.work import MAPS
+from realm_engine.maps.realness_map import DreamConfig
 
 # Windows of the maps that are compared with the published loop: what it does in some 20 s on two cores. Those of
 # 48 and 15 do not overlap, so that their map is the similarities themselves, which nothing averages.
 ACCURACY_WINDOWS = {"tiny": 2337, "vitb32": 48, "vitb16": 15, "vitl14": 15}
 QUICK_ACCURACY_WINDOWS = {"tiny": 700, "vitb32": 48, "vitb16": 15, "vitl14": 15}
-# Who is measured whole in which case, however long a pass takes: a target stands on it.
+# Who is measured whole in which case, however long a pass takes: the README quotes it.
 WHOLE = {
     ("vitb32", 165): ("published", "engine"),
     **{("tiny", windows): ("engine",) for windows in (165, 2337, 26227)},
@@ -36,18 +37,12 @@ WHOLE = {
 SMALLEST_SAMPLE = 48
 PUBLISHED_WINDOWS = (165, 2337, 26227)
 QUICK_WINDOWS = {"tiny": (165, 2337)}
-NOTE = (
-    "Every pass starts from the decoded image and ends with the map on the host. In PyTorch's passes: Pillow crop and "
-    "resize, forward, cosine, map; their text is embedded beforehand. In the engine's: all of it, and a text that "
-    "it has not seen before. *Forward alone* is eager PyTorch on windows that were cut and resized beforehand and lie "
-    "on the device: a bound for what it could reach with a preprocessing that costs nothing."
-)
 
 
 def run(settings: Settings, book: Book, say: Say) -> None:
     """All models with DREAM, all window counts."""
     for key in settings.models:
-        if "dream" in MODELS[key].parts:
+        if MAPS.name in MODELS[key].parts:
             attempt(
                 book,
                 f"dream, {MODELS[key].title}",
@@ -62,12 +57,12 @@ def _model(info: ModelInfo, settings: Settings, book: Book, say: Say) -> None:
     work = gflop(model.tower, torch.zeros(1, 3, size, size))
     entries, runners = prepare(info, model, exported, settings, say)
     for windows in window_counts(info, settings):
-        case = Case("dream", info.key, f"{info.title}: {windows} windows", "windows", windows)
+        case = Case(MAPS.name, info.key, info.title, windows)
         case.gflop_per_unit, case.peak_gflops = work, book.peaks
-        case.note = NOTE + reference_note(entries)
+        case.note = reference_note(entries)
         chosen = _chosen(entries, windows, settings)
         calls = _calls(info, chosen, runners, windows, settings)
-        say(f"{case.title}: {len(calls)} contenders")
+        say(f"{info.title}, {windows} windows: {len(calls)} contenders")
         time_case(case, chosen, calls, settings, headline=windows == 165)
         book.cases.append(case)
         book.save(settings.output / "results.json")
@@ -92,7 +87,7 @@ def prepare(
     image, few = picture(), thin(config, 2)
     entries, runners, reference = [], {}, None
     compiled = info.compiled and not settings.quick
-    for spec in specs(settings, compiled, dream=True):
+    for spec in specs(settings, info.precisions, compiled, forward_alone=True):
         entry = Entry(spec)
         entries.append(entry)
         say(f"{info.title}: {spec.key}")

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from benchmarks import names
 from benchmarks.accuracy import compare_maps
 from benchmarks.cases import described_images
 from benchmarks.engines import Spec, open_engine
@@ -16,14 +17,12 @@ from benchmarks.results import Book, Table
 from benchmarks.settings import Settings
 from benchmarks.suites.common import Say
 from realm_engine import Engine
-from realm_engine.dream import DreamConfig, RealnessMap
-from realm_engine.images import load_image
+from realm_engine.maps.realness_map import DreamConfig, RealnessMap
+from realm_engine.pictures.decode import load_image
 
 FRACTIONS = (0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7)
 QUICK_FRACTIONS = (0.05, 0.1, 0.2, 0.4)
 STRIDES_PX = (12, 16, 24, 32)
-PRESET, FRACTION, STRIDE = "preset fast", "fraction", "coarser stride"
-CURVE, RAW = "fast-curve", "fast-images"
 
 
 def run(settings: Settings, book: Book, say: Say) -> None:
@@ -38,10 +37,8 @@ def run(settings: Settings, book: Book, say: Say) -> None:
     exported = export(MODELS["tiny"], settings.cache, say, settings.torch_device == "cuda")
     raw = Table(
         "fast",
-        RAW,
-        "Every image",
+        names.FAST_IMAGES,
         ["image", "method", "setting", "windows", "share", "pearson", "spearman", "max_abs_diff", "seconds"],
-        shown=False,
     )
     with open_engine(
         exported.bundle, Spec("engine", settings.devices[0], "fp32"), settings.threads
@@ -65,11 +62,11 @@ def run(settings: Settings, book: Book, say: Say) -> None:
 def _configurations(quick: bool) -> Iterator[tuple[str, float, DreamConfig]]:
     base = DreamConfig()
     for fraction in QUICK_FRACTIONS if quick else FRACTIONS:
-        yield FRACTION, fraction, replace(base, fraction=fraction)
+        yield names.FRACTION, fraction, replace(base, fraction=fraction)
     fast = base.faster()
-    yield PRESET, fast.fraction, fast
+    yield names.PRESET, fast.fraction, fast
     for stride in STRIDES_PX:
-        yield STRIDE, float(stride), replace(base, stride_px=stride)
+        yield names.STRIDE, float(stride), replace(base, stride_px=stride)
 
 
 def _timed(
@@ -85,8 +82,7 @@ def _summary(raw: Table) -> Table:
     """Over images: medians and the worst."""
     table = Table(
         "fast",
-        CURVE,
-        "Fewer windows: 64 px at stride 8, against the full grid",
+        names.CURVE,
         [
             "method",
             "setting",
@@ -99,8 +95,6 @@ def _summary(raw: Table) -> Table:
             "speedup",
             "images",
         ],
-        note="share: windows encoded of those of the full grid. Compared on the pixels that both maps cover "
-        "(a coarser stride leaves more of the border out). The embedded default, fp32.",
     )
     records = raw.records()
     full = {row["image"]: row["seconds"] for row in records if row["method"] == "full grid"}

@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from benchmarks import names
 from benchmarks.cases import TEXT, count, picture
 from benchmarks.measure import Contender, run_rounds
 from benchmarks.models import MODELS, export
@@ -14,12 +15,11 @@ from benchmarks.results import Book, Table, clean
 from benchmarks.settings import Settings
 from benchmarks.suites.common import Say
 from realm_engine import Engine
-from realm_engine.dream import DreamConfig
+from realm_engine.maps.realness_map import DreamConfig
 
 SIDES_PX = (256, 512, 1024, 2048, 4096)
 QUICK_SIDES_PX = (256, 1024)
-CONFIG = DreamConfig((64,), 32)
-SIZES = "sizes"
+CONFIG = DreamConfig((64,), 32)  # a fixed stride: windows grow with the area
 
 
 def run(settings: Settings, book: Book, say: Say) -> None:
@@ -30,11 +30,8 @@ def run(settings: Settings, book: Book, say: Say) -> None:
     exported = export(MODELS["tiny"], settings.cache, say, settings.torch_device == "cuda")
     table = Table(
         "sizes",
-        SIZES,
-        "Square images, embedded default",
+        names.SIZES,
         ["side_px", "device", "precision", "windows", "map_s", "windows_per_s", "score_s", "note"],
-        note="Maps of 64 px windows at stride 32, so that windows grow with the area; precision as the engine's auto "
-        "chooses on that device. Images are decoded beforehand; the score's text is remembered after the warm-up.",
     )
     book.tables.append(table)
     for side in QUICK_SIDES_PX if settings.quick else SIDES_PX:

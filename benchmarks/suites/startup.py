@@ -1,4 +1,4 @@
-"""From nothing to the first answer: whole commands, opening and building sessions, peak memory. Own processes."""
+"""From nothing to the first answer, each in a new process: commands, opening, building sessions, peak memory."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from benchmarks import names
 from benchmarks.cases import TEXT, image_files, picture
 from benchmarks.child import Job, run_command, run_job
 from benchmarks.engines import Spec, open_engine, specs
@@ -18,18 +19,13 @@ from benchmarks.models import MODELS, Exported, export
 from benchmarks.results import Book, Table, clean
 from benchmarks.settings import Settings
 from benchmarks.suites.common import Say, attempt
+from benchmarks.work import MAPS, WORKS
 from realm_engine.errors import RealmError
 
-# What one pass of a child does. `paper` on the embedded default as well: its memory must stay bounded.
-UNITS = {("tiny", "dream"): (2337, 26227), ("vitb32", "dream"): (48,)}
+# What one pass of a process does. PyTorch does the first of them only: its memory does not grow with more windows,
+# the engine's must stay bounded.
+UNITS = {("tiny", MAPS.name): (48, 2337, 26227), ("vitb32", MAPS.name): (48,)}
 CORE_IMAGES = 8
-NOTE = (
-    "Each row is a process of its own with an empty memory. ready: imports and opening the bundle or building the "
-    "PyTorch model. build: the first pass less the second, equal one, which is what sessions cost to build. Peak is "
-    "the largest resident set. PyTorch's maps are of 48 windows at most: their memory does not grow with more."
-)
-COMMANDS = "commands"
-PROCESSES = "processes"
 
 
 def run(settings: Settings, book: Book, say: Say) -> None:
@@ -37,10 +33,8 @@ def run(settings: Settings, book: Book, say: Say) -> None:
     attempt(book, "startup, commands", partial(_commands, settings, book, say))
     table = Table(
         "startup",
-        PROCESSES,
-        "Processes",
+        names.PROCESSES,
         ["model", "pass", "contender", "ready_s", "first_s", "build_s", "second_s", "peak_memory_mb", "note"],
-        note=NOTE,
     )
     book.tables.append(table)
     for key in settings.models:
@@ -51,21 +45,19 @@ def run(settings: Settings, book: Book, say: Say) -> None:
 
 
 def _commands(settings: Settings, book: Book, say: Say) -> None:
-    columns = ["command", "device", "runs", "median_s", "low_s", "high_s", "peak_memory_mb"]
-    table = Table("startup", COMMANDS, "Whole commands, embedded default", columns)
-    table.note = (
-        "From the start of the process to its exit: interpreter, imports, models, work, files written."
-    )
+    """From the start of the process to its exit: interpreter, imports, models, work, files written."""
+    columns = ["command", "device", "precision", "runs", "median_s", "low_s", "high_s", "peak_memory_mb"]
+    table = Table("startup", names.COMMANDS, columns)
     book.tables.append(table)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "picture.png"
         Image.fromarray(np.asarray(picture())).save(file)
         output = str(Path(folder) / "out")
-        for device in ("auto", *(() if settings.quick else settings.devices)):
-            options = ["--device", device, "--threads", str(settings.threads)]
+        for device in settings.devices[:1] if settings.quick else settings.devices:
+            options = ["--device", device, "--precision", "fp32", "--threads", str(settings.threads)]
             map_ = ["map", str(file), "--text", TEXT, "--preset", "released", "--output", output, *options]
             score = ["score", str(file), *options]
-            for name, arguments in (("map, preset released, 512 x 384", map_), ("score, one image", score)):
+            for name, arguments in (("map, 2337 windows", map_), ("score, one image", score)):
                 say(f"realm-engine {name}, {device}")
                 try:
                     found = [run_command(arguments) for _ in range(1 + max(2, settings.repeats))][1:]
@@ -74,7 +66,8 @@ def _commands(settings: Settings, book: Book, say: Say) -> None:
                     continue
                 spread = Spread.of([run["process_s"] for run in found])
                 peak = max(run["peak_memory_mb"] for run in found)
-                table.rows.append([name, device, spread.count, spread.median, spread.low, spread.high, peak])
+                measured = [spread.count, spread.median, spread.low, spread.high, peak]
+                table.rows.append([name, device, "fp32", *measured])
 
 
 def _jobs(key: str, exported: Exported, settings: Settings) -> Iterator[tuple[Spec, Job]]:
@@ -82,7 +75,7 @@ def _jobs(key: str, exported: Exported, settings: Settings) -> Iterator[tuple[Sp
         for index, units in enumerate(UNITS.get((key, part), (CORE_IMAGES,))):
             if index and settings.quick:
                 continue
-            for spec in specs(settings, compiled=False):
+            for spec in specs(settings, MODELS[key].precisions, compiled=False):
                 baseline = spec.family != "engine"
                 if baseline and (index or settings.quick):
                     continue
@@ -121,17 +114,17 @@ def _processes(key: str, settings: Settings, book: Book, table: Table, say: Say)
     exported = export(info, settings.cache, say, settings.torch_device == "cuda")
     image_files(settings.cache, CORE_IMAGES, settings.seed)  # written before anybody is timed
     for spec, job in _jobs(key, exported, settings):
-        units = f"{job.units} {'windows' if job.part == 'dream' else 'images'}"
+        units = f"{job.units} {WORKS[job.part].unit}"
         say(f"process: {info.title}, {units}, {spec.key}")
         try:
             found = run_job(job)
         except Exception as error:
-            table.rows.append([key, units, spec.key, *[float("nan")] * 5, clean(one_line(error))])
+            table.rows.append([info.title, units, spec.key, *[float("nan")] * 5, clean(one_line(error))])
             continue
         build = max(0.0, found["first_s"] - found["second_s"])
         note = f"{found['device_memory_mb']:.0f} MB on the GPU" if "device_memory_mb" in found else ""
         measured = [found[name] for name in ("ready_s", "first_s")]
         table.rows.append(
-            [key, units, spec.key, *measured, build, found["second_s"], found["peak_memory_mb"], note]
+            [info.title, units, spec.key, *measured, build, found["second_s"], found["peak_memory_mb"], note]
         )
         book.save(settings.output / "results.json")

@@ -91,6 +91,6 @@ export default defineConfig({
   resolve: { conditions: ["onnxruntime-web-use-extern-wasm", "module", "browser", "import", "default"] },
   worker: { format: "es" },
   build: { target: "es2022", outDir: "dist", assetsInlineLimit: 0, modulePreload: { polyfill: false } },
-  server: { headers: isolation },
+  server: { headers: isolation, fs: { allow: [repository] } }, // the table of colours lies above this folder
   preview: { headers: isolation },
 });

@@ -4,15 +4,16 @@ from pathlib import Path
 
 import click
 
-from realm_engine.cli.options import PRECISIONS, say
-from realm_engine.cli.progress import progress
+from realm_engine.cli.options import say
+from realm_engine.cli.progress import TERMINAL
+from realm_engine.verbs.choices import BUILDERS, DEFAULT_BUNDLE, PRECISIONS
 
 
 @click.command()
-@click.argument("bundle", default="realm-tiny", metavar="[BUNDLE]")
+@click.argument("bundle", default=DEFAULT_BUNDLE, metavar="[BUNDLE]")
 @click.option(
     "--device",
-    type=click.Choice(["tensorrt", "tensorrt-rtx"]),
+    type=click.Choice(BUILDERS),
     required=True,
     help="The runtime to build with, and to run on.",
 )
@@ -40,14 +41,14 @@ def build(bundle: str, device: str, precision: str, architectures: str | None, o
 
     Engines that exist already are not built again. Exit code 1 when some could not be built, 2 when none.
     """
-    from realm_engine.building import build_all, plan_builds
+    from realm_engine.verbs.build import build_all, plan_builds
 
     work = plan_builds(bundle, device, precision, architectures)
     for_what = ", ".join(dict.fromkeys(recipe.key.gpu or recipe.key.arch for recipe in work.recipes))
     count, missing = len(work.recipes), len(work.missing())
     need = f"{missing} to build, about {work.estimate_seconds():.0f} s" if missing else "all in the cache"
     say(f"{work.engines.runtime.name}, {count} engines for {for_what}: {need}")
-    with progress("building", count) as advance:
+    with TERMINAL.progress("building", count) as advance:
         done = list(build_all(work, output, advance))
     for built in done:
         if built.error is not None:

@@ -16,8 +16,7 @@ def cache() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Everything as JSON.")
 def list_command(as_json: bool) -> None:
     """List the engines, the last used first."""
-    from realm_engine.engine_cache import EngineCache
-    from realm_engine.engine_record import describe_entry
+    from realm_engine.verbs.cache import EngineCache, describe_entry
 
     found = EngineCache()
     entries = [describe_entry(entry) for entry in found.entries()]
@@ -45,7 +44,7 @@ def list_command(as_json: bool) -> None:
 )
 def prune(max_size: str | None) -> None:
     """Remove what is damaged or foreign, then the engines used longest ago until the rest fits."""
-    from realm_engine.engine_cache import EngineCache, parse_limit
+    from realm_engine.verbs.cache import EngineCache, parse_limit
 
     found = EngineCache()
     removed = found.prune(None if max_size is None else parse_limit(max_size))

@@ -12,8 +12,8 @@ def doctor(as_json: bool) -> None:
 
     Exit code 0 when the device that --device auto takes works, 2 when none does.
     """
-    from realm_engine.doctor import examine
-    from realm_engine.findings import report_lines
+    from realm_engine.doctor.examine import examine
+    from realm_engine.doctor.findings import report_lines
 
     report = examine()
     click.echo(

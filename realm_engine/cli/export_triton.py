@@ -67,8 +67,7 @@ def export_triton(
 
     The names of its models go to stdout.
     """
-    from realm_engine.bundle import Bundle
-    from realm_engine.triton import TritonOptions, export_repository
+    from realm_engine.triton import Bundle, TritonOptions, export_repository
 
     options = TritonOptions(
         precision=precision,

@@ -6,29 +6,22 @@ from typing import Any
 
 import click
 
+from realm_engine.verbs.choices import DEFAULT_BUNDLE
+
 
 @click.command()
 @click.argument("bundle", required=False, metavar="[BUNDLE]")
 @click.option("--json", "as_json", is_flag=True, help="Everything as JSON.")
 def info(bundle: str | None, as_json: bool) -> None:
     """Show a bundle: contents, licence, training data, measured numbers. Without BUNDLE also the devices."""
-    from realm_engine import __version__
-    from realm_engine.backends import available
-    from realm_engine.bundle import Bundle, cache_dir, installed_bundles
-    from realm_engine.checks import bundle_facts
-    from realm_engine.engine import DEFAULT_BUNDLE
+    from realm_engine.verbs.info import bundle_facts, engine_facts
 
     facts: dict[str, Any] = {}
     if bundle is None:
-        facts["engine"] = {
-            "version": __version__,
-            "devices": available(),
-            "bundles": {name: str(path) for name, path in installed_bundles().items()},
-            "cache": str(cache_dir()),
-        }
+        facts["engine"] = engine_facts()
         if not as_json:
             click.echo("\n".join(_lines(facts["engine"])) + "\n")
-    facts["bundle"] = bundle_facts(Bundle.open(bundle or DEFAULT_BUNDLE, verify=False))
+    facts["bundle"] = bundle_facts(bundle or DEFAULT_BUNDLE)
     click.echo(
         json.dumps(facts, indent=2, ensure_ascii=False) if as_json else "\n".join(_lines(facts["bundle"]))
     )

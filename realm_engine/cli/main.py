@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
-from realm_engine import __version__
 from realm_engine.cli.build import build
 from realm_engine.cli.cache import cache
 from realm_engine.cli.doctor import doctor
 from realm_engine.cli.export_triton import export_triton
 from realm_engine.cli.info import info
 from realm_engine.cli.map import map_command
+from realm_engine.cli.measures import measures
 from realm_engine.cli.options import say
 from realm_engine.cli.score import score
 from realm_engine.cli.tune import tune
@@ -45,7 +45,7 @@ class _Stderr(logging.Handler):
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="realm-engine")
+@click.version_option(package_name="realm-engine", prog_name="realm-engine")
 def main() -> None:
     """How real images look (score), and where they do not (map)."""
     logger = logging.getLogger("realm_engine")
@@ -55,5 +55,5 @@ def main() -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-for _command in (score, map_command, tune, info, verify, doctor, build, cache, export_triton):
+for _command in (score, map_command, measures, tune, info, verify, doctor, build, cache, export_triton):
     main.add_command(_command)

@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from realm_engine.cli.options import engine_options, input_arguments, open_engine, say, say_descriptions
-from realm_engine.cli.progress import progress, rate
-from realm_engine.errors import UsageError
+from realm_engine.cli.options import engine_options, input_arguments
+from realm_engine.cli.progress import TERMINAL
 
 if TYPE_CHECKING:
-    from realm_engine.mapping import Outcome
+    from realm_engine.verbs.options import EngineOptions
 
 
 @click.command("map")
@@ -90,57 +89,29 @@ def map_command(
     formats: str,
     limits: tuple[float, float] | None,
     regions: int,
-    bundle: str,
-    device: str,
-    precision: str,
-    fp16: bool,
-    threads: int | None,
-    max_memory: str | None,
+    options: "EngineOptions",
 ) -> None:
     """Map where images look unreal: per image an overlay, a heat map, the values (.npy) and a record (.json).
 
     Without --text and --descriptions, the bundle's phrases that fit an image best are used and named.
     Exit code 1 when some images failed.
     """
-    from realm_engine.images import collect_images
-    from realm_engine.inputs import descriptions_by_root, find_descriptions, pair
-    from realm_engine.map_files import MapFolder, parse_formats
-    from realm_engine.mapping import check_texts, choose_config, map_items
+    from realm_engine.verbs.map import MapOptions, map_images
 
-    if texts and descriptions is not None:
-        raise UsageError("--text contradicts --descriptions; give one of them")
-    if any(not text.strip() for text in texts):
-        raise UsageError("--text is empty; say what looks unreal, or leave it out")
-    files = collect_images(paths)
-    by_root = {} if descriptions is None else descriptions_by_root(files, descriptions)
-    items = pair(files, by_root, missing_text == "error" and not texts)
-    folder = MapFolder(output, parse_formats(formats), limits, regions)
-    say_descriptions(items, by_root)
-    if not texts and not by_root:
-        for found in filter(None, {find_descriptions(file.root) for file in files}):
-            say(f"{found} is not used; --descriptions {found} would use it")
-    with open_engine("dream", bundle, device, precision, fp16, threads, max_memory) as engine:
-        config = choose_config(engine.presets(), preset, windows_px, stride_px, aggregate, quantity)
-        check_texts(engine, items, texts)
-        failed = 0
-        speed = rate("windows")
-        with progress("mapping", len(items)) as advance:
-
-            def show(images: float, windows: int) -> None:
-                advance(images, speed(windows))
-
-            for outcome in map_items(engine, items, texts, config, folder, show):
-                failed += bool(outcome.error)
-                say_outcome(outcome)
-    say(f"{len(items) - failed} of {len(items)} maps in {output}")
-    if failed:
+    asked = MapOptions(
+        paths,
+        texts,
+        descriptions,
+        missing_text,
+        preset,
+        windows_px,
+        stride_px,
+        aggregate,
+        quantity,
+        output,
+        formats,
+        limits,
+        regions,
+    )
+    if map_images(asked, options, TERMINAL):
         click.get_current_context().exit(1)
-
-
-def say_outcome(outcome: "Outcome") -> None:
-    """Say what failed, and which phrases were chosen where nobody gave a text."""
-    if outcome.error:
-        say(f"error: {outcome.error}")
-    elif outcome.phrases:
-        chosen = "; ".join(f"{phrase.text} (z {phrase.z_score:+.1f})" for phrase in outcome.phrases)
-        say(f"{outcome.name}: phrases chosen: {chosen}")

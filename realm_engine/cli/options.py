@@ -1,22 +1,23 @@
 """Options that several verbs share, and what they say on stderr."""
 
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from realm_engine.backends import DEVICES
-from realm_engine.errors import UsageError
-
-if TYPE_CHECKING:
-    from realm_engine.engine import Engine
-    from realm_engine.inputs import Item
-    from realm_engine.text import Descriptions
+from realm_engine.verbs.choices import DEFAULT_BUNDLE, DEVICES, PRECISIONS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-PRECISIONS = ("auto", "fp32", "fp16", "bf16", "int8")
+BUNDLE = click.option(
+    "--bundle",
+    default=DEFAULT_BUNDLE,
+    show_default=True,
+    metavar="NAME|DIR",
+    help="The models to use: a name of realm-engine info, or a folder as a path (./NAME).",
+)
 
 
 def device_options(command: Command) -> Command:
@@ -37,29 +38,48 @@ def device_options(command: Command) -> Command:
     return command
 
 
-def engine_options(command: Command) -> Command:
-    """--bundle, --device, --precision, --fp16, --threads and --max-memory."""
-    command = click.option(
-        "--max-memory",
-        metavar="SIZE",
-        help="Memory this process may hold, such as 800M. [default: 2G, more where the models need it]",
-    )(command)
-    command = click.option(
-        "--fp16",
-        is_flag=True,
-        help="fp16 where device and bundle have it, else their default with a warning.",
-    )(command)
-    command = click.option(
-        "--precision",
-        type=click.Choice(PRECISIONS),
-        default="auto",
-        show_default=True,
-        help="auto: the fastest that realm-engine tune found good enough here, else what the bundle recommends.",
-    )(command)
-    command = device_options(command)
-    return click.option(
-        "--bundle", default="realm-tiny", show_default=True, metavar="NAME|DIR", help="The models to use."
-    )(command)
+def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--bundle, --device, --precision, --fp16, --threads and --max-memory, handed on as `options: EngineOptions`."""
+
+    @functools.wraps(command)
+    def collected(
+        *args: Any,
+        bundle: str,
+        device: str,
+        precision: str,
+        fp16: bool,
+        threads: int | None,
+        max_memory: str | None,
+        **others: Any,
+    ) -> Any:
+        from realm_engine.verbs.options import engine_options
+
+        given = engine_options(bundle, device, precision, fp16, threads, max_memory)
+        return command(*args, options=given, **others)
+
+    for option in (
+        click.option(
+            "--max-memory",
+            metavar="SIZE",
+            help="Memory this process may hold, such as 800M. [default: 2G, more where the models need it]",
+        ),
+        click.option(
+            "--fp16",
+            is_flag=True,
+            help="fp16 where device and bundle have it, else their default with a warning.",
+        ),
+        click.option(
+            "--precision",
+            type=click.Choice(PRECISIONS),
+            default="auto",
+            show_default=True,
+            help="auto: the fastest that realm-engine tune found good enough here, else what the bundle recommends.",
+        ),
+        device_options,
+        BUNDLE,
+    ):
+        collected = option(collected)
+    return collected
 
 
 def input_arguments(command: Command) -> Command:
@@ -74,36 +94,6 @@ def input_arguments(command: Command) -> Command:
     return click.argument(
         "paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path)
     )(command)
-
-
-def open_engine(
-    part: str,
-    bundle: str,
-    device: str,
-    precision: str,
-    fp16: bool,
-    threads: int | None,
-    max_memory: str | None,
-) -> "Engine":
-    """Open the engine and say which device, runtime and precision a part ("core" or "dream") uses."""
-    from realm_engine.engine import PREFER_FP16, Engine
-
-    if fp16 and precision not in ("auto", "fp16"):
-        raise UsageError(f"--fp16 contradicts --precision {precision}; give one of them")
-    wanted = PREFER_FP16 if fp16 and precision == "auto" else precision
-    engine = Engine.open(bundle, device, wanted, threads, max_memory)
-    used = engine.describe(part) if engine.can(part) else engine.describe()
-    where = f"{used['runtime']} on {used['device']}, {used['precision']}, {used['threads']} threads"
-    say(f"{used['bundle']}: {where}{' (as tuned)' if used['tuned'] else ''}")
-    return engine
-
-
-def say_descriptions(items: "Sequence[Item]", by_root: "Mapping[Path, Descriptions]") -> None:
-    """Say which files of descriptions are used, and for how many images."""
-    from realm_engine.inputs import count_described
-
-    for source, (described, total) in count_described(items, by_root).items():
-        say(f"descriptions: {source} ({described} of {total} images have one)")
 
 
 def say(line: str) -> None:

@@ -1,34 +1,34 @@
-"""Progress on stderr: a bar on a terminal, elsewhere a line now and then when it takes long."""
+"""The terminal: lines and progress on stderr, a bar where it is a terminal, else a line now and then."""
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from realm_engine.cli.options import say
+from realm_engine.verbs.choices import Advance
 
 SECONDS_BETWEEN_LINES = 30.0
 
 
-class Advance(Protocol):
-    """Takes how many of the total are done so far (fractions count), and what else there is to say."""
+class Terminal:
+    """What verbs talk to (`verbs.console.Console`)."""
 
-    def __call__(self, done: float, note: str = "") -> None:
-        """Show it."""
+    def say(self, line: str) -> None:
+        """One line on stderr."""
+        say(line)
+
+    @contextmanager
+    def progress(self, what: str, total: int, bar: bool = True) -> Iterator[Advance]:
+        """Yield a function that takes how many of `total` are done so far, and a note that is shown beside it."""
+        if bar and sys.stderr.isatty():
+            with _bar(what, total) as advance:
+                yield advance
+        else:
+            yield _lines(what, total)
 
 
-@contextmanager
-def progress(what: str, total: int, bar: bool = True) -> Iterator[Advance]:
-    """Yield a function that takes how many of `total` are done so far, and a note that is shown beside it.
-
-    `bar` False keeps the terminal free for results printed there.
-    """
-    if bar and sys.stderr.isatty():
-        with _bar(what, total) as advance:
-            yield advance
-    else:
-        yield _lines(what, total)
+TERMINAL = Terminal()
 
 
 @contextmanager
@@ -64,9 +64,3 @@ def _lines(what: str, total: int) -> Advance:
             say(f"{what}: {done:.1f} of {total}, about {left:.0f} s left{note and ', '}{note}")
 
     return advance
-
-
-def rate(what: str) -> Callable[[int], str]:
-    """A function from a count to "N what/s", over all the time since this call."""
-    start = time.monotonic()
-    return lambda count: f"{count / max(time.monotonic() - start, 1e-9):.0f} {what}/s" if count else ""

@@ -1,27 +1,16 @@
 """`realm-engine tune`: which device and precision is fastest here, and good enough."""
 
-from __future__ import annotations
-
-from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from realm_engine.cli.options import device_options, say
-from realm_engine.errors import UsageError
-
-if TYPE_CHECKING:
-    from realm_engine.tuned import Measured
-
-_UNITS = {"core": "images/s", "dream": "windows/s"}
+from realm_engine.cli.options import BUNDLE, device_options
+from realm_engine.cli.progress import TERMINAL
 
 
 @click.command()
 @click.argument("paths", nargs=-1, metavar="IMAGE...", type=click.Path(path_type=Path))
-@click.option(
-    "--bundle", default="realm-tiny", show_default=True, metavar="NAME|DIR", help="The models to tune."
-)
+@BUNDLE
 @device_options
 @click.option("--forget", is_flag=True, help="Remove what was measured; needs no image.")
 def tune(paths: tuple[Path, ...], bundle: str, device: str, threads: int | None, forget: bool) -> None:
@@ -31,47 +20,10 @@ def tune(paths: tuple[Path, ...], bundle: str, device: str, threads: int | None,
     float32 on them and timed; auto takes the fastest whose difference is within its gate. Once per machine
     and bundle; a table goes to stdout.
     """
-    from realm_engine.bundle import Bundle
-    from realm_engine.fidelity import make_trial
-    from realm_engine.tune import images_for_tuning
-    from realm_engine.tune import tune as measure
-    from realm_engine.tuned import forget_tuned, save_tuned
+    from realm_engine.verbs.tune import forget_bundle, tune_bundle
 
-    opened = Bundle.open(bundle)
     if forget:
-        say(f"{opened.name}: {'forgotten' if forget_tuned(opened) else 'nothing was measured yet'}")
+        forget_bundle(bundle, TERMINAL)
         return
-    if not paths:
-        raise UsageError("name images to measure on, such as a folder of yours: realm-engine tune DIR")
-    images = images_for_tuning(paths)
-    trial = make_trial(images)
-    say(f"{opened.name}: comparing on {len(trial.maps)} images; this takes a minute or more")
-    measured = []
-    for record in measure(bundle, trial, device, threads, say):
-        measured.append(record)
-        click.echo(_line(record))
-    path = save_tuned(opened, date.today().isoformat(), len(trial.maps), measured)
-    _say_choice(measured)
-    say(f"remembered in {path}; --device auto and --precision auto follow it from now on")
-
-
-def _line(record: Measured) -> str:
-    shown = ("map_pearson_min", "mos_max_abs_diff", "srocc")
-    differences = ", ".join(
-        f"{key} {record.differences[key]:g}" for key in shown if key in record.differences
-    )
-    return (
-        f"{record.part:5}  {record.device:8}  {record.precision:4}  {record.per_second:8.1f} "
-        f"{_UNITS[record.part]:9}  batch {record.batch:3}  {record.threads} threads  "
-        f"{'passes' if record.passes else 'MISSES'}: {differences}"
-    )
-
-
-def _say_choice(measured: list[Measured]) -> None:
-    from realm_engine.tuned import Tuned
-
-    tuned = Tuned("", "", {}, 0, tuple(measured))
-    for part, unit in _UNITS.items():
-        best = next(iter(tuned.fastest(part)), None)
-        if best is not None:
-            say(f"{part}: {best.precision} on {best.device}, {best.per_second:.1f} {unit}")
+    for line in tune_bundle(paths, bundle, device, threads, TERMINAL):
+        click.echo(line)

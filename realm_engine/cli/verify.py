@@ -13,7 +13,7 @@ def verify(bundle: str, device: str, threads: int | None) -> None:
 
     One line per check. Exit code 2 when one failed.
     """
-    from realm_engine.checks import verify_bundle
+    from realm_engine.verbs.verify import verify_bundle
 
     failed = 0
     for check in verify_bundle(bundle, device, threads):

@@ -8,20 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from realm_engine.bundle import Bundle
+from realm_engine.bundle.bundle import Bundle
+from realm_engine.bundle.manifest import GraphSpec, TensorSpec
 from realm_engine.errors import UsageError
-from realm_engine.manifest import GraphSpec, TensorSpec
+from realm_engine.opened import Contents
 from realm_engine.triton.pbtxt import Word, dims, string_map
 
 PLATFORMS = ("onnxruntime", "tensorrt-plan")
 DEVICES = ("gpu", "cpu")
-# Graph by graph the output that only it has: the Python models ask for an output, and this says where.
-GRAPH_OF_OUTPUT = {
-    "text_features": "core_text",
-    "mos": "core",
-    "text_embedding": "clip_text",
-    "similarity": "dream",
-}
 _TYPES = {
     "uint8": "TYPE_UINT8",
     "int32": "TYPE_INT32",
@@ -100,13 +94,13 @@ def is_batched(graph: GraphSpec) -> bool:
 
 
 def graph_config(
-    bundle: Bundle, graph: GraphSpec, options: TritonOptions, file: str, fp32: bool
+    contents: Contents, graph: GraphSpec, options: TritonOptions, file: str, fp32: bool
 ) -> dict[str, Any]:
     """Configuration of one graph, whose model file is called `file`; `fp32`: it is the reference's precision."""
     batched = is_batched(graph)
     plan = options.platform == "tensorrt-plan"
     return {
-        "name": model_name(bundle.name, graph.name),
+        "name": model_name(contents.bundle.name, graph.name),
         "backend": "tensorrt" if plan else "onnxruntime",
         "platform": "tensorrt_plan" if plan else "onnxruntime_onnx",
         "default_model_filename": file,
@@ -118,19 +112,19 @@ def graph_config(
         "optimization": _exact_cuda() if fp32 and not plan and options.device == "gpu" else None,
         "version_policy": {"latest": {"num_versions": 1}},
         "model_warmup": [
-            _warmup(graph, sample, batched) for sample in warmup_samples(bundle, graph, options)
+            _warmup(graph, sample, batched) for sample in warmup_samples(contents, graph, options)
         ],
     }
 
 
-def score_config(bundle: Bundle, options: TritonOptions, precision: str) -> dict[str, Any]:
-    """Configuration of the Python model that scores: an encoded image or pixels, and a text -> MOS.
+def score_config(contents: Contents, options: TritonOptions, precision: str) -> dict[str, Any]:
+    """Configuration of the Python model that takes the first measure of an encoded image or pixels, and a text.
 
     It is batched, so that Triton hands it several requests at once; it decodes them together, and images of
-    one size share a call of `core`.
+    one size share a call of the tower.
     """
     return {
-        **_python(bundle, "score", options, precision),
+        **_python(contents.bundle, "score", options, precision),
         "max_batch_size": options.max_batch,
         "input": [
             _port("image", "TYPE_STRING", [1], optional=True),
@@ -138,17 +132,17 @@ def score_config(bundle: Bundle, options: TritonOptions, precision: str) -> dict
             _port("text", "TYPE_STRING", [1], optional=True),
         ],
         "output": [
-            {**_port("mos", "TYPE_FP32", [1]), "label_filename": "mos.labels"},
-            {**_port("realness", "TYPE_FP32", [1]), "label_filename": "realness.labels"},
+            {**_port(column.name, "TYPE_FP32", [1]), "label_filename": f"{column.name}.labels"}
+            for column in contents.measures.all[0].columns
         ],
         "dynamic_batching": {"max_queue_delay_microseconds": _QUEUE_DELAY_US},
     }
 
 
-def map_config(bundle: Bundle, options: TritonOptions, precision: str) -> dict[str, Any]:
+def map_config(contents: Contents, options: TritonOptions, precision: str) -> dict[str, Any]:
     """Configuration of the Python model that maps one image; all but the image has a default."""
     return {
-        **_python(bundle, "map", options, precision),
+        **_python(contents.bundle, "map", options, precision),
         "max_batch_size": 0,
         "input": [
             _port("image", "TYPE_STRING", [1], optional=True),
@@ -164,19 +158,23 @@ def map_config(bundle: Bundle, options: TritonOptions, precision: str) -> dict[s
     }
 
 
-def warmup_samples(bundle: Bundle, graph: GraphSpec, options: TritonOptions) -> list[Sample]:
+def warmup_samples(contents: Contents, graph: GraphSpec, options: TritonOptions) -> list[Sample]:
     """Requests that a server runs before it says that a graph is ready: the shapes that clients send most."""
-    spec = bundle.core if graph.name.startswith("core") else bundle.dream
-    assert spec is not None
-    if graph.name.endswith("_text"):
-        lengths = (spec.text.max_tokens,) if spec.text.fixed_length else spec.text.buckets
+    text = contents.text_specs().get(graph.name)
+    if text is not None:
+        lengths = (text.max_tokens,) if text.fixed_length else text.buckets
         # A mask of nothing but 0 would divide 0 by 0.
         return [Sample(f"tokens_{tokens}", {"tokens": tokens}, ("attention_mask",)) for tokens in lengths]
-    if graph.name == "core" and bundle.core is not None:
-        sizes = {"height": bundle.core.height_px, "width": bundle.core.width_px}
-        return [Sample("one_image", {"batch": 1, **sizes})]
-    assert bundle.dream is not None
-    window = bundle.dream.presets[bundle.dream.recommended_preset].windows_px[0]
+    for measure in contents.measures.all:
+        if graph.name == measure.part.graphs[-1]:
+            view = measure.view
+            return [
+                Sample(
+                    "one_image", {"batch": 1, "height": view.height_px or 512, "width": view.width_px or 512}
+                )
+            ]
+    assert contents.maps is not None
+    window = contents.maps.presets[contents.maps.recommended_preset].windows_px[0]
     windows = options.windows_per_call
     sizes = {"height": window, "width": 2 * window, "windows": windows, "window": window, "texts": 1}
     return [Sample(f"windows_{window}_px", sizes)]

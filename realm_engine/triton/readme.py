@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from realm_engine.bundle import Bundle
+from realm_engine.bundle.bundle import Bundle
 from realm_engine.triton.config import TritonOptions, model_name
 
 # Python 3.12, which the engine needs 3.11 for; any newer release will do.
@@ -19,15 +19,18 @@ COPY wheels /tmp/wheels
 # numpy 2 makes the Python backend of Triton 24.10 (2.51) misread strings.
 RUN pip install --no-cache-dir /tmp/wheels/*.whl 'numpy<2' && rm -r /tmp/wheels
 COPY models /models
+# ONNX Runtime would report to Microsoft.
+ENV ORT_DISABLE_TELEMETRY=1
 CMD ["tritonserver", "--model-repository=/models"]
 """
 
+_OTHER = "a graph of a measure"
 _GRAPHS = {
     "core_text": "token ids -> text features of CORE",
     "core": "pixels, resize matrices, text features -> MOS",
     "clip_text": "token ids -> text embedding of DREAM",
     "dream": "image, window origins, resize matrix, text embeddings -> cosine of every window with every text",
-    "score": "Python: an image and a text -> MOS and realness (0-100)",
+    "score": "Python: an image and a text -> the numbers of the first measure (MOS and realness)",
     "map": "Python: an image and texts -> map of realness, and a record that says what it holds",
 }
 
@@ -35,7 +38,7 @@ _GRAPHS = {
 def readme(bundle: Bundle, options: TritonOptions, precisions: Mapping[str, str], parts: list[str]) -> str:
     """The README of a written repository. `precisions`: by graph; `parts`: graphs and Python models in it."""
     rows = [
-        f"| `{model_name(bundle.name, part)}` | {_GRAPHS[part]} | {precisions.get(part, '')} |"
+        f"| `{model_name(bundle.name, part)}` | {_GRAPHS.get(part, _OTHER)} | {precisions.get(part, '')} |"
         for part in parts
     ]
     licence = bundle.manifest.get("licence", {})

@@ -5,13 +5,16 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from realm_engine.bundle import MANIFEST, PARTS, Bundle
+from realm_engine.bundle.bundle import MANIFEST, Bundle
+from realm_engine.bundle.manifest import GraphSpec
+from realm_engine.bundle.onnx_file import external_locations
 from realm_engine.errors import BundleError, OutputError, UsageError
-from realm_engine.manifest import GraphSpec
-from realm_engine.onnx_scan import external_locations
+from realm_engine.maps.spec import PART as MAP_PART
+from realm_engine.opened import Contents
 from realm_engine.triton import client
 from realm_engine.triton.config import (
     TritonOptions,
@@ -27,21 +30,14 @@ from realm_engine.triton.config import (
 from realm_engine.triton.pbtxt import render
 from realm_engine.triton.readme import DOCKERFILE, readme
 
-_PYTHON_MODELS = {"core": ("score", "ScoreModel"), "dream": ("map", "MapModel")}
-_CONFIGS = {"core": score_config, "dream": map_config}
-# Triton names a class by a line of this file; there is one class here.
-_LABELS = {
-    "mos.labels": "mean opinion score, z-score, higher = more real",
-    "realness.labels": "realness, 0-100, higher = more real",
-}
-
 
 def export_repository(bundle: Bundle, folder: Path, options: TritonOptions) -> list[str]:
     """Write `folder` (models/, client.py, Dockerfile, README.md) and return the names of its models.
 
     `folder` must be new or empty. Raises UsageError, BundleError without the precision, and OutputError.
     """
-    precisions = choose_precisions(bundle, options)
+    contents = Contents(bundle)
+    precisions = choose_precisions(contents, options)
     check_plans(precisions, options)
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -50,7 +46,7 @@ def export_repository(bundle: Bundle, folder: Path, options: TritonOptions) -> l
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
             made = Path(temporary, "repository")
             made.mkdir(mode=0o755)
-            names = _write(bundle, made, options, precisions)
+            names = _write(contents, made, options, precisions)
             made.replace(folder)
     except OSError as error:
         reason = error.strerror or error
@@ -58,30 +54,30 @@ def export_repository(bundle: Bundle, folder: Path, options: TritonOptions) -> l
     return names
 
 
-def choose_precisions(bundle: Bundle, options: TritonOptions) -> dict[str, str]:
+def choose_precisions(contents: Contents, options: TritonOptions) -> dict[str, str]:
     """The precision of every graph to serve; a part that lacks the wanted one is left out.
 
     As in the engine, a text tower without a variant of its own is served in fp32. Raises BundleError.
     """
+    bundle = contents.bundle
     chosen: dict[str, str] = {}
     has: list[str] = []
-    for part, graphs in PARTS.items():
+    for part in contents.parts:
         files = bundle.precisions(part)
         wanted = options.precision
-        if wanted == "auto" and files:
-            recommended = bundle.manifest.get("recommended_precision")
-            device = "cuda" if options.device == "gpu" else "cpu"
-            wanted = recommended.get(device, "fp32") if isinstance(recommended, dict) else "fp32"
+        if wanted == "auto":
+            wanted = bundle.recommended_for("cuda" if options.device == "gpu" else "cpu")
             wanted = wanted if wanted in files else files[0]
         has += files
         if wanted in files:
-            for graph in graphs:
+            for graph in part.graphs:
                 chosen[graph] = wanted if wanted in bundle.graphs[graph].variants else "fp32"
     if not chosen:
         raise BundleError(
             f"{bundle.name}: no {options.precision} variant; this bundle has {', '.join(dict.fromkeys(has))}"
         )
-    return chosen
+    heads = [graph for measure in contents.measures.all for graph in measure.outputs if graph not in chosen]
+    return chosen | {graph: "fp32" for graph in heads if all(p.graphs[-1] != graph for p in contents.parts)}
 
 
 def check_plans(precisions: dict[str, str], options: TritonOptions) -> None:
@@ -102,28 +98,38 @@ def plan_path(plans: Path, graph: str) -> Path:
     return plans / f"{graph}.plan"
 
 
-def _write(bundle: Bundle, folder: Path, options: TritonOptions, precisions: dict[str, str]) -> list[str]:
+def _write(contents: Contents, folder: Path, options: TritonOptions, precisions: dict[str, str]) -> list[str]:
+    bundle, models = contents.bundle, folder / "models"
     names = []
     for graph, precision in precisions.items():
-        names.append(_write_graph(bundle, folder / "models", bundle.graphs[graph], precision, options))
-    parts = list(precisions)
-    for part, (name, kind) in _PYTHON_MODELS.items():
-        if part in precisions:
-            names.append(_write_python(bundle, folder / "models", part, kind, precisions[part], options))
-            parts.append(name)
+        names.append(_write_graph(contents, models, bundle.graphs[graph], precision, options))
+    listed = list(precisions)
+    if contents.measures.all and contents.measures.all[0].part.name in precisions:
+        precision = precisions[contents.measures.all[0].part.name]
+        config = score_config(contents, options, precision)
+        names.append(_write_python(contents, models, config, "ScoreModel"))
+        for column in contents.measures.all[0].columns:
+            # Triton names a class by a line of this file; there is one class here.
+            label = f"{column.meaning}, {column.low:g} to {column.high:g}, {column.better} = better\n"
+            (models / str(config["name"]) / f"{column.name}.labels").write_text(label, encoding="utf-8")
+        listed.append("score")
+    if MAP_PART.name in precisions:
+        config = map_config(contents, options, precisions[MAP_PART.name])
+        names.append(_write_python(contents, models, config, "MapModel"))
+        listed.append("map")
     source = Path(client.__file__).read_text(encoding="utf-8")
     default = f'MODELS = "{client.MODELS}"'
-    own = f'MODELS = "{model_name(bundle.name, "")[:-1]}"'
-    (folder / "client.py").write_text(source.replace(default, own), encoding="utf-8")
+    ours = f'MODELS = "{model_name(bundle.name, "")[:-1]}"'
+    (folder / "client.py").write_text(source.replace(default, ours), encoding="utf-8")
     (folder / "Dockerfile").write_text(DOCKERFILE, encoding="utf-8")
-    (folder / "README.md").write_text(readme(bundle, options, precisions, parts), encoding="utf-8")
+    (folder / "README.md").write_text(readme(bundle, options, precisions, listed), encoding="utf-8")
     return names
 
 
 def _write_graph(
-    bundle: Bundle, models: Path, graph: GraphSpec, precision: str, options: TritonOptions
+    contents: Contents, models: Path, graph: GraphSpec, precision: str, options: TritonOptions
 ) -> str:
-    plan = options.plans is not None
+    bundle, plan = contents.bundle, options.plans is not None
     file = "model.plan" if plan else "model.onnx"
     model = models / model_name(bundle.name, graph.name)
     version = model / "1"
@@ -134,8 +140,8 @@ def _write_graph(
         beside = version / location  # the bundle has proved that it stays below the graph's folder
         beside.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source.parent / location, beside)
-    _write_config(model, graph_config(bundle, graph, options, file, precision == "fp32"))
-    for sample in warmup_samples(bundle, graph, options):
+    _write_config(model, graph_config(contents, graph, options, file, precision == "fp32"))
+    for sample in warmup_samples(contents, graph, options):
         for tensor in graph.inputs:
             if tensor.name in sample.ones:
                 ones = np.ones(sample_shape(tensor, sample, is_batched(graph)), dtype=tensor.dtype)
@@ -145,30 +151,22 @@ def _write_graph(
     return model.name
 
 
-def _write_python(
-    bundle: Bundle, models: Path, part: str, kind: str, precision: str, options: TritonOptions
-) -> str:
-    config = _CONFIGS[part](bundle, options, precision)
+def _write_python(contents: Contents, models: Path, config: dict[str, Any], kind: str) -> str:
+    """A Python model, with what it reads of the bundle: manifest, tokenizers, phrases."""
     model = models / str(config["name"])
     version = model / "1"
     version.mkdir(parents=True)
     code = '"""Served by the engine itself; see realm_engine.triton.serving."""\n\n'
     code += f"from realm_engine.triton.serving import {kind} as TritonPythonModel  # noqa: F401\n"
     (version / "model.py").write_text(code, encoding="utf-8")
-    spec = bundle.core if part == "core" else bundle.dream
-    assert spec is not None
-    files = [MANIFEST, spec.text.tokenizer]
-    if part == "dream" and bundle.dream is not None and bundle.dream.phrases is not None:
-        files.append(bundle.dream.phrases)
-    for file in files:
+    files = [MANIFEST, *(spec.tokenizer for spec in contents.text_specs().values())]
+    if contents.maps is not None and contents.maps.phrases is not None:
+        files.append(contents.maps.phrases)
+    for file in dict.fromkeys(files):
         target = version / "bundle" / file
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(bundle.root / file, target)
+        shutil.copyfile(contents.bundle.root / file, target)
     _write_config(model, config)
-    for output in config["output"]:
-        if "label_filename" in output:
-            label = output["label_filename"]
-            (model / label).write_text(_LABELS[label] + "\n", encoding="utf-8")
     return model.name
 
 

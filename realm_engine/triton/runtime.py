@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -10,19 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from realm_engine.backends.base import Array, contiguous, default_threads
-from realm_engine.bundle import MANIFEST, PARTS, Bundle
-from realm_engine.core import Core
+from realm_engine.arrays import Array
+from realm_engine.bundle.bundle import Bundle
 from realm_engine.engine import Engine
-from realm_engine.errors import BundleError, DeviceError
-from realm_engine.manifest import Section, check_version, parse_core, parse_dream, parse_graphs
-from realm_engine.memory import MemoryLimit
-from realm_engine.plan import PartPlan
-from realm_engine.text import TextEncoder, Tokenizer
-from realm_engine.triton.config import GRAPH_OF_OUTPUT, is_batched, model_name
-
-# The graphs run in the server: what they take is not held by this process, and not for it to bound.
-_UNBOUNDED = MemoryLimit(1 << 62)
+from realm_engine.errors import DeviceError
+from realm_engine.opened import Contents
+from realm_engine.runtimes.base import contiguous
+from realm_engine.runtimes.choose import PartPlan
+from realm_engine.runtimes.devices import default_threads
+from realm_engine.triton.config import is_batched, model_name
 
 
 class TritonSession:
@@ -32,10 +27,11 @@ class TritonSession:
         self._bundle = bundle
         self._utils = utils
         self._max_batch = max_batch
+        self._graphs = {output.name: graph for graph in bundle.graphs.values() for output in graph.outputs}
 
     def run(self, inputs: Mapping[str, Any], outputs: Sequence[str]) -> list[Array]:
         """See `Session.run`. More rows than the server takes in one call go in several."""
-        graph = self._bundle.graphs[GRAPH_OF_OUTPUT[outputs[0]]]
+        graph = self._graphs[outputs[0]]
         model = model_name(self._bundle.name, graph.name)
         rows = len(next(iter(inputs.values())))
         if not is_batched(graph) or rows <= self._max_batch:
@@ -101,43 +97,12 @@ def open_served(folder: Path, settings: Mapping[str, str], utils: Any) -> Engine
     `folder` holds the manifest and what is read here (tokenizers, phrases), not the graphs. `settings` are the
     model's parameters of that name. `utils` is Triton's `triton_python_backend_utils`. Raises BundleError.
     """
-    bundle = read_served(folder)
+    bundle = Bundle.read(folder)
+    contents = Contents(bundle)
     backend = TritonBackend(bundle, utils, int(settings["max_batch"]), int(settings["window_batch"]))
     plans = {
-        part: PartPlan(backend, settings["precision"])
-        for part in PARTS
+        part.name: PartPlan(backend, settings["precision"])
+        for part in contents.parts
         if settings["precision"] in bundle.precisions(part)
     }
-    return Engine(bundle, plans, _UNBOUNDED)
-
-
-def open_core(bundle: Bundle, session: TritonSession) -> Core:
-    """CORE over a server's graphs. It gets whole batches: `Engine.score` would start with what is decoded first,
-    which suits a folder of files, and here would tear requests apart that the server has joined."""
-    if bundle.core is None:
-        raise BundleError(f"{bundle.name}: this bundle has no CORE and cannot score; use another")
-    graph = bundle.graphs["core_text"]
-    tokenizer = Tokenizer(bundle.file(bundle.core.text.tokenizer), bundle.core.text)
-    encoder = TextEncoder(tokenizer, lambda: session, graph.input_names, "text_features")
-    output = graph.output("text_features")
-    width = output.shape[-1] if output is not None else None
-    return Core(bundle.core, encoder, width if isinstance(width, int) else None, lambda: session)
-
-
-def read_served(folder: Path) -> Bundle:
-    """A bundle without its graphs' files. Raises BundleError."""
-    path = folder / MANIFEST
-    try:
-        manifest = Section(json.loads(path.read_text(encoding="utf-8")), str(path))
-    except (OSError, ValueError) as error:
-        raise BundleError(f"{path}: cannot be read ({error}); export the repository again") from error
-    check_version(manifest)
-    graphs = parse_graphs(manifest.section("graphs"))
-    has = {part: all(graph in graphs for graph in needed) for part, needed in PARTS.items()}
-    return Bundle(
-        root=folder,
-        manifest=manifest.data,
-        graphs=graphs,
-        core=parse_core(manifest.section("core")) if has["core"] else None,
-        dream=parse_dream(manifest.section("dream")) if has["dream"] else None,
-    )
+    return Engine.of_parts(contents, plans)

@@ -9,32 +9,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from realm_engine.backends.base import Array, default_threads
-from realm_engine.core import Core
-from realm_engine.engine import Engine
-from realm_engine.errors import BundleError, DeviceError, ImageError, RealmError, TextError, UsageError
-from realm_engine.images import load_image
-from realm_engine.map_files import map_record
-from realm_engine.mapping import choose_config
-from realm_engine.render import colour_limits
-from realm_engine.triton.runtime import TritonSession, open_core, open_served
-
-_MAX_DECODERS = 4
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """A request to score: its images, encoded or decoded, and as many texts."""
-
-    images: list[Any]
-    texts: list[str | None]
+from realm_engine.arrays import Array
+from realm_engine.engine import Engine, Measured
+from realm_engine.errors import (
+    AnswerError,
+    BundleError,
+    DeviceError,
+    ImageError,
+    RealmError,
+    TextError,
+    UsageError,
+)
+from realm_engine.maps.files import map_record
+from realm_engine.maps.realness_map import choose_config
+from realm_engine.maps.render import colour_limits
+from realm_engine.pictures.decode import load_image
+from realm_engine.pictures.inputs import Entry
+from realm_engine.triton.runtime import open_served
 
 
 class _Model:
@@ -70,7 +67,9 @@ class _Model:
     def _error(self, error: RealmError) -> Any:
         """One line; what the request asked wrongly is its fault (HTTP 400), a graph that failed is not (500)."""
         kind = self._utils.TritonError
-        code = kind.INTERNAL if isinstance(error, (DeviceError, BundleError)) else kind.INVALID_ARG
+        code = (
+            kind.INTERNAL if isinstance(error, (DeviceError, BundleError, AnswerError)) else kind.INVALID_ARG
+        )
         return self._utils.InferenceResponse([], kind(str(error), code))
 
     def _images(self, request: Any, batched: bool) -> list[bytes | Array]:
@@ -84,79 +83,40 @@ class _Model:
 
 
 class ScoreModel(_Model):
-    """Requests of one or more images with a text each -> `mos` and `realness`."""
-
-    _core: Core
-    _decoders: ThreadPoolExecutor
-
-    def initialize(self, args: Mapping[str, str]) -> None:
-        """Open CORE on the bundle beside the model."""
-        super().initialize(args)
-        bundle = self._engine.bundle
-        self._core = open_core(bundle, TritonSession(bundle, self._utils, self._max_batch))
-        self._decoders = ThreadPoolExecutor(min(_MAX_DECODERS, default_threads()))
-
-    def finalize(self) -> None:
-        """Close the engine and its threads."""
-        super().finalize()
-        self._decoders.shutdown()
+    """Requests of one or more images with a text each -> the columns of the bundle's first measure."""
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
-        """Score the images of all requests together; a request with a bad image gets an error of its own."""
-        read = self._decode([self._read(request) for request in requests])
-        good = [rows for rows in read if isinstance(rows, _Rows)]
-        try:
-            answers = iter(self._score(good))
-        except RealmError:  # one by one, so that only the request to blame has an error
-            answers = iter([self._alone(rows) for rows in good])
-        return [self._error(rows) if isinstance(rows, RealmError) else next(answers) for rows in read]
+        """Measure the images of all requests together; a request with a bad image gets an error of its own."""
+        read = [self._read(request) for request in requests]
+        todo = [Entry(0, "image", *pair) for pairs in read if isinstance(pairs, list) for pair in pairs]
+        numbered = [replace(entry, index=index) for index, entry in enumerate(todo)]
+        # Gathered: a folder's first images go as they are decoded, but a server has joined these on purpose.
+        rows = self._engine.measure(numbered, batch_size=self._max_batch, gather=True)
+        return [
+            self._error(pairs)
+            if isinstance(pairs, RealmError)
+            else self._measured(pairs, [next(rows) for _ in pairs])
+            for pairs in read
+        ]
 
-    def _read(self, request: Any) -> _Rows | RealmError:
+    def _read(self, request: Any) -> list[tuple[bytes | Array, str | None]] | RealmError:
         try:
             images = self._images(request, batched=True)
-            return _Rows(images, _optional_texts(self._input(request, "text"), len(images)))
+            texts = _optional_texts(self._input(request, "text"), len(images))
         except RealmError as error:
             return error
+        return list(zip(images, texts, strict=True))
 
-    def _decode(self, read: Sequence[_Rows | RealmError]) -> list[_Rows | RealmError]:
-        """The images of all requests, decoded on threads: those of one size are to share a call."""
-        waiting = [
-            rows
-            if isinstance(rows, RealmError)
-            else [self._decoders.submit(load_image, image) for image in rows.images]
-            for rows in read
-        ]
-        decoded: list[_Rows | RealmError] = []
-        for rows, futures in zip(read, waiting, strict=True):
-            try:
-                if isinstance(rows, RealmError) or isinstance(futures, RealmError):
-                    decoded.append(rows)
-                else:
-                    decoded.append(_Rows([future.result() for future in futures], rows.texts))
-            except RealmError as error:
-                decoded.append(error)
-        return decoded
-
-    def _score(self, read: Sequence[_Rows]) -> list[Any]:
-        """Answers of requests that can be read. Raises DeviceError when a graph fails."""
-        if not read:
-            return []
-        images = [image for rows in read for image in rows.images]
-        mos = self._core.score(images, [text for rows in read for text in rows.texts])
-        ends = np.cumsum([len(rows.images) for rows in read])
-        return [self._scored(values) for values in np.split(mos, ends[:-1])]
-
-    def _alone(self, rows: _Rows) -> Any:
-        try:
-            return self._score([rows])[0]
-        except RealmError as error:
-            return self._error(error)
-
-    def _scored(self, mos: Array) -> Any:
-        if not np.isfinite(mos).all():
-            return self._error(DeviceError("the model's answer is not a number"))
-        realness = np.array([self._core.rating(float(value)) for value in mos], dtype=np.float32)
-        return self._answer({"mos": mos.reshape(-1, 1), "realness": realness.reshape(-1, 1)})
+    def _measured(self, pairs: Sequence[tuple[bytes | Array, str | None]], rows: Sequence[Measured]) -> Any:
+        failed = next((row.error for row in rows if row.error is not None), None)
+        if failed is not None:
+            return self._error(_fault([image for image, _ in pairs]) or DeviceError(failed))
+        return self._answer(
+            {
+                name: np.array([[row[name]] for row in rows], dtype=np.float32)
+                for name in (rows[0].values if rows else ())
+            }
+        )
 
 
 class MapModel(_Model):
@@ -183,7 +143,7 @@ class MapModel(_Model):
             result = self._engine.map(image, texts, config)
         except RealmError as error:
             return self._error(error)
-        used = self._engine.describe("dream")
+        used = self._engine.describe(self._engine.map_part)
         facts = {name: used[name] for name in ("bundle", "weights", "runtime", "precision")}
         record = {**facts, **map_record(result, colour_limits(result.values, result.covered))}
         text = json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace")
@@ -199,6 +159,16 @@ class MapModel(_Model):
         return words[0]
 
 
+def _fault(images: Sequence[bytes | Array]) -> RealmError | None:
+    """What is wrong with the first image that cannot be read; None where all can: then a graph has failed."""
+    for image in images:
+        try:
+            load_image(image)
+        except RealmError as error:
+            return error
+    return None
+
+
 def _texts(values: Array) -> list[str]:
     try:
         return [bytes(value).decode("utf-8") for value in values.reshape(-1)]
@@ -207,7 +177,7 @@ def _texts(values: Array) -> list[str]:
 
 
 def _optional_texts(values: Array | None, count: int) -> list[str | None]:
-    """One text per image; an empty one counts as none."""
+    """One text per image; an empty one counts as missing."""
     if values is None:
         return [None] * count
     return [text or None for text in _texts(values)]

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from realm_engine.errors import RealmError
-from realm_train.errors import ConfigError
+from realm_engine.machine.packages import needs
 
 INTERRUPTED = 130
 
@@ -33,14 +33,7 @@ class LazyGroup(click.Group):
         if cmd_name not in self.lazy:
             return super().get_command(ctx, cmd_name)
         module, _, attribute = self.lazy[cmd_name][0].partition(":")
-        try:
-            command: click.Command = getattr(importlib.import_module(module), attribute)
-        except ModuleNotFoundError as error:
-            if (error.name or "").startswith("realm_"):
-                raise
-            raise ConfigError(
-                f"realm-train needs the package {error.name}; run: pip install 'realm-engine[train]'"
-            ) from error
+        command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -55,7 +48,8 @@ class TrainGroup(LazyGroup):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
-            return super().invoke(ctx)
+            with needs("realm-train", "train"):
+                return super().invoke(ctx)
         except RealmError as error:
             click.echo(f"error: {error}", err=True)
             ctx.exit(error.exit_code)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from realm_engine.windows import WindowGrid, spread_mean
+from realm_engine.maps.windows import WindowGrid, spread_mean
 from realm_train.clip import map_metrics
 from realm_train.clip.model import Clip
 from realm_train.clip.pairs import Pixels, cut

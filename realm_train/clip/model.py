@@ -21,7 +21,9 @@ from realm_train.runs import RunFolder
 from realm_train.towers import (
     load_strictly,
     load_weights,
+    never_ask,
     quiet_root_logger,
+    refuse_own_code,
     save_text_tower_config,
     text_tower,
 )
@@ -145,6 +147,8 @@ def build_clip(config: dict[str, Any], folder: Path | None, tag: str | None = No
         return Clip(model, config, folder)
     if folder is not None and plain["text_cfg"].get("hf_model_name") == TEXT_FOLDER:
         plain["text_cfg"]["hf_model_name"] = str(folder / TEXT_FOLDER)
+    if plain["text_cfg"].get("hf_model_name"):  # open_clip opens it by transformers, and lets that ask
+        refuse_own_code(Path(plain["text_cfg"]["hf_model_name"]))
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "realm-clip.json"
         file.write_text(json.dumps(plain), encoding="utf-8")
@@ -152,7 +156,7 @@ def build_clip(config: dict[str, Any], folder: Path | None, tag: str | None = No
         # The registry keeps what it read; the file's entry would fail on its next scan.
         open_clip.factory._MODEL_CONFIG_PATHS.remove(file)
     try:
-        with quiet_root_logger():
+        with quiet_root_logger(), never_ask():  # a hub's text tower was not looked into
             model = open_clip.create_model(
                 "realm-clip", pretrained_text=False, force_preprocess_cfg=preprocess
             )

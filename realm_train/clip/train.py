@@ -1,7 +1,9 @@
 """Train CLIP on windows and descriptions."""
 
 import math
+import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,7 +14,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from realm_engine.images import load_image
+from realm_engine.pictures.decode import load_image
 from realm_train.clip.config import TINY, ClipConfig
 from realm_train.clip.judge import judge_maps, planted_defects, window_maps
 from realm_train.clip.loss import SharedClipLoss
@@ -149,7 +151,8 @@ class _Stream:
         config = self.config
         first = epoch * config.steps_per_epoch
         if self.batches is None:
-            self.batches = iter(self._loader(first))
+            with _without_working_folder():
+                self.batches = iter(self._loader(first))
         return _Next(self.batches, min(config.steps, first + config.steps_per_epoch) - first)
 
     def _loader(self, first: int) -> DataLoader[Batch]:
@@ -177,6 +180,23 @@ class _Next:
 
     def __iter__(self) -> Iterator[Batch]:
         return islice(self.stream, self.count)
+
+
+@contextmanager
+def _without_working_folder() -> Iterator[None]:
+    """Processes started meanwhile do not look for modules in the working folder, where anybody's `pickle.py` may lie.
+
+    A spawned worker is `python -c ...`, which does, until it has the search path of this process.
+    """
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
 
 
 class _Towers(nn.Module):

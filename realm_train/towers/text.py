@@ -2,6 +2,9 @@
 
 import importlib.util
 import inspect
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,7 +43,8 @@ def text_tower(name_or_path: str, pretrained: bool = True, pooler: bool = True, 
         Model in eval mode and float32, its tokenizer, its hidden width.
 
     Raises:
-        TowerError: The folder is incomplete or the hub cannot be reached; says how to give a path instead.
+        TowerError: The folder is incomplete or brings code of its own, or the hub cannot be reached; says how to
+            give a path instead.
     """
     from transformers import AutoConfig, AutoModel, BertConfig
 
@@ -49,9 +53,10 @@ def text_tower(name_or_path: str, pretrained: bool = True, pooler: bool = True, 
         tokenizer = _tokenizer(_minilm_folder() or _hub_folder("bert-base-uncased", weights=False))
         config = BertConfig()
     else:
+        refuse_own_code(folder)
         tokenizer = _tokenizer(folder)
         try:
-            config = AutoConfig.from_pretrained(folder, local_files_only=True)
+            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         except (OSError, ValueError) as error:
             raise TowerError(
                 f"{folder}: config.json is missing or unreadable ({first_line(error)})"
@@ -64,6 +69,7 @@ def text_tower(name_or_path: str, pretrained: bool = True, pooler: bool = True, 
                     folder,
                     config=config,
                     local_files_only=True,
+                    trust_remote_code=False,
                     dtype=torch.float32,
                     output_loading_info=True,
                     **options,
@@ -72,7 +78,7 @@ def text_tower(name_or_path: str, pretrained: bool = True, pooler: bool = True, 
                 first = sorted(report["missing_keys"])[0]
                 raise TowerError(f"{folder}: {len(report['missing_keys'])} weights missing (first: {first})")
         else:
-            model = AutoModel.from_config(config, **options)  # type: ignore[no-untyped-call]
+            model = AutoModel.from_config(config, trust_remote_code=False, **options)  # type: ignore[no-untyped-call]
     except (OSError, ValueError, TypeError) as error:
         raise TowerError(
             f"{folder or name_or_path}: not a loadable text tower ({first_line(error)})"
@@ -80,6 +86,42 @@ def text_tower(name_or_path: str, pretrained: bool = True, pooler: bool = True, 
     if layers:
         _keep_layers(model, layers, name_or_path)
     return TextTower(model.eval(), tokenizer, int(config.hidden_size))
+
+
+def refuse_own_code(folder: Path) -> None:
+    """Refuse a folder whose config.json brings Python code of its own (`auto_map`).
+
+    transformers, and open_clip through it, would ask at the terminal whether to run it. A model whose architecture is
+    its own code would be built as another one without it.
+
+    Raises:
+        TowerError: it does.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # whoever opens the folder says what is wrong with it
+        return
+    if isinstance(config, dict) and config.get("auto_map"):
+        raise TowerError(
+            f"{folder}: its config.json asks for Python code of the folder (auto_map), which is never run; "
+            "give a text tower that transformers has itself"
+        )
+
+
+@contextmanager
+def never_ask() -> Iterator[None]:
+    """transformers answers by ValueError, where it would ask whether to run a model's own Python code.
+
+    For libraries that call it without `trust_remote_code=False`; 0 is its way to say so where nobody can answer.
+    """
+    from transformers import dynamic_module_utils
+
+    before = dynamic_module_utils.TIME_OUT_REMOTE_CODE
+    dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0
+    try:
+        yield
+    finally:
+        dynamic_module_utils.TIME_OUT_REMOTE_CODE = before
 
 
 def _keep_layers(model: Any, layers: int, name: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from realm_engine.backends import available
+from realm_engine.runtimes.devices import available
 
 
 @pytest.fixture(autouse=True)
@@ -98,8 +98,8 @@ def test_two_processes_build_every_engine_once(build, bundle_path, own_cache) ->
 
 
 def test_some_engines_that_fail_are_exit_code_1(build, monkeypatch) -> None:
-    from realm_engine.backends.tensorrt import engines
     from realm_engine.errors import DeviceError
+    from realm_engine.runtimes.tensorrt import engines
 
     real = engines.build_plan
 

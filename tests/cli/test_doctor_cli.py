@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 
-from realm_engine.backends import AUTO_ORDER, DEVICES
+from repository import ROOT
 
-ROOT = Path(__file__).parents[2]
+from realm_engine.runtimes.devices import AUTO_ORDER, DEVICES
 
 
 def test_doctor_on_this_machine(cli, tmp_path, monkeypatch):
@@ -43,9 +42,22 @@ def test_doctor_survives_runtimes_that_do_not(script, tmp_path):
     at = next(
         i for i, line in enumerate(said) if line.startswith("broken cpu ONNX Runtime cannot be imported")
     )
-    assert "libcustom.so.7" in said[at] and said[at + 1] == "cure: pip install 'realm-engine[cpu]'"
+    assert "libcustom.so.7" in said[at] and said[at + 1] == "cure: pip install 'onnxruntime>=1.20'"
     assert said[-1].startswith("nothing works; worth a cure: ")
     assert done.stderr == ""
+
+
+def test_doctor_runs_nothing_of_the_working_folder(script, tmp_path):
+    """A folder of downloads may hold a numpy.py that nobody has read."""
+    folder = tmp_path / "downloads"
+    folder.mkdir()
+    names = ("numpy", "json", "platform", "tempfile", "onnxruntime", "openvino", "click", "realm_engine")
+    for name in names:
+        (folder / f"{name}.py").write_text(f"open({str(tmp_path / name)!r}, 'w').close()\n")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = script("doctor", "--json", cwd=folder, env=environment)
+    assert [name for name in names if (tmp_path / name).exists()] == []
+    assert done.returncode == 0 and json.loads(done.stdout)["works"] is True, done.stderr
 
 
 def test_doctor_takes_no_arguments(cli):

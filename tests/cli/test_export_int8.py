@@ -15,7 +15,8 @@ from export.bundle import export_bundle
 from export.clip_model import open_clip_model
 from export.errors import ExportError
 from export.manifest import BundleInfo
-from realm_engine import DreamConfig, Engine, fidelity
+from realm_engine import DreamConfig, Engine
+from realm_engine.verbs import fidelity
 
 SAMPLES = ROOT / "samples"
 

@@ -6,8 +6,7 @@ import subprocess
 import sys
 
 import pytest
-
-from tests.triton_double import read_config
+from triton_double import read_config
 
 
 def test_a_repository_is_written(cli, bundle_path, tmp_path):

@@ -6,10 +6,10 @@ import json
 import subprocess
 import sys
 
+from bundles import build_bundle
 from click.testing import CliRunner
 
 from realm_engine.cli.main import main
-from tests.bundles import build_bundle
 
 
 def test_info(cli, bundle_path) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bundles import build_bundle
 from command_line import interrupted
 from PIL import Image
 
-from realm_engine.images import load_image
-from tests.bundles import build_bundle
+from realm_engine.pictures.decode import load_image
 
 
 def files(folder: Path) -> list[str]:

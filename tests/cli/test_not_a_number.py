@@ -103,7 +103,7 @@ def test_one_score_that_is_not_a_number_leaves_the_others(cli, bundle_path, pict
     assert result.exit_code == 1
     rows = {row["filename"]: row for row in csv.DictReader(io.StringIO(result.stdout))}
     assert rows["black.png"]["mos"] == rows["black.png"]["realness"] == ""
-    assert rows["black.png"]["error"].startswith("graph core: 1 of 1 values of mos are NaN or infinite")
+    assert rows["black.png"]["error"].startswith("core: graph core: 1 of 1 values of mos are NaN or infinite")
     expected = {
         row["filename"]: row
         for row in csv.DictReader(io.StringIO(cli("score", pictures, "--no-descriptions").stdout))

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from realm_engine.cli import progress as module
-from realm_engine.cli.progress import progress
+from realm_engine.cli.progress import TERMINAL
 
 
 def test_short_work_says_nothing(capsys) -> None:
-    with progress("scoring", 3) as advance:
+    with TERMINAL.progress("scoring", 3) as advance:
         for done in (1, 2, 3):
             advance(done)
     assert capsys.readouterr() == ("", "")
@@ -22,7 +22,7 @@ def test_short_work_says_nothing(capsys) -> None:
 
 def test_long_work_says_a_line_now_and_then(capsys, monkeypatch) -> None:
     monkeypatch.setattr(module, "SECONDS_BETWEEN_LINES", 0.0)
-    with progress("mapping", 2) as advance:
+    with TERMINAL.progress("mapping", 2) as advance:
         for done in (0.5, 1, 2):
             advance(done, "9 windows/s")
     out, err = capsys.readouterr()

@@ -33,12 +33,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def script(*arguments: object) -> subprocess.CompletedProcess[str]:
+def script(
+    *arguments: object, cwd: Path | None = None, timeout: float = 900
+) -> subprocess.CompletedProcess[str]:
     """The installed console script in a process of its own."""
     path = Path(sys.executable).with_name("realm-train")
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     command = [str(path), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=900, env=environment)
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=timeout, env=environment, cwd=cwd
+    )
 
 
 def train(folder: Path, output: Path, *extra: object) -> list[object]:
@@ -154,3 +158,14 @@ def test_what_is_neither_run_nor_bundle(folder: Path, tmp_path: Path, bundle_pat
     assert window.exit_code == 2 and "--window belongs to a run" in window.stderr
     preset = invoke("evaluate", "map", bundle_path, "--data", folder / "data", "--preset", "none")
     assert preset.exit_code == 2 and "has no preset 'none'; it has" in preset.stderr
+
+
+def test_workers_run_nothing_of_the_working_folder(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "downloads").mkdir()
+    names = ("pickle", "socket", "runpy", "signal", "json", "numpy", "torch")
+    for name in names:
+        (tmp_path / "downloads" / f"{name}.py").write_text(f"open({str(tmp_path / name)!r}, 'w').close()\n")
+    more = [word for one in ("workers=1", "steps=1", "steps_per_epoch=1") for word in ("--set", one)]
+    done = script(*train(folder, tmp_path / "run", *more), cwd=tmp_path / "downloads", timeout=180)
+    assert [name for name in names if (tmp_path / name).exists()] == []
+    assert done.returncode == 0, done.stderr

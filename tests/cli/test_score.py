@@ -15,7 +15,7 @@ import pytest
 from command_line import interrupted
 from PIL import Image
 
-from realm_engine.images import load_image
+from realm_engine.pictures.decode import load_image
 
 NAMES = ["a.png", "b.jpg", "d.bmp", "sub/c.webp"]
 
@@ -61,7 +61,7 @@ def test_output_file(cli, pictures, tmp_path, suffix) -> None:
     result = cli("score", pictures, "--output", path)
     assert result.exit_code == 0 and result.stdout == ""
     assert f"wrote {path}" in result.stderr
-    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+    assert {entry.name for entry in path.parent.iterdir()} == {path.name, f"{path.name}.run.json"}
     if suffix == "csv":
         assert path.read_text(encoding="utf-8") == cli("score", pictures).stdout
     if suffix == "jsonl":
@@ -119,18 +119,6 @@ def test_no_descriptions(cli, pictures, reference) -> None:
     assert float(table[0]["mos"]) == pytest.approx(
         reference.mos(load_image(pictures / "a.png"), None), abs=1e-4
     )
-
-
-def test_resume(cli, pictures, tmp_path) -> None:
-    path = tmp_path / "scores.csv"
-    cli("score", pictures / "a.png", pictures / "d.bmp", "--output", path)
-    scored = path.read_text().replace("\na.png,", "\na.png,9")  # a reused row keeps even this
-    path.write_text(scored)
-    result = cli("score", pictures, "--output", path, "--resume")
-    assert result.exit_code == 0 and "2 of 4 images are scored already" in result.stderr
-    table = rows(path.read_text())
-    assert [row["filename"] for row in table] == NAMES
-    assert table[0] == rows(scored)[0]
 
 
 def test_interrupt_keeps_the_rows(pictures, tmp_path, bundle_path, photo) -> None:
@@ -235,6 +223,8 @@ def mistakes(pictures: Path, tmp_path: Path) -> dict[str, tuple[list[object], st
             "is the file of descriptions",
         ),
         "resume nothing": ([pictures, "--resume"], "--resume continues a table"),
+        "restart nothing": ([pictures, "--resume=restart"], "--resume continues a table"),
+        "resume how": ([pictures, "--resume=again"], "'again' is not one of 'continue', 'restart'"),
         "contradiction": (
             [pictures, "--no-descriptions", "--descriptions", tables["twice"]],
             "contradicts --descriptions",
@@ -249,7 +239,7 @@ def mistakes(pictures: Path, tmp_path: Path) -> dict[str, tuple[list[object], st
 MISTAKES = [
     "no such path", "empty directory", "no filename", "no description", "empty csv", "duplicate", "ragged",
     "unquoted", "not utf-8", "absent csv", "csv is a folder", "output is a folder", "output under a file",
-    "output of unknown kind", "output is the input", "resume nothing", "contradiction",
+    "output of unknown kind", "output is the input", "resume nothing", "restart nothing", "resume how", "contradiction",
     "device that is not here", "no path", "unknown option", "batch of none",
 ]  # fmt: skip
 
@@ -275,7 +265,7 @@ def _providers() -> list[str]:
 
 
 def test_bundles_that_are_wrong(cli, pictures, tmp_path) -> None:
-    from tests.bundles import build_bundle
+    from bundles import build_bundle
 
     broken = build_bundle(tmp_path / "broken")
     with (broken / "core.onnx").open("r+b") as file:
@@ -286,7 +276,7 @@ def test_bundles_that_are_wrong(cli, pictures, tmp_path) -> None:
         ("no-such-bundle", "bundle 'no-such-bundle' not found"),
         (pictures, "no bundle.json in this directory"),
         (broken, "core.onnx: wrong checksum"),
-        (only_dream, "has no CORE and cannot score"),
+        (only_dream, "has no measure and cannot score"),
     ]:
         output = tmp_path / "scores.csv"
         result = cli("score", pictures, "--output", output, bundle=bundle)

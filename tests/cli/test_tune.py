@@ -6,9 +6,10 @@ import json
 
 import pytest
 
-from realm_engine import Engine, tune
-from realm_engine.bundle import Bundle
-from realm_engine.tuned import load_tuned, tuned_path
+from realm_engine import Engine
+from realm_engine.bundle.bundle import Bundle
+from realm_engine.runtimes.measured import load_tuned, tuned_path
+from realm_engine.verbs import tune
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +36,7 @@ def test_it_measures_remembers_and_auto_follows(cli, pictures, bundle_path, capl
             used = engine.describe(part)
             assert (used["device"], used["precision"], used["threads"]) == (one.device, one.precision, 1)
             assert used["tuned"]
-        assert engine._open_dream().windows_per_call() == best["dream"].batch
+        assert engine.maps.dream.encoder.per_call == best["dream"].batch
     with Engine.open(bundle_path, tuned=False) as engine:
         assert not engine.describe()["tuned"]
     result = cli("score", pictures)
@@ -50,7 +51,7 @@ def test_it_measures_remembers_and_auto_follows(cli, pictures, bundle_path, capl
 def test_a_precision_that_misses_its_gate_is_measured_but_never_chosen(
     pictures, bundle_path, monkeypatch, cli
 ) -> None:
-    from realm_engine import fidelity
+    from realm_engine.verbs import fidelity
 
     impossible = fidelity.PrecisionGates(1.1, 1.1, 0.0, None, None)
     real = fidelity.precision_gates

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import shutil
 import sys
@@ -26,6 +27,7 @@ from typing import Any
 GOLDEN = Path(__file__).resolve().parent
 REPOSITORY = GOLDEN.parents[1]
 sys.path[:0] = [str(GOLDEN), str(REPOSITORY)]  # run as a script: the folder's own modules, and `export`
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when onnxruntime is imported
 
 import numpy as np  # noqa: E402
 from golden_cases import (  # noqa: E402

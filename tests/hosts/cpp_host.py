@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from repository import ROOT
 
 from realm_engine.cli.main import main
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = ROOT
 SOURCE = REPOSITORY / "hosts" / "cpp"
 OUTPUT = REPOSITORY / "out" / "hosts" / "cpp"
 TINY = REPOSITORY / "realm_engine" / "bundles" / "realm-tiny"

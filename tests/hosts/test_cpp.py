@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 import re
 import shutil
@@ -32,7 +33,7 @@ from cpp_host import (
 from cpp_hostile import encoded, with_true_checksums
 from PIL import Image
 
-from realm_engine.images import load_image
+from realm_engine.pictures.decode import load_image
 
 release, clip_tokenizer = cpp_host.release, cpp_host.clip_tokenizer
 
@@ -173,6 +174,16 @@ def test_scores_equal_the_python_engine(release, bundle_path, precision, more) -
     assert (
         done.stderr == stderr
     )  # descriptions, bundle, runtime, device, precision and threads are said alike
+
+
+def test_a_score_leaves_nothing_in_the_home_folder(release, bundle_path, tmp_path) -> None:
+    """ONNX Runtime's telemetry keeps a device id there, and what it is going to send."""
+    home = tmp_path / "home"
+    home.mkdir()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "ORT_"))}
+    command = [release / "realm_score", SAMPLES / "cat.jpg", "--bundle", bundle_path, "--no-descriptions"]
+    assert "cat.jpg," in checked(*command, env={**kept, "HOME": str(home)})
+    assert list(home.rglob("*")) == []
 
 
 def test_scores_of_the_embedded_bundle(release, tmp_path) -> None:

@@ -14,7 +14,7 @@ from cpp_hostile import FILES, MANIFESTS, damaged_images, external_weights, flip
 from PIL import Image
 
 from realm_engine import Engine, RealmError
-from realm_engine.images import load_image
+from realm_engine.pictures.decode import load_image
 
 asan, clip_tokenizer, corner = cpp_host.asan, cpp_host.clip_tokenizer, cpp_host.corner
 

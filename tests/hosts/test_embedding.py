@@ -18,12 +18,7 @@ import numpy as np
 import onnx
 import pytest
 from click.testing import CliRunner
-from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
-
-from export.tokenizer import clip_tokenizer
-from realm_engine.bundle import find_bundle
-from realm_engine.cli.main import main
-from tests.embedding_page import (
+from embedding_page import (
     ANSWERS,
     GOLDEN,
     GOLDEN_FOLDER,
@@ -39,6 +34,11 @@ from tests.embedding_page import (
     worst,
     wrong_tokens,
 )
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
+
+from export.tokenizer import clip_tokenizer
+from realm_engine.bundle.bundle import find_bundle
+from realm_engine.cli.main import main
 
 
 @pytest.fixture(autouse=True)

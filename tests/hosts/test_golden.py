@@ -7,7 +7,6 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from importlib import util
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -16,15 +15,18 @@ import onnx
 import onnxruntime
 import pytest
 from PIL import Image
+from repository import ROOT
 
 from realm_engine import DreamConfig, Engine
-from realm_engine.bundle import Bundle
-from realm_engine.images import load_image
-from realm_engine.manifest import TextSpec
-from realm_engine.resample import resample_matrix
+from realm_engine.bundle.bundle import Bundle
+from realm_engine.bundle.manifest import TextSpec
+from realm_engine.maps.encoders import Windows
+from realm_engine.opened import Contents
+from realm_engine.pictures.decode import load_image
+from realm_engine.pictures.resample import resample_matrix
 from realm_engine.text import Tokenizer
 
-FOLDER = Path(__file__).parents[1] / "golden"
+FOLDER = ROOT / "tests" / "golden"
 GOLDEN = json.loads((FOLDER / "golden.json").read_text(encoding="utf-8"))
 TOLERANCES = GOLDEN["tolerances"]
 SIZE_LIMIT_BYTES = 1_500_000
@@ -67,9 +69,9 @@ def tokenizers(write, tmp_path_factory) -> dict[str, Tokenizer]:
     clip = tmp_path_factory.mktemp("clip") / "clip.json"
     assert write.main(["--clip-tokenizer", str(clip)]) == 0
     bundle = Bundle.open(GOLDEN["bundle"])
-    assert bundle.core is not None
+    text = Contents(bundle).text_specs()["core_text"]
     return {
-        "wordpiece": Tokenizer(bundle.file(bundle.core.text.tokenizer), bundle.core.text),
+        "wordpiece": Tokenizer(bundle.file(text.tokenizer), text),
         "clip": Tokenizer(clip, CLIP_SPEC),
     }
 
@@ -181,8 +183,8 @@ def test_pixels_inside_the_core_graph(resize_in_graph, entry):
 @pytest.mark.parametrize("entry", entries("embeddings"))
 def test_embeddings(write, tiny, entry):
     found = {
-        "core": tiny._open_core()._text.features([entry["text"]])[0],
-        "clip": tiny._open_dream().embed([entry["text"]])[0],
+        "core": tiny.embed_texts([entry["text"]], "core")[0],
+        "clip": tiny.embed_texts([entry["text"]])[0],
     }
     for tower, embedding in found.items():
         assert write.cosine(embedding, entry[tower]) >= TOLERANCES["embedding_cosine"]
@@ -190,9 +192,10 @@ def test_embeddings(write, tiny, entry):
 
 @pytest.mark.parametrize("entry", entries("similarities"))
 def test_similarities(tiny, entry):
-    dream = tiny._open_dream()
-    corners = np.array(entry["top"]), np.array(entry["left"])
-    found = dream.encode(image(entry["image"]), entry["window_px"], *corners, dream.embed(entry["texts"]))
+    dream = tiny.maps.dream
+    windows = Windows(entry["window_px"], np.array(entry["top"]), np.array(entry["left"]))
+    canvas, texts = dream.encoder.canvas(image(entry["image"])), dream.embed(entry["texts"])
+    found = dream.encoder.similarities(canvas, windows, texts, lambda count: None)
     np.testing.assert_allclose(found, entry["values"], rtol=0, atol=TOLERANCES["similarity_max_abs"])
 
 
@@ -207,7 +210,7 @@ def test_scores_of_pictures_of_many_sizes_together(tiny, batch_size):
     for score, entry in zip(found, scores, strict=True):
         assert score.error is None
         assert score.mos == pytest.approx(entry["mos"], abs=TOLERANCES["mos_max_abs"])
-        slope = tiny.bundle.core.rating_slope
+        _, slope = tiny.measures[0].columns[1].line
         assert score.realness == pytest.approx(entry["realness"], abs=TOLERANCES["mos_max_abs"] * slope)
 
 

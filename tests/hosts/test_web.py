@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from repository import ROOT
 
-from realm_engine import render
-from realm_engine.dream import DreamConfig
 from realm_engine.engine import Engine
-from realm_engine.images import load_image
+from realm_engine.maps import render
+from realm_engine.maps.realness_map import DreamConfig
+from realm_engine.pictures.decode import load_image
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = ROOT
 WEB = REPOSITORY / "hosts/web"
 OUT = REPOSITORY / "out/hosts/web"
 GOLDEN = Path(os.environ.get("REALM_GOLDEN", REPOSITORY / "tests/golden"))
@@ -232,7 +233,7 @@ def compare(engine: Engine, case: Case, answer: dict[str, Any], folder: Path) ->
     assert not actual[~expected.covered].any()
     for phrase in expected.phrases:
         assert f"“{phrase.text}”" in answer["made"]
-    # The picture that the page saves: the engine's colours, half transparent, with the page's own limits.
+    # The picture that the page saves: the engine's colours with the page's own limits.
     limits = render.colour_limits(actual, expected.covered)
     drawn = render.overlay(image, actual, "realness", expected.covered, limits)
     saved = load_image(folder / f"{case.name}.overlay.png")

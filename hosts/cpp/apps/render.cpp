@@ -8,6 +8,7 @@
 #include <cstring>
 #include <map>
 
+#include "colours.hpp"
 #include "realm/error.hpp"
 
 namespace realm {
@@ -18,28 +19,17 @@ using Colour = std::array<std::uint8_t, 3>;
 constexpr double kMinimumSpan = 0.02;
 constexpr int kMinimumHeight = 256;  // the labels of the colour bar need as much
 constexpr Colour kUncovered{128, 128, 128}, kInk{30, 30, 30}, kPaper{255, 255, 255};
+constexpr Colour kChecks[]{{255, 255, 255}, {205, 205, 205}};  // what image editors show behind what is transparent
 
-// Red rises first, then green, then blue; the corners are those of Matplotlib's "hot".
-const std::array<Colour, 256>& hot_table() {
-    static const std::array<Colour, 256> table = [] {
-        const auto ramp = [](double x, double from, double to, double low, double high) {
-            const double share = std::clamp((x - from) / (to - from), 0.0, 1.0);
-            return static_cast<std::uint8_t>(std::floor((low + share * (high - low)) * 255.0 + 0.5));
-        };
-        std::array<Colour, 256> made{};
-        for (std::size_t level = 0; level < made.size(); ++level) {
-            const double x = static_cast<double>(level) / 255.0;
-            made[level] = {ramp(x, 0.0, 0.365079, 0.0416, 1.0), ramp(x, 0.365079, 0.746032, 0.0, 1.0),
-                           ramp(x, 0.746032, 1.0, 0.0, 1.0)};
-        }
-        return made;
-    }();
-    return table;
-}
-
-const Colour& hot(float unrealness) {
+// The colour of an unrealness laid over a ground, in integers and rounded to nearest as in the Python engine.
+Colour lay_over(const Colour& ground, float unrealness) {
     const float level = std::floor(std::clamp(unrealness, 0.0F, 1.0F) * 255.0F + 0.5F);
-    return hot_table()[static_cast<std::size_t>(std::isnan(level) ? 0.0F : level)];
+    const auto& row = kColours[static_cast<std::size_t>(std::isnan(level) ? 0.0F : level)];
+    const int alpha = row[3];
+    Colour mixed{};
+    for (std::size_t channel = 0; channel < mixed.size(); ++channel)
+        mixed[channel] = static_cast<std::uint8_t>((ground[channel] * (255 - alpha) + row[channel] * alpha + 127) / 255);
+    return mixed;
 }
 
 // 0 (the real end of the limits) to 1 (the unreal end), in float32 as the Python engine.
@@ -122,11 +112,12 @@ Image colour_bar(int height, double unit, Quantity quantity, Limits limits) {
     const auto scaled = [&](double pixels) { return static_cast<int>(std::lround(pixels * unit)); };
     const int width = scaled(92), margin = scaled(14), bar = scaled(18), line_height = scaled(17);
     const int size = std::max(1, scaled(1.4)), line = std::max(1, scaled(1));
-    const int top = margin + line_height, bottom = height - margin - line_height;
+    const int top = margin + line_height, bottom = height - margin - line_height, check = std::max(1, bar / 4);
     Canvas canvas(height, width, kPaper);
     for (int y = top; y < bottom; ++y) {
         const float share = bottom - top > 1 ? static_cast<float>(y - top) / static_cast<float>(bottom - top - 1) : 0.0F;
-        canvas.fill(margin, y, margin + bar, y + 1, hot(1.0F - share));
+        for (int x = 0; x < bar; ++x)
+            canvas.put(margin + x, y, lay_over(kChecks[((y - top) / check + x / check) % 2], 1.0F - share));
     }
     canvas.frame(margin - 1, top - 1, margin + bar + 1, bottom + 1, line, kInk);
     canvas.text(margin, top - scaled(4) - kLetterHeight * size, "unreal", size, kInk);
@@ -166,8 +157,9 @@ Limits colour_limits(const RealnessMap& map) {
 Image heatmap(const RealnessMap& map, Limits limits) {
     Image result{map.height, map.width, std::vector<std::uint8_t>(map.values.size() * 3)};
     for (std::size_t at = 0; at < map.values.size(); ++at) {
-        const Colour& colour =
-            map.covered[at] != 0 ? hot(unrealness(map.values[at], map.quantity, limits)) : kUncovered;
+        const Colour colour = map.covered[at] != 0
+                                  ? lay_over(kPaper, unrealness(map.values[at], map.quantity, limits))
+                                  : kUncovered;
         std::memcpy(result.rgb.data() + 3 * at, colour.data(), 3);
     }
     return result;
@@ -186,11 +178,8 @@ Image overlay(ImageView image, const RealnessMap& map, Limits limits, const std:
         for (int x = 0; x < wide; ++x) {
             const std::size_t at = static_cast<std::size_t>(y / factor) * columns + static_cast<std::size_t>(x / factor);
             Colour colour{image.rgb[3 * at], image.rgb[3 * at + 1], image.rgb[3 * at + 2]};
-            if (map.covered[at] != 0) {
-                const Colour& heat = hot(unrealness(map.values[at], map.quantity, limits));
-                for (std::size_t channel = 0; channel < 3; ++channel)  // half of each, rounded up
-                    colour[channel] = static_cast<std::uint8_t>((colour[channel] + heat[channel] + 1) / 2);
-            }
+            if (map.covered[at] != 0)
+                colour = lay_over(colour, unrealness(map.values[at], map.quantity, limits));
             canvas.put(x, y, colour);
         }
     const int line = std::max(1, static_cast<int>(std::lround(unit)));

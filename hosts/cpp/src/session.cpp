@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <utility>
 
@@ -17,14 +18,30 @@ namespace {
 
 constexpr int kMaxThreads = 1024;
 
+// Whether ONNX Runtime is to report nothing to its maker, which its official builds do unless told otherwise. A value
+// that the user has set is kept.
+bool telemetry_is_off() {
+    constexpr const char* kVariable = "ORT_DISABLE_TELEMETRY";
+#ifdef _WIN32
+    if (std::getenv(kVariable) == nullptr) _putenv_s(kVariable, "1");
+#else
+    setenv(kVariable, "1", 0);
+#endif
+    const char* value = std::getenv(kVariable);
+    return value != nullptr && std::string(value) == "1";
+}
+
 Ort::Env& environment() {
     static Ort::Env env = [] {
+        const bool silent = telemetry_is_off();  // read when the environment is made
         const OrtApi* api = OrtGetApiBase()->GetApi(ORT_API_VERSION);
         if (api == nullptr)
             throw DeviceError(std::string("ONNX Runtime ") + OrtGetApiBase()->GetVersionString() +
                               " is too old; this program needs 1." + std::to_string(ORT_API_VERSION) + " or newer");
         Ort::InitApi(api);
-        return Ort::Env(ORT_LOGGING_LEVEL_ERROR, "realm");
+        Ort::Env made(ORT_LOGGING_LEVEL_ERROR, "realm");
+        if (silent) made.DisableTelemetryEvents();  // for builds that do not know the variable
+        return made;
     }();
     return env;
 }

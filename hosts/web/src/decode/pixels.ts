@@ -1,4 +1,4 @@
-/** Arithmetic on decoded pixels: alpha on white, EXIF orientation. Pure functions, as in realm_engine/images.py. */
+/** Arithmetic on decoded pixels: alpha on white, EXIF orientation. Pure functions, as in realm_engine/pictures/decode.py. */
 
 import type { Picture } from "../engine/core";
 

@@ -1,32 +1,26 @@
-/** Colours of a map, those of realm_engine/render.py: hot (white, yellow, red) is unreal, dark is real. */
+/** Colours of a map, those of realm_engine/maps/render.py: transparent where it looks real, magenta where it is worst. */
+
+import table from "../../../../realm_engine/maps/colours.csv?raw";
 
 // A map without contrast must look flat: stretching less than this to the full range would show only noise.
 export const MINIMUM_SPAN = 0.02;
-const UNCOVERED = [128, 128, 128] as const;
 
 export type Limits = readonly [low: number, high: number];
 
-function interpolate(x: number, from: Limits, to: Limits): number {
-  const share = Math.min(1, Math.max(0, (x - from[0]) / (from[1] - from[0])));
-  return to[0] + share * (to[1] - to[0]);
-}
+/** Red, green, blue and alpha of 256 levels from real to unreal: the one table that all hosts share. */
+export const COLOURS: Uint8ClampedArray = Uint8ClampedArray.from(
+  table.trim().split("\n").slice(1).join(",").split(","),
+  Number,
+);
 
-/** The colour map "hot", RGB of 256 levels of unrealness; the corners are Matplotlib's, as published. */
-export const HOT: Uint8Array = (() => {
-  const table = new Uint8Array(256 * 3);
-  for (let i = 0; i < 256; i++) {
-    const level = i / 255;
-    const rgb = [
-      interpolate(level, [0, 0.365079], [0.0416, 1]),
-      interpolate(level, [0.365079, 0.746032], [0, 1]),
-      interpolate(level, [0.746032, 1], [0, 1]),
-    ];
-    rgb.forEach((value, channel) => {
-      table[3 * i + channel] = Math.floor(value * 255 + 0.5);
-    });
+/** RGBA of a legend's pixels: the table from unreal to real, as realness grows. */
+export function ramp(): Uint8ClampedArray<ArrayBuffer> {
+  const rgba = new Uint8ClampedArray(COLOURS.length);
+  for (let at = 0; at < COLOURS.length; at += 4) {
+    rgba.set(COLOURS.subarray(at, at + 4), COLOURS.length - 4 - at);
   }
-  return table;
-})();
+  return rgba;
+}
 
 /** Lowest and highest covered value, widened to at least `MINIMUM_SPAN`. */
 export function colourLimits(values: Float32Array, covered: Uint8Array): Limits {
@@ -42,26 +36,20 @@ export function colourLimits(values: Float32Array, covered: Uint8Array): Limits 
   return [low - missing, high + missing];
 }
 
-/**
- * RGBA (height, width) of a map of realness, hot where it is low. Pixels that no window covers are grey, or
- * transparent (`hideUncovered`), so that an overlay shows the bare picture there.
- */
+/** RGBA (height, width) of a map of realness, densest where it is low; transparent where no window covers. */
 export function heatmap(
   values: Float32Array,
   covered: Uint8Array,
   limits: Limits,
-  hideUncovered: boolean,
 ): Uint8ClampedArray<ArrayBuffer> {
   const [low, high] = limits;
   const span = Math.max(high - low, 1e-12);
   const rgba = new Uint8ClampedArray(4 * values.length);
   for (let i = 0; i < values.length; i++) {
+    if (covered[i] === 0) continue;
     const real = Math.min(1, Math.max(0, (values[i]! - low) / span));
     const level = Math.floor((1 - real) * 255 + 0.5);
-    for (let channel = 0; channel < 3; channel++) {
-      rgba[4 * i + channel] = covered[i] === 0 ? UNCOVERED[channel]! : HOT[3 * level + channel]!;
-    }
-    rgba[4 * i + 3] = covered[i] === 0 && hideUncovered ? 0 : 255;
+    rgba.set(COLOURS.subarray(4 * level, 4 * level + 4), 4 * i);
   }
   return rgba;
 }

@@ -1,4 +1,4 @@
-/** `bundle.json`, every field checked once, with the words of the Python engine (realm_engine/manifest.py). */
+/** `bundle.json`, every field checked once, with the words of the Python engine (realm_engine/bundle_new/manifest.py). */
 
 import { RealmError } from "./errors";
 

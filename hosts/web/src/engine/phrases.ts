@@ -1,4 +1,4 @@
-/** The phrase bank: which flaw a picture most likely has, when nobody has described it (realm_engine/phrases.py). */
+/** The phrase bank: which flaw a picture most likely has, when nobody has described it (realm_engine/maps/phrases.py). */
 
 import type { Picture } from "./core";
 import { type Dream, gridsOf, type MapConfig, type Steps } from "./dream";

@@ -1,4 +1,4 @@
-/** Pillow's resampling as a matrix (realm_engine/resample.py): resizing is two matrix products in the graph. */
+/** Pillow's resampling as a matrix (realm_engine/pictures/resample.py): resizing is two matrix products in the graph. */
 
 import type { Interpolation } from "./manifest";
 

@@ -1,5 +1,5 @@
 /**
- * Geometry of sliding windows (realm_engine/windows.py): where they are, which pixels they cover, and maps made
+ * Geometry of sliding windows (realm_engine/maps/windows.py): where they are, which pixels they cover, and maps made
  * from them. Pure functions; arithmetic in float64.
  */
 

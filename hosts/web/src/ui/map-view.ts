@@ -1,6 +1,6 @@
 /** The picture, the map over it, its legend, the value under the pointer, and files of both. */
 
-import { colourLimits, HOT, heatmap, type Limits } from "../engine/colours";
+import { colourLimits, heatmap, type Limits, ramp } from "../engine/colours";
 import type { RealnessMap } from "../engine/engine";
 import { writeNpy } from "../engine/npy";
 import { box, canvas, context2d, input, save } from "./dom";
@@ -59,7 +59,7 @@ export class MapView {
     this.limits = colourLimits(result.values, result.covered);
     this.map.width = result.width;
     this.map.height = result.height;
-    const coloured = heatmap(result.values, result.covered, this.limits, true);
+    const coloured = heatmap(result.values, result.covered, this.limits);
     context2d(this.map).putImageData(new ImageData(coloured, result.width, result.height), 0, 0);
     for (const part of [this.map, this.reader, box("result-tools")]) part.hidden = false;
     const [low, high] = this.limits;
@@ -70,13 +70,8 @@ export class MapView {
   }
 
   private drawLegend(): void {
-    // Left is unreal, so the table runs backwards; low realness stands on the left as well.
-    const rgba = new Uint8ClampedArray(4 * 256);
-    for (let i = 0; i < 256; i++) {
-      for (let c = 0; c < 3; c++) rgba[4 * i + c] = HOT[3 * (255 - i) + c]!;
-      rgba[4 * i + 3] = 255;
-    }
-    context2d(canvas("legend")).putImageData(new ImageData(rgba, 256, 1), 0, 0);
+    // Left is unreal; low realness stands on the left as well.
+    context2d(canvas("legend")).putImageData(new ImageData(ramp(), 256, 1), 0, 0);
   }
 
   private showOpacity(): void {

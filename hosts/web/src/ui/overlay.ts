@@ -1,10 +1,11 @@
 /** The overlay as a picture of its own: the map over the image, and a colour bar that says which end is unreal. */
 
-import { HOT, type Limits } from "../engine/colours";
+import { type Limits, ramp } from "../engine/colours";
 import { context2d } from "./dom";
 
 const INK = "#1e1e1e";
 const PAPER = "#ffffff";
+const CHECKS = ["#ffffff", "#cdcdcd"] as const; // what image editors show behind what is transparent
 
 /** Draw image, map and legend on one canvas, laid out like the overlays of `realm-engine map`. */
 export function drawOverlay(
@@ -32,11 +33,7 @@ export function drawOverlay(
   context.globalAlpha = 1;
 
   const [left, top, bottom] = [width + margin, margin + 17 * unit, height - margin - 17 * unit];
-  for (let y = 0; y < bottom - top; y++) {
-    const level = 255 - Math.round((y / (bottom - top)) * 255);
-    context.fillStyle = `rgb(${HOT[3 * level]} ${HOT[3 * level + 1]} ${HOT[3 * level + 2]})`;
-    context.fillRect(left, top + y, bar, 1.5);
-  }
+  drawRamp(context, left, top, bar, bottom - top, opacity);
   context.strokeStyle = INK;
   context.lineWidth = Math.max(1, unit);
   context.strokeRect(left, top, bar, bottom - top);
@@ -54,4 +51,31 @@ export function drawOverlay(
     context.fillText(value.toFixed(3), left + bar + 6 * unit, top + share * (bottom - top) + shift * unit);
   }
   return result;
+}
+
+/** The colours over checks, unreal above. */
+function drawRamp(
+  context: CanvasRenderingContext2D,
+  left: number,
+  top: number,
+  width: number,
+  height: number,
+  opacity: number,
+): void {
+  const check = width / 4;
+  for (let row = 0; row * check < height; row++) {
+    for (let column = 0; column < 4; column++) {
+      context.fillStyle = CHECKS[(row + column) % 2]!;
+      const [x, y] = [left + column * check, top + row * check];
+      context.fillRect(x, y, check, Math.min(check, height - row * check));
+    }
+  }
+  const colours = document.createElement("canvas");
+  const rgba = ramp();
+  colours.width = 1;
+  colours.height = rgba.length / 4;
+  context2d(colours).putImageData(new ImageData(rgba, 1, colours.height), 0, 0);
+  context.globalAlpha = opacity;
+  context.drawImage(colours, left, top, width, height);
+  context.globalAlpha = 1;
 }

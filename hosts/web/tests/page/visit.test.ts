@@ -135,9 +135,9 @@ test("the keyboard is enough", async () => {
   const [x, y] = /x (\d+), y (\d+)/.exec(middle!)!.slice(1).map(Number) as [number, number];
   expect(await page.textContent("#value")).toContain(`x ${x + 16}, y ${y + 1}:`);
   await tabTo(async () => (await focused()) === "opacity");
-  await page.keyboard.press("ArrowRight");
-  expect(await page.textContent("#opacity-value")).toBe("55 %");
-  expect(await page.locator("#map").evaluate((map) => map.style.opacity)).toBe("0.55");
+  await page.keyboard.press("ArrowLeft");
+  expect(await page.textContent("#opacity-value")).toBe("95 %");
+  expect(await page.locator("#map").evaluate((map) => map.style.opacity)).toBe("0.95");
 });
 
 const SLOW = { texts: ["blurry"], windowsPx: [64], stridePx: 2, aggregate: "mean" } as const;

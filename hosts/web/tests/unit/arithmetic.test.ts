@@ -1,7 +1,7 @@
 /** Windows, colours, percentiles and files of numbers against plain definitions. */
 
 import { describe, expect, test } from "vitest";
-import { colourLimits, HOT, heatmap, MINIMUM_SPAN } from "../../src/engine/colours";
+import { COLOURS, colourLimits, heatmap, MINIMUM_SPAN } from "../../src/engine/colours";
 import { gridsOf } from "../../src/engine/dream";
 import { writeNpy } from "../../src/engine/npy";
 import { percentile } from "../../src/engine/phrases";
@@ -100,16 +100,17 @@ test("npy files come back", () => {
   expect(readNpy(bytes)).toEqual({ values, shape: [2, 3] });
 });
 
-test("bright is unreal: low realness is white, high is dark", () => {
+test("low realness is dense magenta, high is transparent, and so is what no window covers", () => {
   const covered = Uint8Array.of(1, 1, 1, 0);
   const values = Float32Array.of(0.2, 0.6, 1, 0);
   const limits = colourLimits(values, covered);
   expect(limits.map((limit) => limit.toFixed(3))).toEqual(["0.200", "1.000"]);
-  const rgba = heatmap(values, covered, limits, true);
-  expect([...rgba.subarray(0, 4)]).toEqual([255, 255, 255, 255]);
-  expect([...rgba.subarray(8, 12)]).toEqual([11, 0, 0, 255]);
-  expect(rgba[15]).toBe(0);
-  expect(HOT.length).toBe(768);
+  const rgba = heatmap(values, covered, limits);
+  expect([...rgba.subarray(0, 4)]).toEqual([255, 0, 255, 217]);
+  expect(rgba[7]).toBeGreaterThan(50);
+  expect(rgba[7]).toBeLessThan(100);
+  expect([rgba[11], rgba[15]]).toEqual([0, 0]);
+  expect(COLOURS.length).toBe(1024);
 });
 
 test("a map without contrast stays flat", () => {

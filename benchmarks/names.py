@@ -1,0 +1,7 @@
+"""Names of the suites' tables and of the ways to encode fewer windows, as the report and the picture look them up."""
+
+CURVE, FAST_IMAGES = "fast-curve", "fast-images"
+PRESET, FRACTION, STRIDE = "preset fast", "fraction", "coarser stride"
+COMMANDS, PROCESSES = "commands", "processes"
+SIZES = "sizes"
+HOSTS, HOST_SAMPLES = "hosts", "hosts samples"

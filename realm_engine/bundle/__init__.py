@@ -1,0 +1,1 @@
+"""Bundles: manifest, files, and what the ONNX files themselves say."""

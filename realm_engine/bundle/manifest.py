@@ -1,0 +1,284 @@
+"""`bundle.json` as frozen dataclasses: every field checked once, with an error that names the field."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any, Literal
+
+from realm_engine.errors import BundleError
+
+FORMAT = "realm-bundle"
+FORMAT_MAJOR = 1
+INTERPOLATIONS = ("bilinear", "bicubic")
+# Beyond these a resample matrix, or the ids of one text, would fill the memory.
+MOST_PIXELS = 1 << 14
+MOST_TOKENS = 1 << 16
+MOST = (1 << 31) - 1
+# Columns that every table has.
+RESERVED_COLUMNS = ("filename", "description", "error")
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output of a graph; a dimension is a number, or a name when it is free."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+@dataclass(frozen=True)
+class GraphSpec:
+    """One graph: its files by precision and its interface, the same in every precision."""
+
+    name: str
+    variants: Mapping[str, str]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the inputs, in order."""
+        return tuple(tensor.name for tensor in self.inputs)
+
+    def output(self, name: str) -> TensorSpec | None:
+        """The output called `name`, None where the manifest does not list it."""
+        return next((tensor for tensor in self.outputs if tensor.name == name), None)
+
+
+@dataclass(frozen=True)
+class TextSpec:
+    """How text becomes token ids: tokenizer file, limit and the lengths ids are padded to."""
+
+    tokenizer: str
+    max_tokens: int
+    pad_id: int
+    fixed_length: bool
+    buckets: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One number of a measure.
+
+    `name`: header in tables. `output`: of the measure's graph, the raw value. `line`: (offset, slope); the value is
+    then offset + slope * raw, clipped to `low`..`high`; else it is the raw one. `low`, `high`: usual range.
+    `decimals`: as tables print it. `tolerance`: how far a lower precision may move it, None: no limit of its own.
+    """
+
+    name: str
+    output: str
+    low: float
+    high: float
+    better: Literal["high", "low"]
+    meaning: str
+    line: tuple[float, float] | None = None
+    decimals: int = 6
+    tolerance: float | None = None
+
+    def value(self, raw: float) -> float:
+        """The column's value for a raw output."""
+        if self.line is None:
+            return raw
+        offset, slope = self.line
+        return min(max(offset + slope * raw, self.low), self.high)
+
+
+class Section:
+    """A JSON object of the manifest together with the place it stands, for errors that name both."""
+
+    def __init__(self, data: Any, where: str) -> None:
+        if not isinstance(data, dict):
+            raise BundleError(f"{where} must be a JSON object; export the bundle again")
+        self.data: dict[str, Any] = data
+        self.where = where
+
+    def get(self, key: str, kind: type | tuple[type, ...]) -> Any:
+        """The value at `key`, which must be there and of that kind (a bool is no number)."""
+        value = self.data.get(key)
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            state = "missing" if key not in self.data else f"{value!r}, of the wrong kind"
+            raise BundleError(f"{self.where}: '{key}' is {state}; export the bundle again")
+        return value
+
+    def whole(self, key: str, least: int, most: int) -> int:
+        """A whole number within limits."""
+        value = int(self.get(key, int))
+        if value < least:
+            raise BundleError(f"{self.where}: '{key}' is {value}, below {least}; export the bundle again")
+        if value > most:
+            raise BundleError(f"{self.where}: '{key}' is {value}, above {most}; export the bundle again")
+        return value
+
+    def positive(self, key: str, most: int = MOST) -> int:
+        """A whole number of at least 1."""
+        return self.whole(key, 1, most)
+
+    def number(self, key: str) -> float:
+        """A finite number."""
+        value = float(self.get(key, (int, float)))
+        if not math.isfinite(value):
+            raise BundleError(f"{self.where}: '{key}' is {value}; export the bundle again")
+        return value
+
+    def positives(self, key: str) -> tuple[int, ...]:
+        """A non-empty list of whole numbers of at least 1."""
+        values = self.get(key, list)
+        if not values or any(not isinstance(v, int) or isinstance(v, bool) or v < 1 for v in values):
+            raise BundleError(f"{self.where}: '{key}' must list whole numbers from 1; export it again")
+        return tuple(values)
+
+    def choice(self, key: str, choices: tuple[str, ...]) -> str:
+        """One of the given words."""
+        value = str(self.get(key, str))
+        if value not in choices:
+            raise BundleError(f"{self.where}: '{key}' is {value!r}, must be one of {', '.join(choices)}")
+        return value
+
+    def section(self, key: str) -> Section:
+        """The JSON object at `key`."""
+        return Section(self.data.get(key), f"{self.where}, '{key}'")
+
+    def section_items(self) -> list[tuple[str, Section]]:
+        """The JSON objects in this one, with their names."""
+        return [(name, self.section(name)) for name in self.data]
+
+    def sections(self, key: str) -> dict[str, Section]:
+        """The JSON objects inside the object at `key`, by name; none where there is no such object."""
+        return dict(self.section(key).section_items()) if key in self.data else {}
+
+
+def safe_relative(path: Any, where: str) -> str:
+    """Return `path` when it is a plain relative POSIX path that cannot leave its folder.
+
+    Raises BundleError for an absolute path, a drive, a backslash, or a `..` part.
+    """
+    plain = isinstance(path, str) and path and "\\" not in path and "\0" not in path
+    if plain and not PureWindowsPath(path).drive:
+        parts = PurePosixPath(path)
+        if not parts.is_absolute() and ".." not in parts.parts and parts.parts:
+            return str(path)
+    raise BundleError(f"{where}: the path {path!r} leaves the bundle; do not use a bundle that asks for it")
+
+
+def is_bundle_name(name: str) -> bool:
+    """Whether a bundle may be called so: a name that is safe as one component of a path, on every system."""
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name) is not None
+
+
+NAME_RULE = "1 to 64 letters (a-z, A-Z), digits, '.', '_' and '-', the first a letter or digit"
+
+
+def check_name(manifest: Section) -> str:
+    """The bundle's name. Raises BundleError for one that is more than a name: files are called after it."""
+    name = str(manifest.get("name", str))
+    if not is_bundle_name(name):
+        raise BundleError(
+            f"{manifest.where}: 'name' is {name[:80]!r}, no name of a bundle ({NAME_RULE}); export the bundle again"
+        )
+    return name
+
+
+def safe_name(name: str, where: str) -> str:
+    """Return `name` when it can name a measure or a column: letters, digits, "-" and "_", a letter first."""
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,63}", name) is None:
+        raise BundleError(
+            f"{where}: {name!r} cannot be a name; use letters, digits, '-' and '_', a letter first"
+        )
+    return name
+
+
+def check_version(manifest: Section) -> None:
+    """Refuse anything but a bundle of the major version this engine reads."""
+    if manifest.data.get("format") != FORMAT:
+        raise BundleError(f"{manifest.where}: 'format' is not {FORMAT!r}; this is no REALM bundle")
+    version = str(manifest.get("format_version", str))
+    major = version.split(".")[0]
+    if not major.isdecimal():
+        raise BundleError(
+            f"{manifest.where}: format version {version!r} is not a version; export the bundle again"
+        )
+    if int(major) != FORMAT_MAJOR:
+        cure = "update realm-engine" if int(major) > FORMAT_MAJOR else "export the bundle again"
+        raise BundleError(
+            f"{manifest.where}: format version {version}, but this engine reads {FORMAT_MAJOR}.x; {cure}"
+        )
+
+
+def parse_graphs(section: Section) -> dict[str, GraphSpec]:
+    """The graphs by name. An entry without variants is of a form that a minor version has added: it is left out."""
+    graphs = {}
+    for name, entry in section.section_items():
+        if "variants" not in entry.data:
+            continue
+        variants = entry.section("variants").data
+        if not variants:
+            raise BundleError(f"{entry.where}: no variant; export the bundle again")
+        graphs[name] = GraphSpec(
+            name=name,
+            variants={precision: safe_relative(path, entry.where) for precision, path in variants.items()},
+            inputs=_tensors(entry, "inputs"),
+            outputs=_tensors(entry, "outputs"),
+        )
+    return graphs
+
+
+def _tensors(entry: Section, key: str) -> tuple[TensorSpec, ...]:
+    tensors = []
+    for item in entry.get(key, list):
+        tensor = Section(item, f"{entry.where}, '{key}'")
+        tensors.append(
+            TensorSpec(tensor.get("name", str), tensor.get("dtype", str), tuple(tensor.get("shape", list)))
+        )
+    return tuple(tensors)
+
+
+def parse_text(section: Section) -> TextSpec:
+    """The "text" object of a tower."""
+    max_tokens = section.positive("max_tokens", MOST_TOKENS)
+    buckets = tuple(sorted(set(section.positives("buckets"))))
+    if buckets[-1] != max_tokens:
+        raise BundleError(f"{section.where}: 'buckets' must end with 'max_tokens'; export the bundle again")
+    return TextSpec(
+        tokenizer=safe_relative(section.get("tokenizer", str), section.where),
+        max_tokens=max_tokens,
+        pad_id=section.whole("pad_id", 0, MOST),
+        fixed_length=bool(section.get("fixed_length", bool)),
+        buckets=buckets,
+    )
+
+
+def parse_columns(section: Section, where: str = "columns") -> tuple[Column, ...]:
+    """The "columns" of a measure, at least one, their names different."""
+    columns = tuple(
+        _column(Section(item, f"{section.where}, '{where}'")) for item in section.get(where, list)
+    )
+    names = [column.name for column in columns]
+    if not columns or len(set(names)) != len(names):
+        raise BundleError(f"{section.where}: '{where}' must list numbers of different names; export it again")
+    return columns
+
+
+def _column(section: Section) -> Column:
+    name = safe_name(section.get("name", str), section.where)
+    if name in RESERVED_COLUMNS:
+        raise BundleError(f"{section.where}: a column cannot be called {name!r}; export the bundle again")
+    low, high = section.number("low"), section.number("high")
+    if not low < high:
+        raise BundleError(f"{section.where}: 'low' must be below 'high'; export the bundle again")
+    line = section.section("line") if "line" in section.data else None
+    return Column(
+        name=name,
+        output=section.get("output", str),
+        low=low,
+        high=high,
+        better="high" if section.choice("better", ("high", "low")) == "high" else "low",
+        meaning=section.get("meaning", str),
+        line=None if line is None else (line.number("offset"), line.number("slope")),
+        decimals=section.whole("decimals", 0, 12) if "decimals" in section.data else 6,
+        tolerance=section.number("tolerance") if "tolerance" in section.data else None,
+    )

@@ -1,0 +1,50 @@
+"""`realm-engine measures`: what a bundle measures, which way is better, and what each is worth."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import click
+
+from realm_engine.verbs.choices import DEFAULT_BUNDLE
+
+
+@click.command()
+@click.argument("bundle", required=False, default=DEFAULT_BUNDLE, metavar="[BUNDLE]")
+@click.option("--json", "as_json", is_flag=True, help="Everything as JSON.")
+def measures(bundle: str, as_json: bool) -> None:
+    """List the measures of BUNDLE for score --metric: name, meaning, direction, licence, measured worth."""
+    from realm_engine.verbs.info import measure_rows
+
+    rows = measure_rows(bundle)
+    if as_json:
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    for row in rows:
+        click.echo("\n".join(_lines(row)))
+
+
+def _lines(row: Mapping[str, Any]) -> Iterator[str]:
+    if "left_out" in row:
+        yield f"{row['name']}: left out; {row['left_out']}"
+        return
+    yield f"{row['name']}: {row['says']}"
+    for column in row["columns"]:
+        limits = f"{column['low']:g} to {column['high']:g}, {column['better']} = better"
+        yield f"  column {column['name']}: {column['meaning']} ({limits})"
+    yield f"  text: {'a description, optional' if row['takes_text'] else 'none'}"
+    commercial = "allowed" if row["commercial_use"] else "not allowed"
+    yield f"  licence: {row['licence']} (commercial use {commercial})"
+    yield f"  trained on: {row['training_data']}"
+    for key, value in row["worth"].items():
+        yield f"  {key.replace('_', ' ')}: {_value(value)}"
+    if not row["worth"]:
+        yield "  worth: nothing was measured"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list):
+        return " to ".join(map(_value, value)) if len(value) == 2 else ", ".join(map(_value, value))
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_value(entry)}" for key, entry in value.items())
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

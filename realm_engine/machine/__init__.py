@@ -1,0 +1,1 @@
+"""The machine that REALM runs on: files and locks, processor, memory, control groups."""

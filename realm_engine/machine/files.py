@@ -1,0 +1,76 @@
+"""Files that are complete or not there at all, their digests, and the folder of what can be made again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from realm_engine.errors import OutputError
+
+PARTIAL = ".partial"
+"""Ending of a file that is being written; one that is left over belongs to a process that died."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A new, empty file beside `path` that takes its place when the block ends well, else is removed.
+
+    Its name is short whatever `path` is called, and no other process or thread gets the same. Its content is
+    on the disk before it takes the place. Raises OSError.
+    """
+    temporary = path.with_name(f".{secrets.token_hex(8)}{PARTIAL}")
+    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    try:
+        yield temporary
+        with temporary.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all. Raises OutputError: the disk is full, the folder went away..."""
+    try:
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def check_folder(folder: Path) -> None:
+    """Create `folder` with its parents and prove that a file can be made in it.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    probe = folder / f".realm-probe-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"{folder}: cannot be written ({error.strerror or error}); choose another output"
+        ) from error
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's content, 64 hexadecimal digits. Raises OSError."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def cache_dir() -> Path:
+    """Folder of what REALM can rebuild: `REALM_CACHE_DIR`, else the platform's cache folder."""
+    configured = os.environ.get("REALM_CACHE_DIR")
+    if configured:
+        return Path(configured).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("realm"))

@@ -1,0 +1,109 @@
+"""How much memory the process may hold, and how much work of one call fits into what is left."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from realm_engine.errors import UsageError
+from realm_engine.machine import cgroup
+
+DEFAULT_BYTES = 2 << 30
+# What an image tower keeps alive at once, in copies of its float32 input. Measured, ONNX Runtime / OpenVINO:
+# ViT-B/32 15 / 8, realm-tiny's CORE 9 / 12, its DREAM 2 / 2; the rest is margin for wider models.
+COPIES_OF_INPUT = 40
+# Decoded image, its float32 copy, and a map in float64 with the two products that make it.
+BYTES_PER_PIXEL = 64
+FEWEST_INPUTS = 4
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+@dataclass(frozen=True)
+class MemoryLimit:
+    """A bound on the resident memory of the process, in bytes; on a GPU it does not bound the GPU's.
+
+    A limit that somebody gave (`strict`) is kept or refused. The default one only makes calls smaller:
+    models that take more than that by themselves still run, a few inputs at a time.
+    """
+
+    limit_bytes: int = DEFAULT_BYTES
+    strict: bool = False
+
+    @staticmethod
+    def input_bytes(height_px: int, width_px: int | None = None) -> int:
+        """What a tower holds for one input (square where there is no width), an upper estimate in bytes."""
+        return 3 * height_px * (width_px or height_px) * 4 * COPIES_OF_INPUT
+
+    def inputs_per_call(
+        self, height_px: int, width_px: int, wanted: int, shared_px: int = 0, own_px: int = 0
+    ) -> int:
+        """How many inputs of a tower (RGB, height_px x width_px) one call may hold, 1 to `wanted`.
+
+        `shared_px`: pixels of the image that all inputs come from; `own_px`: of the one that each comes
+        from. Raises UsageError when a strict limit does not even hold one, with the limit that would.
+        """
+        each = self.input_bytes(height_px, width_px) + own_px * BYTES_PER_PIXEL
+        held = resident_bytes() + shared_px * BYTES_PER_PIXEL
+        fits = (self.limit_bytes - held) // each
+        if self.strict and fits < 1:
+            raise UsageError(
+                f"--max-memory {format_bytes(self.limit_bytes)} is too little: the models and the image take "
+                f"{format_bytes(held)}; give at least {format_bytes(held + each)}"
+            )
+        return int(min(wanted, max(fits, 1 if self.strict else FEWEST_INPUTS)))
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes of "800M", "2G", "1.5 GiB" or a plain number. Raises UsageError for anything else."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?\s*", text, re.IGNORECASE)
+    value = float(match[1]) * _UNITS[match[2].upper()] if match else 0
+    if value < 1:
+        raise UsageError(f"{text!r} is no amount of memory; write it as 800M or 2G")
+    return int(value)
+
+
+def format_bytes(count: int) -> str:
+    """A number of bytes as `parse_bytes` reads it, rounded up: "1.5G", "812M"."""
+    mega = -(-count // (1 << 20))
+    return f"{mega}M" if mega < 1024 else f"{-(-mega * 10 // 1024) / 10:g}G"
+
+
+def resident_bytes() -> int:
+    """Memory that this process holds now."""
+    return int(psutil.Process().memory_info().rss)
+
+
+def peak_bytes() -> int:
+    """The most memory this process ever held; 0 where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def available_bytes(root: Path = cgroup.ROOT, membership: Path = cgroup.MEMBERSHIP) -> int:
+    """Memory that this process can still take without swapping: what the machine and the control groups leave."""
+    left = cgroup.memory_left(root, membership)
+    available = int(psutil.virtual_memory().available)
+    return available if left is None else min(available, left)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes: of the machine, available now, and the limit of this control group (None: no limit)."""
+
+    total_bytes: int
+    available_bytes: int
+    limit_bytes: int | None
+
+
+def memory(root: Path = cgroup.ROOT, membership: Path = cgroup.MEMBERSHIP) -> Memory:
+    """What may be held here."""
+    found = psutil.virtual_memory()
+    return Memory(found.total, found.available, cgroup.memory_limit(found.total, root, membership))

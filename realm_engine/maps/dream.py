@@ -1,0 +1,190 @@
+"""DREAM: pictures and texts -> maps of how real every pixel looks, all windows in few passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from realm_engine.arrays import Float32, Float64, Int64, UInt8
+from realm_engine.errors import UsageError
+from realm_engine.maps.adaptive import adaptive_similarities, windows_to_compute
+from realm_engine.maps.encoders import Canvas, WindowEncoder, Windows
+from realm_engine.maps.realness_map import DreamConfig, Quantity, RealnessMap
+from realm_engine.maps.spec import MapSpec
+from realm_engine.maps.windows import WindowGrid, covered_by_any, spread_scales
+from realm_engine.text import TextEncoder
+
+Progress = Callable[[int, int], None]
+"""Told how many windows are encoded, and how many there are to be."""
+
+
+class Dream:
+    """Maps pictures of any size with a window encoder and a text tower. Does not own their sessions."""
+
+    def __init__(self, spec: MapSpec, text_encoder: TextEncoder, encoder: WindowEncoder) -> None:
+        self.spec = spec
+        self.encoder = encoder
+        self._text = text_encoder
+
+    def map(
+        self, image: UInt8, texts: Sequence[str], config: DreamConfig, progress: Progress | None = None
+    ) -> RealnessMap:
+        """Map one image, uint8 RGB H x W x 3; several texts count by the mean of their similarities.
+
+        `progress(done, total)` is called in windows that are encoded. Memory beyond the map is bounded by
+        the windows of one call. Raises WindowError, DeviceError, and UsageError without a text.
+        """
+        return self.map_together([image], [texts], config, progress)[0]
+
+    def map_together(
+        self,
+        images: Sequence[UInt8],
+        texts: Sequence[Sequence[str]],
+        config: DreamConfig,
+        progress: Progress | None = None,
+    ) -> list[RealnessMap]:
+        """Map images of one size, each with its own texts, their windows sharing calls. See `map`.
+
+        The same image may be given several times with different texts; it is encoded once.
+        """
+        if not all(texts):
+            raise UsageError("a map needs at least one text")
+        shapes = {image.shape for image in images}
+        if len(shapes) != 1:
+            raise ValueError(f"images of {len(shapes)} sizes cannot share calls")
+        height, width = images[0].shape[:2]
+        grids = config.grids(height, width)
+        embeddings, columns = self._embed_all(texts)
+        places, pixels = _stack(images)
+        count = max(places) + 1
+        canvas = self.encoder.canvas(pixels)
+        # Windows are chosen image by image where not all are encoded.
+        alone = [canvas] if count == 1 else [self.encoder.canvas(part) for part in np.split(pixels, count)]
+        total = sum(windows_to_compute(grid.count, config.fraction) for grid in grids) * count
+        counter = _Counter(progress, total)
+        realness: list[list[Float64]] = [[] for _ in images]
+        windows = [0] * len(images)
+        for grid in grids:
+            if config.fraction >= 1.0:
+                encoded = self._encode_all(canvas, grid, count, embeddings, counter)
+            else:
+                encoded = [
+                    self._encode_some(each, grid, embeddings, config.fraction, counter) for each in alone
+                ]
+            for index, (place, chosen) in enumerate(zip(places, columns, strict=True)):
+                similarity, used = encoded[place]
+                mean = similarity[:, chosen].mean(axis=1, dtype=np.float64)
+                realness[index].append(1.0 - mean.reshape(grid.rows, grid.cols))
+                windows[index] += used
+        return [
+            self._finish(*parts, config=config, grids=grids)
+            for parts in zip(realness, texts, windows, strict=True)
+        ]
+
+    def similarities(
+        self,
+        image: UInt8,
+        grid: WindowGrid,
+        embeddings: Float32,
+        progress: Callable[[int], None] | None = None,
+    ) -> Float32:
+        """Cosine of every window with every text embedding (K, D), float32 (windows, K), row by row."""
+        counter = _Counter(None if progress is None else lambda done, total: progress(done), grid.count)
+        windows = Windows(grid.window_px, *grid.origins())
+        return self.encoder.similarities(self.encoder.canvas(image), windows, embeddings, counter.add)
+
+    def embeddings(self, image: UInt8, grid: WindowGrid) -> Float32:
+        """L2-normalised embedding of every window, float32 (windows, D), row by row."""
+        return self.encoder.embeddings(self.encoder.canvas(image), Windows(grid.window_px, *grid.origins()))
+
+    def embed(self, texts: Sequence[str]) -> Float32:
+        """Embeddings of texts, float32 (texts, D), L2-normalised."""
+        return self._text.features(texts)
+
+    def preset_name(self, config: DreamConfig) -> str:
+        """Name of the preset a configuration equals, "custom" if there is no such preset."""
+        for name, preset in self.presets().items():
+            if preset.with_quantity(config.quantity) == config:
+                return name
+        return "custom"
+
+    def presets(self) -> dict[str, DreamConfig]:
+        """The bundle's presets, its recommended one first, and "fast": that one with fewer windows."""
+        names = sorted(self.spec.presets, key=lambda name: name != self.spec.recommended_preset)
+        presets = {name: DreamConfig.from_preset(self.spec.presets[name]) for name in names}
+        return {**presets, **({} if "fast" in presets else {"fast": presets[names[0]].faster()})}
+
+    def _finish(
+        self,
+        realness: list[Float64],
+        texts: Sequence[str],
+        windows: int,
+        config: DreamConfig,
+        grids: Sequence[WindowGrid],
+    ) -> RealnessMap:
+        values = spread_scales(realness, grids, config.aggregate)
+        if config.quantity == Quantity.SIMILARITY:
+            values = np.where(covered_by_any(grids), 1.0 - values, 0.0)
+        return RealnessMap(
+            values=values.astype(np.float32),
+            config=config,
+            texts=tuple(texts),
+            preset=self.preset_name(config),
+            windows=windows,
+            region_policy=self.spec.region_policy,
+        )
+
+    def _encode_all(
+        self, canvas: Canvas, grid: WindowGrid, images: int, embeddings: Float32, counter: _Counter
+    ) -> list[tuple[Float32, int]]:
+        """Per image on the canvas: similarities (windows, K), and how many of them were computed."""
+        tops, lefts = grid.origins()
+        offsets = np.repeat(np.arange(images) * grid.height, grid.count)
+        windows = Windows(grid.window_px, np.tile(tops, images) + offsets, np.tile(lefts, images))
+        values = self.encoder.similarities(canvas, windows, embeddings, counter.add)
+        return [(part, grid.count) for part in np.split(values, images)]
+
+    def _encode_some(
+        self, canvas: Canvas, grid: WindowGrid, embeddings: Float32, fraction: float, counter: _Counter
+    ) -> tuple[Float32, int]:
+        """Similarities (windows, K) of which a share is computed, and how many were."""
+        tops, lefts = grid.origins()
+
+        def encode(indices: Int64) -> Float32:
+            windows = Windows(grid.window_px, tops[indices], lefts[indices])
+            return self.encoder.similarities(canvas, windows, embeddings, counter.add)
+
+        overlap = grid.window_px / grid.stride_px
+        similarity, computed = adaptive_similarities(grid.rows, grid.cols, fraction, encode, overlap)
+        return similarity, int(computed.sum())
+
+    def _embed_all(self, texts: Sequence[Sequence[str]]) -> tuple[Float32, list[list[int]]]:
+        """Embeddings of all different texts (K, D), and per image the rows of its texts."""
+        different = list(dict.fromkeys(text for each in texts for text in each))
+        row = {text: index for index, text in enumerate(different)}
+        return self.embed(different), [[row[text] for text in each] for each in texts]
+
+
+class _Counter:
+    """Counts encoded windows for a progress function."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self._progress = progress
+        self._total = total
+        self._done = 0
+
+    def add(self, windows: int) -> None:
+        self._done += windows
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+
+
+def _stack(images: Sequence[UInt8]) -> tuple[list[int], UInt8]:
+    """Different images one below the other, and each image's place among them."""
+    different: dict[int, int] = {}
+    places = [different.setdefault(id(image), len(different)) for image in images]
+    if len(different) == 1:
+        return places, images[0]
+    first = [images[places.index(place)] for place in range(len(different))]
+    return places, np.concatenate(first)

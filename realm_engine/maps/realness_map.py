@@ -1,0 +1,220 @@
+"""What a realness map is: how it is made, its values, and the regions that look unreal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import cached_property
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from realm_engine.arrays import Float32
+from realm_engine.errors import UsageError, WindowError
+from realm_engine.maps.adaptive import FAST_FRACTION, fast_fraction
+from realm_engine.maps.spec import AGGREGATES, Preset, RegionPolicy
+from realm_engine.maps.windows import WindowGrid, covered_by_any
+
+
+class Quantity(StrEnum):
+    """What a map holds: realness = 1 - cosine (low = unreal), similarity = cosine (high = unreal)."""
+
+    REALNESS = "realness"
+    SIMILARITY = "similarity"
+
+
+@dataclass(frozen=True)
+class DreamConfig:
+    """How a map is made.
+
+    `windows_px`: sizes of the square windows. `stride_px`: pixels between windows. `aggregate`: how scales
+    are combined per pixel, "mean" or "max" of their realness. `quantity`: "realness" = 1 - cosine
+    (low = unreal) or "similarity" = 1 - that map (high = unreal). `fraction`: share of the windows to
+    encode; below 1 the others are interpolated, and the map is an approximation.
+    Raises WindowError or UsageError.
+    """
+
+    windows_px: tuple[int, ...] = (64,)
+    stride_px: int = 8
+    aggregate: str = "mean"
+    quantity: str = Quantity.REALNESS
+    fraction: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "windows_px", tuple(self.windows_px))
+        if not self.windows_px:
+            raise WindowError("no window size given; give at least one, such as 64")
+        if len(set(self.windows_px)) != len(self.windows_px):
+            raise WindowError(f"window sizes {self.windows_px} repeat; give each once")
+        for size in (*self.windows_px, self.stride_px):
+            if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
+                raise WindowError(f"window sizes and stride must be whole numbers from 1, not {size!r}")
+        if self.aggregate not in AGGREGATES:
+            raise UsageError(f"aggregate is {self.aggregate!r}; choose one of {', '.join(AGGREGATES)}")
+        if self.quantity not in tuple(Quantity):
+            raise UsageError(f"quantity is {self.quantity!r}; choose one of {', '.join(Quantity)}")
+        object.__setattr__(self, "quantity", Quantity(self.quantity))
+        if not 0 < self.fraction <= 1:
+            raise UsageError(f"fraction is {self.fraction}; give a share of the windows, above 0, at most 1")
+
+    @classmethod
+    def from_preset(cls, preset: Preset, quantity: str = "realness") -> DreamConfig:
+        """The configuration a bundle's preset stands for."""
+        return cls(preset.windows_px, preset.stride_px, preset.aggregate, quantity)
+
+    def faster(self) -> DreamConfig:
+        """The same as an approximation from a fifth of the windows, more where they hardly overlap.
+
+        Where a stride is over half its window, no window can be spared, and the map is exact.
+        """
+        shares = [fast_fraction(window, self.stride_px) for window in self.windows_px]
+        return replace(self, fraction=min(1.0, max(FAST_FRACTION, *shares)))
+
+    def with_quantity(self, quantity: str) -> DreamConfig:
+        """The same, holding another quantity."""
+        return replace(self, quantity=quantity)
+
+    def grids(self, height: int, width: int) -> tuple[WindowGrid, ...]:
+        """Windows of each scale on an image. Raises WindowError for a scale that does not fit."""
+        return tuple(WindowGrid(height, width, window, self.stride_px) for window in self.windows_px)
+
+
+def choose_config(
+    presets: Mapping[str, DreamConfig],
+    preset: str | None = None,
+    windows_px: Sequence[int] = (),
+    stride_px: int | None = None,
+    aggregate: str | None = None,
+    quantity: str = Quantity.REALNESS,
+) -> DreamConfig:
+    """A preset with the parts that were given in their place.
+
+    Args:
+        presets: Presets by name, the recommended one first.
+        preset: Name of one; None: the recommended one.
+        windows_px: Window sizes instead of the preset's; empty: the preset's.
+        stride_px: Stride instead of the preset's.
+        aggregate: "mean" or "max" instead of the preset's.
+        quantity: What the map holds.
+
+    Raises:
+        UsageError: there is no such preset.
+        WindowError: window or stride are not positive.
+    """
+    if preset is not None and preset not in presets:
+        raise UsageError(f"--preset {preset}: this bundle has {', '.join(presets)}")
+    config = presets[preset or next(iter(presets))].with_quantity(quantity)
+    if windows_px:
+        config = replace(config, windows_px=tuple(windows_px))
+    if stride_px is not None:
+        config = replace(config, stride_px=stride_px)
+    if aggregate is not None:
+        config = replace(config, aggregate=aggregate)
+    # How many windows can be spared depends on the stride, which may be another one now.
+    return config if config.fraction == 1 else config.faster()
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """A phrase of the bundle's bank that the engine picked, and how far it stood out (z-score)."""
+
+    text: str
+    kind: str
+    z_score: float
+
+
+@dataclass(frozen=True)
+class Region:
+    """A connected area that looks unreal: its box in pixels, (x, y) its top left corner."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    mean_realness: float
+    area_px: int
+
+
+@dataclass(frozen=True)
+class RealnessMap:
+    """A map and everything that made it; `values` is float32 (H, W) of the original image.
+
+    `values` holds `config.quantity`; a pixel that no window covers is 0 in either quantity.
+    `windows` is the number of windows encoded; where that is less than `windows_of_grid` the map is an
+    approximation. `phrases` is empty unless the engine chose the texts.
+    """
+
+    values: Float32
+    config: DreamConfig
+    texts: tuple[str, ...]
+    preset: str
+    windows: int
+    phrases: tuple[Phrase, ...] = ()
+    region_policy: RegionPolicy = field(default_factory=RegionPolicy)
+
+    @property
+    def windows_of_grid(self) -> int:
+        """Number of windows of all scales."""
+        height, width = self.values.shape
+        return sum(grid.count for grid in self.config.grids(height, width))
+
+    @cached_property
+    def covered(self) -> npt.NDArray[np.bool_]:
+        """Pixels that at least one window covers, bool (H, W)."""
+        height, width = self.values.shape
+        return covered_by_any(self.config.grids(height, width))
+
+    @property
+    def realness(self) -> Float32:
+        """The map as realness (1 - cosine, low = unreal), float32 (H, W), whatever quantity it holds."""
+        if self.config.quantity == Quantity.REALNESS:
+            return self.values
+        return np.where(self.covered, np.float32(1.0) - self.values, np.float32(0.0))
+
+    def statistics(self) -> dict[str, float]:
+        """Minimum, maximum, mean, standard deviation and percentiles of the covered pixels' values."""
+        values = self.values[self.covered]
+        p5, median, p95 = np.percentile(values, [5, 50, 95])
+        return {
+            "min": float(values.min()),
+            "max": float(values.max()),
+            "mean": float(values.mean(dtype=np.float64)),
+            "std": float(values.std(dtype=np.float64)),
+            "p5": float(p5),
+            "median": float(median),
+            "p95": float(p95),
+            "covered_fraction": float(self.covered.mean()),
+        }
+
+    def regions(self, k: int | None = None) -> list[Region]:
+        """Return at most k regions, the least real first; by default as many as the bundle's policy shows.
+
+        A region is a connected set of covered pixels whose realness is below the map's mean by more than one
+        standard deviation, of at least a quarter of the smallest window's area (or what `region_policy` says).
+        Relative to the map: a region says where an image is least real, not that it is unreal.
+        """
+        policy = self.region_policy
+        realness, mask = self.realness, self.covered
+        mean, std = (float(f(realness[mask], dtype=np.float64)) for f in (np.mean, np.std))
+        if std < 1e-6:  # a constant map, up to rounding
+            return []
+        unreal = (mask & (realness < mean - policy.below_std * std)).astype(np.uint8)
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(unreal, connectivity=8)
+        areas = stats[:, cv2.CC_STAT_AREA]
+        sums = np.bincount(labels.ravel(), weights=realness.ravel(), minlength=count)
+        smallest = min(self.config.windows_px) ** 2 * policy.least_window_areas
+        found = [
+            Region(
+                x=int(stats[label, cv2.CC_STAT_LEFT]),
+                y=int(stats[label, cv2.CC_STAT_TOP]),
+                width=int(stats[label, cv2.CC_STAT_WIDTH]),
+                height=int(stats[label, cv2.CC_STAT_HEIGHT]),
+                mean_realness=float(sums[label] / areas[label]),
+                area_px=int(areas[label]),
+            )
+            for label in range(1, count)
+            if areas[label] >= smallest
+        ]
+        return sorted(found, key=lambda region: region.mean_realness)[: policy.most if k is None else k]

@@ -1,0 +1,1 @@
+"""Measures: numbers for a picture, one file per kind."""

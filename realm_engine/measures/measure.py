@@ -1,0 +1,94 @@
+"""What a measure is: columns of numbers, read from a look at pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from realm_engine.arrays import Array, Float64
+from realm_engine.bundle.bundle import Bundle, Part
+from realm_engine.bundle.manifest import Column, Section, TextSpec
+from realm_engine.errors import BundleError
+from realm_engine.measures.look import Look, View
+
+Read = Callable[[Look], Mapping[str, Array]]
+"""A kind of measure: the raw outputs by name, float32 [N] or [N, 1], of the N pictures that are looked at."""
+
+
+@dataclass(frozen=True)
+class Licence:
+    """What the weights of a measure may be used for."""
+
+    weights: str
+    commercial_use: bool
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure of a bundle.
+
+    `says`: what it answers, one line. `part`: the graphs that decide its device and precision. `view`: how its tower
+    looks at a picture. `text`: the tokens of its text tower, None where it takes no text. `outputs`: what it reads
+    of which graph. `worth`: measured numbers, free form.
+    """
+
+    name: str
+    kind: str
+    says: str
+    columns: tuple[Column, ...]
+    licence: Licence
+    training_data: str
+    worth: Mapping[str, Any]
+    part: Part
+    view: View
+    text: TextSpec | None
+    outputs: Mapping[str, frozenset[str]]
+    read: Read
+
+    def values(self, look: Look) -> Float64:
+        """The columns of the N pictures of a look, float64 [N, columns]. Raises what its graphs raise."""
+        raw = self.read(look)
+        found = np.empty((look.count, len(self.columns)))
+        for index, column in enumerate(self.columns):
+            flat = np.asarray(raw[column.output], dtype=np.float64).reshape(look.count)
+            found[:, index] = [column.value(float(value)) for value in flat]
+        return found
+
+
+@dataclass(frozen=True)
+class Words:
+    """What the manifest says of a measure whatever its kind is."""
+
+    says: str
+    columns: tuple[Column, ...]
+    licence: Licence
+    training_data: str
+    worth: Mapping[str, Any]
+
+    @classmethod
+    def parse(cls, section: Section, columns: tuple[Column, ...]) -> Words:
+        """Read them. Raises BundleError for what is missing."""
+        licence = section.section("licence")
+        return cls(
+            says=section.get("says", str),
+            columns=columns,
+            licence=Licence(licence.get("weights", str), bool(licence.get("commercial_use", bool))),
+            training_data=section.get("training_data", str),
+            worth=section.section("metrics").data,
+        )
+
+
+def required_outputs(bundle: Bundle, graph: str, columns: tuple[Column, ...], where: str) -> frozenset[str]:
+    """The outputs that columns name. Raises BundleError where the manifest lists no such graph or output."""
+    spec = bundle.graphs.get(graph)
+    if spec is None:
+        raise BundleError(f"{where}: there is no graph {graph!r}; export the bundle again")
+    for column in columns:
+        if spec.output(column.output) is None:
+            raise BundleError(
+                f"{where}: graph {graph!r} has no output {column.output!r}; export the bundle again"
+            )
+    return frozenset(column.output for column in columns)

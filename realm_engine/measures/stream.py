@@ -1,0 +1,99 @@
+"""Measures over many pictures: what a stream of rows answers, picture by picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from realm_engine.arrays import UInt8
+from realm_engine.bundle.manifest import Column
+from realm_engine.errors import RealmError
+from realm_engine.machine.memory import MemoryLimit
+from realm_engine.measures.look import Look, Runner
+from realm_engine.measures.measure import Measure
+from realm_engine.pictures.inputs import Entry
+from realm_engine.tables.rows import Measured
+
+
+@dataclass(frozen=True)
+class Group:
+    """Measures of one bundle, and what runs its graphs. `memory`: bound of a call on the host, None: on a device."""
+
+    runner: Runner
+    measures: tuple[Measure, ...]
+    memory: MemoryLimit | None
+
+    def look(self, pixels: UInt8, texts: Sequence[str | None]) -> Look:
+        """A look at pictures of one size, [N, H, W, 3], with everything that these measures will want."""
+        wanted: dict[str, frozenset[str]] = {}
+        for measure in self.measures:
+            for graph, outputs in measure.outputs.items():
+                wanted[graph] = wanted.get(graph, frozenset()) | outputs
+        return Look(pixels, texts, self.runner, wanted)
+
+
+class MeasureStream:
+    """What a `Pipeline` asks of a stream of rows, at most `batch_size` pictures of one size a call."""
+
+    def __init__(self, groups: Sequence[Group], columns: Sequence[Column], batch_size: int) -> None:
+        """`columns`: of all measures, in the order of the rows."""
+        self._groups = tuple(groups)
+        self._columns = tuple(columns)
+        self._batch_size = batch_size
+        # A tower that takes a text serves those that take its features alone, so it looks first.
+        self._order = sorted(
+            ((group, measure) for group in self._groups for measure in group.measures),
+            key=lambda pair: pair[1].text is None,
+        )
+
+    def run(self, decoded: list[UInt8], entries: list[Entry]) -> list[Measured]:
+        """Answer pictures of one size.
+
+        A measure that fails for a single picture leaves its cells empty and says why; the others keep their values.
+        For several it raises what it failed with, so that whoever asks can ask for one at a time.
+        """
+        pixels = np.stack(decoded)
+        texts = [_text(entry) for entry in entries]
+        looks = {id(group): group.look(pixels, texts) for group in self._groups}
+        values: list[dict[str, float | None]] = [{} for _ in entries]
+        errors: list[str] = []
+        for group, measure in self._order:
+            try:
+                found = measure.values(looks[id(group)])
+            except (RealmError, MemoryError) as error:
+                if len(entries) > 1:
+                    raise
+                errors.append(f"{measure.name}: {str(error) or 'not enough memory'}")
+                continue
+            for row, numbers in zip(values, found, strict=True):
+                row.update(zip((c.name for c in measure.columns), map(float, numbers), strict=True))
+        return [
+            Measured(
+                entry.name,
+                {column.name: row.get(column.name) for column in self._columns},
+                text,
+                "; ".join(errors) or None,
+            )
+            for entry, row, text in zip(entries, values, texts, strict=True)
+        ]
+
+    def fail(self, entry: Entry, message: str) -> Measured:
+        """Answer a picture that cannot be measured."""
+        return Measured(entry.name, {column.name: None for column in self._columns}, _text(entry), message)
+
+    def per_call(self, image: UInt8) -> int:
+        """How many pictures of this size share a call. Raises UsageError where the memory does not hold one."""
+        source_px = image.shape[0] * image.shape[1]
+        fits = [self._batch_size]
+        for group in self._groups:
+            for measure in group.measures if group.memory is not None else ():
+                assert group.memory is not None
+                size = measure.view.input_px(image)
+                fits.append(group.memory.inputs_per_call(*size, self._batch_size, own_px=source_px))
+        return min(fits)
+
+
+def _text(entry: Entry) -> str | None:
+    return entry.text if isinstance(entry.text, str) else None

@@ -1,0 +1,117 @@
+"""The kinds of measures that there are, and the measures of a bundle."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from realm_engine.bundle.bundle import Bundle
+from realm_engine.bundle.manifest import Section, safe_name
+from realm_engine.errors import BundleError, UsageError
+from realm_engine.measures.core import implied_core, open_core
+from realm_engine.measures.graph import open_graph
+from realm_engine.measures.head import open_head
+from realm_engine.measures.look import UnknownKindError
+from realm_engine.measures.measure import Measure
+
+KINDS: Mapping[str, Callable[[Bundle, str, Section], Measure]] = MappingProxyType(
+    {"core": open_core, "graph": open_graph, "head": open_head}
+)
+
+# What brings a measure that the bundle at hand does not have.
+KNOWN: Mapping[str, str] = MappingProxyType(
+    {"core": "a bundle with CORE: python -m export --core RUN, or the default realm-tiny"}
+)
+
+
+@dataclass(frozen=True)
+class Measures:
+    """The measures of a bundle in the order of its manifest; `unknown`: those left out, with the reason."""
+
+    all: tuple[Measure, ...]
+    unknown: Mapping[str, str]
+
+
+def read_measures(bundle: Bundle) -> Measures:
+    """What a bundle measures. One of a kind that this version does not know is left out.
+
+    Raises BundleError for a section that is wrong, and where two columns have one name.
+    """
+    found: list[Measure] = []
+    unknown: dict[str, str] = {}
+    for name, section in bundle.content.sections("measures").items():
+        safe_name(name, section.where)
+        kind = section.get("kind", str)
+        try:
+            if kind not in KINDS:
+                raise UnknownKindError(f"this version does not know the kind {kind!r}; update realm-engine")
+            found.append(KINDS[kind](bundle, name, section))
+        except UnknownKindError as error:
+            unknown[name] = str(error)
+    if "measures" not in bundle.manifest:
+        implied = implied_core(bundle)
+        found += [implied] if implied is not None else []
+    twice = [name for name, uses in Counter(c.name for m in found for c in m.columns).items() if uses > 1]
+    if twice:
+        raise BundleError(f"{bundle.name}: two measures have a column {twice[0]!r}; export the bundle again")
+    return Measures(tuple(found), unknown)
+
+
+def choose_measures(
+    offered: Sequence[tuple[str, Measures]], wanted: Iterable[str] | None
+) -> list[tuple[int, Measure]]:
+    """The measures that were asked for, each with the index of its bundle.
+
+    Args:
+        offered: Per bundle its name and measures; where two bundles have one of a name, the first bundle's counts.
+        wanted: Names; None: the first measure that there is.
+
+    Raises:
+        UsageError: an unknown name (with the nearest one), one that no bundle here has (with what would bring it), a
+            name given twice, or two measures with a column of one name.
+        BundleError: there is no measure at all, or one of a kind that this version does not know.
+    """
+    everything: dict[str, tuple[int, Measure]] = {}
+    for index, (_, measures) in reversed(list(enumerate(offered))):
+        everything |= {measure.name: (index, measure) for measure in measures.all}
+    names = list(wanted) if wanted is not None else None
+    if names is None:
+        first = [(index, measure) for index, (_, measures) in enumerate(offered) for measure in measures.all]
+        if not first:
+            raise BundleError(f"{offered[0][0]}: this bundle has no measure and cannot score; use another")
+        return first[:1]
+    chosen = []
+    for name in names:
+        if name not in everything:
+            raise _not_there(name, offered, list(everything))
+        if everything[name] in chosen:
+            raise UsageError(f"measure {name!r} is asked for twice; name it once")
+        chosen.append(everything[name])
+    owners: dict[str, str] = {}
+    for _, measure in chosen:
+        for column in measure.columns:
+            if column.name in owners:
+                raise UsageError(
+                    f"{owners[column.name]} and {measure.name} both have a column {column.name!r}; "
+                    "ask for them one at a time"
+                )
+            owners[column.name] = measure.name
+    if not chosen:
+        raise UsageError("no measure is named; choose from " + ", ".join(everything))
+    return chosen
+
+
+def _not_there(name: str, offered: Sequence[tuple[str, Measures]], have: Sequence[str]) -> Exception:
+    for bundle, measures in offered:
+        if name in measures.unknown:
+            return BundleError(f"{bundle}: measure {name!r} cannot be read: {measures.unknown[name]}")
+    bundles = " and ".join(bundle for bundle, _ in offered)
+    listed = ", ".join(have) or "none"
+    if name in KNOWN:
+        return UsageError(f"{bundles}: has no measure {name!r}, only {listed}; it comes with {KNOWN[name]}")
+    close = difflib.get_close_matches(name, [*have, *KNOWN], n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return UsageError(f"{bundles}: there is no measure {name!r}, only {listed}{hint}")

@@ -1,0 +1,141 @@
+"""A bundle that is open: its measures and its maps on the runtimes that were chosen for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from realm_engine.bundle.bundle import Bundle, Part
+from realm_engine.bundle.manifest import TextSpec
+from realm_engine.errors import BundleError, UsageError
+from realm_engine.machine.memory import MemoryLimit
+from realm_engine.maps.dream import Dream
+from realm_engine.maps.encoders import EachWindow
+from realm_engine.maps.spec import GRAPH, MapSpec, read_maps
+from realm_engine.maps.spec import PART as MAP_PART
+from realm_engine.maps.spec import TEXT_GRAPH as MAP_TEXT_GRAPH
+from realm_engine.maps.stream import Mapper
+from realm_engine.measures.measure import Measure
+from realm_engine.measures.table import Measures, read_measures
+from realm_engine.runtimes.base import Session
+from realm_engine.runtimes.choose import PartPlan
+from realm_engine.runtimes.sessions import Sessions
+from realm_engine.text import TextEncoder, Tokenizer
+
+
+class Contents:
+    """What a bundle offers: measures, maps, and the parts that they run in. Raises BundleError for a wrong manifest."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self.measures: Measures = read_measures(bundle)
+        self.maps: MapSpec | None = read_maps(bundle)
+        self.parts: tuple[Part, ...] = self._parts()
+        if not self.measures.all and self.maps is None:
+            left_out = ", ".join(f"{name} ({why})" for name, why in self.measures.unknown.items())
+            raise BundleError(
+                f"{bundle.root}: nothing in it can be run"
+                + (
+                    f": {left_out}"
+                    if left_out
+                    else "; neither a measure nor maps are complete, export it again"
+                )
+            )
+
+    def part(self, name: str) -> Part:
+        """The part of a name. Raises UsageError if it is missing."""
+        for part in self.parts:
+            if part.name == name:
+                return part
+        raise UsageError(
+            f"{self.bundle.name}: there is no part {name!r}, only {', '.join(p.name for p in self.parts)}"
+        )
+
+    def text_specs(self) -> dict[str, TextSpec]:
+        """The text graphs, and the tokens that each takes."""
+        found = {m.part.graphs[0]: m.text for m in self.measures.all if m.text is not None}
+        return {**found, **({MAP_TEXT_GRAPH: self.maps.text} if self.maps is not None else {})}
+
+    def tokenizer(self, graph: str) -> Tokenizer:
+        """The tokenizer of a text graph. Raises BundleError for a file that is not one."""
+        spec = self.text_specs()[graph]
+        return Tokenizer(self.bundle.file(spec.tokenizer), spec)
+
+    def makes_maps(self, part: str) -> bool:
+        """Whether a part makes maps: its work is counted in windows, that of measures in images."""
+        return self.maps is not None and part == MAP_PART.name
+
+    def _parts(self) -> tuple[Part, ...]:
+        found: dict[str, Part] = {}
+        for part in (
+            *(measure.part for measure in self.measures.all),
+            *([MAP_PART] if self.maps is not None else []),
+        ):
+            known = found.get(part.name)
+            if known is None or len(known.graphs) < len(part.graphs):
+                found[part.name] = part
+        return tuple(found.values())
+
+
+class Opened:
+    """The contents of a bundle on their runtimes; what runs its graphs (`measures.look.Runner`)."""
+
+    def __init__(self, contents: Contents, plans: Mapping[str, PartPlan], memory: MemoryLimit) -> None:
+        self.bundle = contents.bundle
+        self.contents = contents
+        self.sessions = Sessions(contents.bundle, contents.parts, plans)
+        self._memory = memory
+        self._encoders: dict[str, TextEncoder] = {}
+        self._mapper: Mapper | None = None
+
+    def session(self, graph: str) -> Session:
+        """See `Sessions.session`."""
+        return self.sessions.session(graph)
+
+    def text_encoder(self, graph: str) -> TextEncoder:
+        """The encoder of a text graph, opened once, with its cache."""
+        if graph not in self._encoders:
+            spec = self.bundle.graphs[graph]
+            self._encoders[graph] = TextEncoder(
+                self.contents.tokenizer(graph),
+                lambda: self.session(graph),
+                spec.input_names,
+                spec.outputs[0].name,
+            )
+        return self._encoders[graph]
+
+    def ready(self, measures: Sequence[Measure]) -> None:
+        """Open what measures need: a device that cannot run it is an error now, not one per picture."""
+        for measure in measures:
+            for graph in measure.outputs:
+                self.session(graph)
+
+    def mapper(self) -> Mapper:
+        """The maps of the bundle. Raises BundleError where it makes none, DeviceError, and UsageError for memory."""
+        spec = self.contents.maps
+        if spec is None:
+            raise BundleError(f"{self.bundle.name}: this bundle has no DREAM and cannot map; use another")
+        if self._mapper is None:
+            self.session(GRAPH)
+            plan = self.sessions.plan(MAP_PART.name)
+            graph = self.bundle.graphs[GRAPH]
+            encoder = EachWindow(
+                spec,
+                lambda: self.session(GRAPH),
+                plan.backend,
+                _embedding_width(self.bundle),
+                graph.output("embedding") is not None,
+                plan.batch,
+                self._memory,
+            )
+            encoder.check_memory()  # before it is stored: what was refused once is refused again
+            self._mapper = Mapper(Dream(spec, self.text_encoder(MAP_TEXT_GRAPH), encoder), self.bundle)
+        return self._mapper
+
+
+def _embedding_width(bundle: Bundle) -> int:
+    """Width of a window's embedding, which is that of the texts it is compared with. Raises BundleError."""
+    for tensor in bundle.graphs[GRAPH].inputs:
+        if tensor.name == "text" and isinstance(tensor.shape[-1], int):
+            return tensor.shape[-1]
+    raise BundleError(f"{Path(bundle.root)}: graph {GRAPH!r} takes texts of no known width; export it again")

@@ -1,0 +1,1 @@
+"""Pictures: found, decoded, paired with their texts, resized, handed on in batches."""

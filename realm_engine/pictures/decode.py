@@ -1,0 +1,282 @@
+"""Find, decode and validate images: whatever the file holds, the engine gets uint8 RGB, H x W x 3.
+
+Decoding is Pillow's, because a truncated file is an error there and not a grey block. The format is read from
+the content, never from the name. Everything here may be called from several threads at once.
+"""
+
+import io
+import os
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import (
+    BmpImagePlugin,
+    ExifTags,
+    GifImagePlugin,
+    Image,
+    ImageOps,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
+
+from realm_engine.arrays import UInt8
+from realm_engine.errors import ImageError
+
+ImageSource: TypeAlias = (
+    str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | NDArray[Any] | Image.Image
+)
+
+EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
+MAX_PIXELS = 200_000_000
+"""Largest image that is decoded; a larger one is more likely an attack or a mistake than a photograph."""
+
+# A closed list keeps Pillow's rarer readers, some of which start other programs, away from files that merely
+# claim to be pictures. Importing a plugin registers it; JPEG includes MPO, the multi-picture file of phones.
+_FORMATS = (
+    BmpImagePlugin.BmpImageFile.format,
+    GifImagePlugin.GifImageFile.format,
+    JpegImagePlugin.JpegImageFile.format,
+    PngImagePlugin.PngImageFile.format,
+    TiffImagePlugin.TiffImageFile.format,
+    WebPImagePlugin.WebPImageFile.format,
+)
+_READABLE = "PNG, JPEG, WebP, BMP, TIFF"
+_TIFF_PHOTOMETRIC = 262
+_MAX_MEGAPIXELS = MAX_PIXELS // 1_000_000
+_header_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """One image to work on: where it lies, and the name by which results call it.
+
+    Attributes:
+        path: The file.
+        name: POSIX path relative to the directory the user gave; the file name when a file was given.
+        root: The directory the user gave, or the folder of the file.
+    """
+
+    path: Path
+    name: str
+    root: Path
+
+
+def find_images(path: str | os.PathLike[str]) -> list[Path]:
+    """List the images under `path`.
+
+    A file is returned as it is, whatever its extension. A directory is searched recursively for png, jpg,
+    jpeg, webp, bmp, tif and tiff (any case), hidden files and folders left out, sorted by path; an empty list
+    means that it holds none.
+
+    Raises:
+        ImageError: `path` does not exist or cannot be listed.
+    """
+    start = Path(path)
+    if start.is_file():
+        return [start]
+    if not start.exists():
+        raise ImageError(f"{start}: no such file or directory")
+
+    def refuse(error: OSError) -> None:
+        raise ImageError(f"{error.filename}: cannot be listed ({error.strerror})") from error
+
+    found = []
+    for folder, subfolders, files in os.walk(start, onerror=refuse):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        found += [
+            Path(folder, name)
+            for name in files
+            if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS
+        ]
+    return sorted(found, key=lambda file: file.relative_to(start).as_posix())
+
+
+def collect_images(paths: Iterable[str | os.PathLike[str]]) -> list[ImageFile]:
+    """List the images of several files and directories, in the order given, each once.
+
+    Names are relative to the directory given. Where two directories hold the same relative name, those images
+    are named by their whole path, so that no name occurs twice.
+
+    Raises:
+        ImageError: a path does not exist, or there is not one image in all of them.
+    """
+    given = [Path(path) for path in paths]
+    files: list[ImageFile] = []
+    seen: set[Path] = set()
+    for start in given:
+        root = start if start.is_dir() else start.parent
+        for file in find_images(start):
+            resolved = file.resolve()
+            if resolved not in seen:
+                seen.add(resolved)
+                files.append(ImageFile(file, file.relative_to(root).as_posix(), root))
+    if not files:
+        where = ", ".join(str(start) for start in given)
+        wanted = ", ".join(sorted(suffix[1:] for suffix in EXTENSIONS))
+        raise ImageError(f"{where}: no images found; give images or a directory that holds some ({wanted})")
+    uses = Counter(file.name for file in files)
+    return [file if uses[file.name] == 1 else replace(file, name=file.path.as_posix()) for file in files]
+
+
+def load_image(source: ImageSource) -> UInt8:
+    """Decode an image to contiguous uint8 RGB, H x W x 3.
+
+    EXIF orientation is applied; alpha is composited on white; grey, palette and CMYK become RGB; 16 bit
+    samples keep their high byte; of an animation or a multi-page file the first frame counts.
+
+    Args:
+        source: A path, the bytes of a file, a binary stream (read from where it stands to its end), a Pillow
+            image, or an array that already is RGB, uint8, H x W x 3 (returned as it is, not copied).
+
+    Raises:
+        ImageError: unreadable, truncated, not an image, an unsupported pixel type, more than `MAX_PIXELS`
+            pixels, or an array of another dtype or shape. The message names the source.
+    """
+    if isinstance(source, np.ndarray):
+        return _checked_array(source)
+    if isinstance(source, Image.Image):
+        with _image_errors("image"):
+            return _decode(source, "image")
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source)
+        if path.is_dir():
+            raise ImageError(f"{path}: a directory, not an image")
+        try:
+            with path.open("rb") as file:
+                return _read(file, str(path))
+        except OSError as error:
+            raise ImageError(f"{path}: cannot be read ({error.strerror or error})") from error
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return _read(io.BytesIO(bytes(source)), "image bytes")
+    if hasattr(source, "read"):
+        try:
+            content = source.read()
+        except (OSError, ValueError) as error:
+            raise ImageError(f"image stream: cannot be read ({error})") from error
+        if not isinstance(content, bytes):
+            raise ImageError("image stream: gives text, not bytes; open the file in binary mode ('rb')")
+        return _read(io.BytesIO(content), str(getattr(source, "name", "image stream")))
+    raise ImageError(
+        f"an image must be a path, bytes, a binary stream or a uint8 RGB array, not {type(source).__name__}"
+    )
+
+
+def _checked_array(array: NDArray[Any]) -> UInt8:
+    if array.ndim != 3 or array.shape[2] != 3:
+        raise ImageError(f"image array: shape {array.shape}, expected H x W x 3 (RGB)")
+    if array.dtype != np.uint8:
+        raise ImageError(f"image array: dtype {array.dtype}, expected uint8 with values 0..255")
+    if array.size == 0:
+        raise ImageError(f"image array: empty, shape {array.shape}")
+    _check_size(array.shape[1], array.shape[0], "image array")
+    return np.ascontiguousarray(array)
+
+
+def _check_size(width: int, height: int, name: str) -> None:
+    if width * height > MAX_PIXELS:
+        raise ImageError(
+            f"{name}: {width} x {height} is more than {_MAX_MEGAPIXELS} megapixels; scale it down first"
+        )
+
+
+def _read(file: IO[bytes], name: str) -> UInt8:
+    with _image_errors(name):
+        if not file.read(1):
+            raise ImageError(f"{name}: the file is empty (0 bytes)")
+        file.seek(0)
+        with _open(file) as image:
+            return _decode(image, name)
+
+
+@contextmanager
+def _image_errors(name: str) -> Iterator[None]:
+    """Every way Pillow can fail becomes an ImageError of one line."""
+    try:
+        yield
+    except ImageError:
+        raise
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{name}: not an image that can be read (formats: {_READABLE})") from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{name}: more than {_MAX_MEGAPIXELS} megapixels; scale it down first") from error
+    except MemoryError as error:
+        raise ImageError(f"{name}: not enough memory to decode it") from error
+    except Exception as error:  # Pillow's readers raise whatever a broken file provokes
+        cause = " ".join(str(error).split()) or type(error).__name__
+        raise ImageError(f"{name}: broken or truncated image ({cause})") from error
+
+
+def _open(file: IO[bytes]) -> Image.Image:
+    """`Image.open` with our size limit in place of Pillow's, which refuses large photographs.
+
+    Pillow keeps its limit in a module variable; the lock keeps the change as short as reading one header and
+    hidden from our other threads.
+    """
+    with _header_lock:
+        previous = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+        try:
+            return Image.open(file, formats=_FORMATS)
+        finally:
+            Image.MAX_IMAGE_PIXELS = previous
+
+
+def _decode(image: Image.Image, name: str) -> UInt8:
+    _check_size(image.width, image.height, name)
+    if image.width == 0 or image.height == 0:
+        raise ImageError(f"{name}: empty image, {image.width} x {image.height} pixels")
+    image.load()
+    white_is_zero = getattr(image, "tag_v2", {}).get(_TIFF_PHOTOMETRIC) == 0
+    image = _upright(image)
+    if image.mode.startswith(("I", "F")):
+        grey = _deep_grey(image, name)
+        if white_is_zero:  # Pillow inverts such TIFFs of 8 bits and leaves deeper ones as they are
+            grey = 255 - grey
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    if "A" in image.mode or "a" in image.mode or "transparency" in image.info:
+        return _on_white(np.asarray(image.convert("RGBA")))
+    try:
+        return np.ascontiguousarray(image if image.mode == "RGB" else image.convert("RGB"))
+    except ValueError as error:
+        raise ImageError(f"{name}: colour mode {image.mode} cannot be read; save it as RGB") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Apply the EXIF orientation; metadata too broken to read is ignored."""
+    try:
+        if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+            return image  # exif_transpose would copy
+        return ImageOps.exif_transpose(image)
+    except Exception:
+        return image
+
+
+def _deep_grey(image: Image.Image, name: str) -> UInt8:
+    """Grey of more than 8 bits as uint8: 16 bit keeps the high byte, float 0..1 spans 0..255."""
+    samples = np.asarray(image)
+    if image.mode.startswith("I"):
+        if int(samples.min()) < 0 or int(samples.max()) > 65535:
+            raise ImageError(f"{name}: 32 bit integer samples have no defined white; save it as 8 or 16 bit")
+        # Pillow takes the high byte of 16 bit colour as well, so grey and colour agree.
+        return (samples.astype(np.uint16) >> 8).astype(np.uint8)
+    if not (np.isfinite(samples).all() and samples.min() >= 0.0 and samples.max() <= 1.0):
+        raise ImageError(f"{name}: float samples outside 0..1 have no defined white; save it as 8 or 16 bit")
+    return np.floor(samples.astype(np.float64) * 255.0 + 0.5).astype(np.uint8)
+
+
+def _on_white(rgba: UInt8) -> UInt8:
+    """Composite uint8 RGBA (H, W, 4), straight alpha, on white, rounded to the nearest level."""
+    # 255 * 255 + 127 fits in 16 bits, so that a large picture needs no more memory than it must.
+    colour = rgba[:, :, :3].astype(np.uint16)
+    alpha = rgba[:, :, 3:].astype(np.uint16)
+    return ((colour * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)

@@ -1,0 +1,130 @@
+"""Descriptions of pictures: the one reader of their CSV, and which description a picture has."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from realm_engine.errors import TextError
+
+DESCRIPTIONS_FILE = "image_descriptions.csv"
+
+
+def is_missing(text: str | None) -> bool:
+    """Whether a description counts as missing: None, or nothing but white space."""
+    return text is None or not text.strip()
+
+
+@dataclass(frozen=True)
+class Descriptions:
+    """Descriptions by file name, as read from `source`; `mos` where people's scores stand beside them."""
+
+    source: str
+    by_name: dict[str, str]
+    mos: dict[str, float] = field(default_factory=dict)
+
+    def lookup(self, name: str | os.PathLike[str]) -> str | None:
+        """The description of an image, None if it is missing. Raises TextError as `row`."""
+        row = self.row(name)
+        return None if row is None else self.by_name[row]
+
+    def row(self, name: str | os.PathLike[str]) -> str | None:
+        """The file name of the row that an image belongs to, None if it is missing.
+
+        Tried in this order: the relative path as written, the bare file name, the file name in a row with
+        another base folder, the stem (so that a `.webp` finds the row of its `.png`). A row of a different
+        folder never matches: `b/x.png` does not take the text of `a/x.png`. Raises TextError where
+        several rows match equally well.
+        """
+        path = PurePosixPath(Path(name).as_posix())
+        for key in (str(path), path.name):
+            if key in self.by_name:
+                return key
+        rows = [row for row in self._by_stem.get(path.stem, ()) if _same_folder(row, path)]
+        for matches in (
+            [row for row in rows if row.name == path.name],
+            [row for row in rows if row.parent == path.parent],
+            rows,
+        ):
+            if len(matches) == 1:
+                return str(matches[0])
+            if matches:
+                several = ", ".join(sorted(map(str, matches))[:3])
+                raise TextError(
+                    f"{self.source}: {path} matches several rows ({several}); write the full path"
+                )
+        return None
+
+    @cached_property
+    def _by_stem(self) -> dict[str, list[PurePosixPath]]:
+        index: dict[str, list[PurePosixPath]] = {}
+        for key in self.by_name:
+            index.setdefault(PurePosixPath(key).stem, []).append(PurePosixPath(key))
+        return index
+
+
+def _same_folder(row: PurePosixPath, image: PurePosixPath) -> bool:
+    """Whether two relative paths may name one folder from different bases: the shorter ends the longer."""
+    short, long = sorted((row.parent.parts, image.parent.parts), key=len)
+    return not short or long[-len(short) :] == short
+
+
+def read_descriptions(path: str | os.PathLike[str]) -> Descriptions:
+    """Read a CSV with the columns `filename` and `description` and perhaps `MOS` (UTF-8, any further columns ignored).
+
+    Raises TextError, with the line, for a missing column, an empty file name, a row with too few or too
+    many fields, and a file name that stands twice (naming both lines).
+    """
+    path = Path(path)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            return Descriptions(str(path), *_read_rows(path, stream))
+    except OSError as error:
+        raise TextError(f"{path}: cannot be read ({error.strerror}); give a CSV file") from error
+    except UnicodeDecodeError as error:
+        raise TextError(f"{path}: not UTF-8 text (byte {error.start}); save it as CSV in UTF-8") from error
+    except csv.Error as error:
+        raise TextError(f"{path}: not a readable CSV ({error})") from error
+
+
+def _read_rows(path: Path, stream: Iterable[str]) -> tuple[dict[str, str], dict[str, float]]:
+    reader = csv.reader(stream, strict=True)
+    header = [column.strip().lower() for column in next(reader, [])]
+    missing = [column for column in ("filename", "description") if column not in header]
+    if missing:
+        found = ", ".join(header) or "an empty file"
+        raise TextError(
+            f"{path}: no column {' and '.join(map(repr, missing))} (found {found}); add it to line 1"
+        )
+    name_at, text_at = header.index("filename"), header.index("description")
+    mos_at = header.index("mos") if "mos" in header else None
+    by_name: dict[str, str] = {}
+    mos: dict[str, float] = {}
+    lines: dict[str, int] = {}
+    line = reader.line_num + 1
+    for row in reader:
+        start, line = line, reader.line_num + 1  # a quoted field may span lines: errors name the row's first
+        if not row:
+            continue
+        if len(row) != len(header):
+            raise TextError(
+                f"{path}, line {start}: {len(row)} fields, the header has {len(header)}; "
+                "quote text that holds commas"
+            )
+        name = PurePosixPath(row[name_at].strip().replace("\\", "/"))
+        key = str(name) if name.parts else ""
+        if not key:
+            raise TextError(f"{path}, line {start}: the file name is empty")
+        if key in lines:
+            raise TextError(f"{path}: {key!r} stands twice, on lines {lines[key]} and {start}; keep one")
+        lines[key] = start
+        by_name[key] = row[text_at].strip()
+        with suppress(ValueError):  # not rated
+            if mos_at is not None:
+                mos[key] = float(row[mos_at])
+    return by_name, mos

@@ -1,0 +1,184 @@
+"""What a caller may give as pictures: paths, bytes, streams or arrays, each made an `Entry` with its text, once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from realm_engine.errors import TextError, UsageError
+from realm_engine.pictures.decode import ImageFile, ImageSource, collect_images
+from realm_engine.pictures.descriptions import (
+    DESCRIPTIONS_FILE,
+    Descriptions,
+    is_missing,
+    read_descriptions,
+)
+
+Texts: TypeAlias = "str | Sequence[str] | None"
+"""What a picture is looked at with: one text, several (of a map), or none."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One picture of a run: its place in it, the name by which results call it, where it comes from, and its text.
+
+    `error` says why it cannot be worked on (its description is ambiguous...). `root`: the folder that was given.
+    """
+
+    index: int
+    name: str
+    source: ImageSource
+    text: Texts = None
+    error: str | None = None
+    root: Path | None = None
+
+
+def entries(
+    images: ImageSource | Iterable[ImageSource],
+    texts: str | Iterable[Texts] | Descriptions | None = None,
+    names: Sequence[str] | None = None,
+    text_required: bool = False,
+    called: str = "texts",
+) -> Iterator[Entry]:
+    """Pair pictures with names and texts. Lengths known beforehand are checked at once.
+
+    `texts`: one for the one picture, one per picture, or descriptions to look up by name; `called` in errors.
+    Raises UsageError where their numbers differ.
+    """
+    one = is_one(images)
+    if isinstance(images, str | os.PathLike) and Path(images).is_dir():
+        found = collect_images([images])
+        sources: Iterable[Any] = [file.path for file in found]
+        names = names or [file.name for file in found]
+    else:
+        sources = [images] if one else images  # type: ignore[assignment]
+    if isinstance(texts, str):
+        if not one:
+            raise UsageError(
+                f"one {called.removesuffix('s')} was given for many images; give a list with one per image"
+            )
+        texts = [texts]
+    for what, given in ((called, texts), ("names", names)):
+        if isinstance(given, Sequence) and isinstance(sources, Sequence) and len(given) != len(sources):
+            raise UsageError(f"{len(sources)} images but {len(given)} {what}; give one per image")
+    return _entries(sources, texts, names, text_required, called)
+
+
+def _entries(
+    sources: Iterable[Any],
+    texts: Iterable[Texts] | Descriptions | None,
+    names: Sequence[str] | None,
+    text_required: bool,
+    called: str,
+) -> Iterator[Entry]:
+    each = None if texts is None or isinstance(texts, Descriptions) else iter(texts)
+    for index, source in enumerate(sources):
+        if names is not None and index >= len(names):
+            raise _too_many("names", index)
+        entry = Entry(index, names[index] if names is not None else _name(source, index), source)
+        if isinstance(texts, Descriptions):
+            entry = described(entry, texts, entry.name)
+        elif each is not None:
+            try:
+                entry = replace(entry, text=next(each))
+            except StopIteration:
+                raise _too_many(called, index) from None
+        yield required(entry) if text_required else entry
+
+
+def file_entries(
+    files: Sequence[ImageFile], by_root: Mapping[Path, Descriptions], text_required: bool = False
+) -> list[Entry]:
+    """Pair files with the descriptions of the folder they were found in.
+
+    With `text_required` a picture without one carries an error. Raises UsageError where no picture has any.
+    """
+    found = []
+    for index, file in enumerate(files):
+        entry = Entry(index, file.name, file.path, root=file.root)
+        if file.root in by_root:
+            # The name may carry the directory itself where two directories clash; the CSV never does.
+            entry = described(entry, by_root[file.root], file.path.relative_to(file.root).as_posix())
+        found.append(entry)
+    if not text_required:
+        return found
+    if all(entry.text is None and entry.error is None for entry in found):
+        raise UsageError("no image has a description; give --descriptions CSV, or --missing-text image-only")
+    return [required(entry) for entry in found]
+
+
+def described(entry: Entry, descriptions: Descriptions, key: str) -> Entry:
+    """The entry with the description that stands under `key`, or with the error that several do."""
+    try:
+        text = descriptions.lookup(key)
+    except TextError as error:
+        return replace(entry, error=str(error))
+    return replace(entry, text=None if is_missing(text) else text)
+
+
+def required(entry: Entry) -> Entry:
+    """The entry, with an error where it has no text."""
+    missing = entry.text is None or (isinstance(entry.text, str) and is_missing(entry.text))
+    if entry.error is not None or not missing:
+        return entry
+    return replace(
+        entry, text=None, error=f"{entry.name}: no description; add one, or use --missing-text image-only"
+    )
+
+
+def find_descriptions(root: Path) -> Path | None:
+    """`image_descriptions.csv` in a directory, else beside it; None if it is missing."""
+    for folder in (root, root.resolve().parent):
+        if (folder / DESCRIPTIONS_FILE).is_file():
+            return folder / DESCRIPTIONS_FILE
+    return None
+
+
+def descriptions_by_root(files: Sequence[ImageFile], given: Path | None) -> dict[Path, Descriptions]:
+    """The descriptions of every directory: the file given for all of them, else what lies in or beside each.
+
+    Raises TextError for a file that cannot be read as descriptions.
+    """
+    roots = dict.fromkeys(file.root for file in files)
+    if given is not None:
+        shared = read_descriptions(given)
+        return dict.fromkeys(roots, shared)
+    found = {root: find_descriptions(root) for root in roots}
+    read = {path: read_descriptions(path) for path in dict.fromkeys(found.values()) if path is not None}
+    return {root: read[path] for root, path in found.items() if path is not None}
+
+
+def count_described(
+    found: Sequence[Entry], by_root: Mapping[Path, Descriptions]
+) -> dict[str, tuple[int, int]]:
+    """For every file of descriptions: how many of its images have a text, and how many there are."""
+    counts: dict[str, tuple[int, int]] = {}
+    for entry in found:
+        if entry.root is not None and entry.root in by_root:
+            source = by_root[entry.root].source
+            with_text, total = counts.get(source, (0, 0))
+            counts[source] = with_text + (entry.text is not None), total + 1
+    return counts
+
+
+def is_one(images: Any) -> bool:
+    """Whether what was given is one image, not many."""
+    if isinstance(images, str | os.PathLike | bytes | bytearray | memoryview) or hasattr(images, "read"):
+        return True
+    # An array of rank 4 is a batch; a Pillow image has no length and is no iterable either.
+    return images.ndim != 4 if isinstance(images, np.ndarray) else not isinstance(images, Iterable)
+
+
+def _too_many(what: str, count: int) -> UsageError:
+    return UsageError(f"there are more images than {what} ({count})")
+
+
+def _name(source: Any, index: int) -> str:
+    if isinstance(source, str | os.PathLike):
+        return Path(source).as_posix()
+    return str(getattr(source, "name", None) or f"image-{index + 1}")

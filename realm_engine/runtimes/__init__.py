@@ -1,0 +1,1 @@
+"""Runtimes on devices: the only place that knows one."""

@@ -1,0 +1,88 @@
+"""What a runtime must offer: a `Backend` opens ONNX files, a `Session` runs one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from realm_engine.arrays import Array
+from realm_engine.errors import AnswerError
+
+
+class Session(Protocol):
+    """One opened graph."""
+
+    def run(self, inputs: Mapping[str, Any], outputs: Sequence[str]) -> list[Array]:
+        """Run the graph on named inputs and return the named outputs, in that order.
+
+        An input is an array or what `Backend.upload` made of one. Raises DeviceError when the runtime fails.
+        """
+
+    def close(self) -> None:
+        """Free what the runtime holds; the session cannot run afterwards."""
+
+
+class FiniteSession:
+    """A session of one graph whose answers are numbers; NaN or infinity in any output is an error."""
+
+    def __init__(self, session: Session, graph: str) -> None:
+        self._session = session
+        self._graph = graph
+
+    def run(self, inputs: Mapping[str, Any], outputs: Sequence[str]) -> list[Array]:
+        """See `Session.run`. Raises AnswerError, naming the graph, for an answer that is not a number."""
+        answers = self._session.run(inputs, outputs)
+        for name, answer in zip(outputs, answers, strict=True):
+            bad = answer.size - int(np.isfinite(answer).sum())
+            if bad:
+                raise AnswerError(
+                    f"graph {self._graph}: {bad} of {answer.size} values of {name} are NaN or infinite; "
+                    "try --precision fp32, and get the bundle again if that does not help"
+                )
+        return answers
+
+    def close(self) -> None:
+        """See `Session.close`."""
+        self._session.close()
+
+
+class Backend(Protocol):
+    """A runtime on a device.
+
+    `native`: precisions that the runtime computes by itself from the fp32 file. `lacks`: precisions whose
+    files it cannot run here, each with the reason, found out from the runtime and the processor before
+    anything is chosen. `resident`: the device has a memory of its own, so what several calls share is worth
+    an `upload`. `window_batch` and `image_batch`: DREAM's windows and CORE's images per call where nothing
+    else is known.
+    """
+
+    name: str
+    device: str
+    runtime: str
+    threads: int
+    fast_fp16: bool
+    native: tuple[str, ...]
+    lacks: Mapping[str, str]
+    resident: bool
+    window_batch: int
+    image_batch: int
+
+    def upload(self, array: Array) -> Any:
+        """Put an array where the device computes, for several calls; the array itself where that is here."""
+
+    def load(self, path: Path, precision: str) -> Session:
+        """Open an ONNX file. Raises DeviceError when the runtime refuses it."""
+
+
+def contiguous(array: Array) -> Array:
+    """C-contiguous view or copy, which every runtime wants."""
+    return np.ascontiguousarray(array)
+
+
+def first_line(error: BaseException) -> str:
+    """What a runtime said, in one line a user can read."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= 300 else text[:297] + "..."

@@ -1,0 +1,90 @@
+"""The opened graphs of a bundle: each file once, in the precision and on the device of its part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from realm_engine.bundle.bundle import Bundle, Part
+from realm_engine.errors import BundleError, DeviceError
+from realm_engine.runtimes.base import Backend, FiniteSession, Session
+from realm_engine.runtimes.choose import PartPlan
+from realm_engine.runtimes.devices import open_backend
+
+
+class Sessions:
+    """Opens the session of a graph on first use; two graphs of one file share it."""
+
+    def __init__(self, bundle: Bundle, parts: Sequence[Part], plans: Mapping[str, PartPlan]) -> None:
+        self.bundle = bundle
+        self.plans = dict(plans)
+        self._parts = {part.name: part for part in parts}
+        self._opened: dict[tuple[Path, str, str], Session] = {}
+        self._cpu: Backend | None = None
+        self._closed = False
+
+    def session(self, graph: str) -> Session:
+        """The session of a graph; one that belongs to no part (a head) runs on the CPU in float32.
+
+        The text towers are a small share of the work: where one has no variant in the part's precision, its
+        fp32 file is used. Raises DeviceError, and BundleError for a part that is not there in the precision.
+        """
+        if self._closed:
+            raise DeviceError("the engine is closed; open it again")
+        part = next((part for part in self._parts.values() if graph in part.graphs), None)
+        if part is None:
+            backend, precision = self._head_backend(), "fp32"
+        else:
+            plan = self.plan(part.name)
+            backend, precision = plan.backend, plan.precision
+        files = self.bundle.graphs[graph].variants
+        # Without a file of its own a precision is the runtime's own arithmetic on the fp32 file.
+        computed = precision if precision in (*files, *backend.native) else "fp32"
+        path = self.bundle.path(graph, computed if computed in files else "fp32")
+        key = (path, backend.device, computed)
+        if key not in self._opened:
+            self._opened[key] = backend.load(path, computed)
+        return FiniteSession(self._opened[key], graph)
+
+    def plan(self, part: str) -> PartPlan:
+        """How a part runs. Raises BundleError where it is not there in the precision that was asked for."""
+        if part not in self.plans:
+            has = ", ".join(self.bundle.precisions(self._parts[part]))
+            other = next(iter(self.plans.values())).precision
+            raise BundleError(f"{self.bundle.name}: {part} is not there in {other}, only in {has}")
+        return self.plans[part]
+
+    def describe(self, part: str | None = None) -> dict[str, Any]:
+        """Device, runtime, precision and threads of a part, or of all, joined where they differ."""
+        plans = {name: plan for name, plan in self.plans.items() if part in (None, name)}
+        return {
+            "device": _joined({name: plan.backend.device for name, plan in plans.items()}),
+            "runtime": _joined({name: plan.backend.runtime for name, plan in plans.items()}),
+            "precision": _joined({name: plan.precision for name, plan in plans.items()}),
+            "threads": _joined({name: plan.backend.threads for name, plan in plans.items()}),
+            "tuned": any(plan.tuned for plan in plans.values()),
+            "bundle": self.bundle.name,
+            "bundle_path": str(self.bundle.root),
+            "weights": str(self.bundle.manifest.get("weights", "unknown")),
+        }
+
+    def close(self) -> None:
+        """Free the runtimes' sessions."""
+        self._closed = True
+        for session in self._opened.values():
+            session.close()
+        self._opened.clear()
+
+    def _head_backend(self) -> Backend:
+        if self._cpu is None:
+            here = [plan.backend for plan in self.plans.values() if not plan.backend.resident]
+            self._cpu = here[0] if here else open_backend("cpu")
+        return self._cpu
+
+
+def _joined(values: Mapping[str, Any]) -> Any:
+    """The one value that all parts have, else each with its part's name."""
+    if len(set(values.values())) == 1:
+        return next(iter(values.values()))
+    return ", ".join(f"{part} {value}" for part, value in values.items())

@@ -1,0 +1,1 @@
+"""Tables of scores: rows and their formats, and how a table survives a kill."""

@@ -1,0 +1,224 @@
+"""Score tables on disk: complete or not there at all, resumable after a kill, never of two models.
+
+While a run goes on, its rows are appended to a journal beside the output, `<name>.partial` (JSON Lines
+whatever the output's format). A run that ends writes the output under a temporary name, renames it, writes the
+record of what made it (`run_record`) and removes the journal. A run that is killed leaves the journal.
+
+`resume` continues the journal, where there is one: it holds all rows that its run has, those of the table it began
+with included, so whatever a kill left of table and record does not matter. Without a journal it continues the table.
+Either way the run must be the same, and a row counts only for the picture it was made from.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from realm_engine.bundle.manifest import Column
+from realm_engine.errors import OutputError, UsageError
+from realm_engine.machine.files import check_folder, write_atomically
+from realm_engine.tables.record import (
+    CURE,
+    Picture,
+    check_header,
+    read_picture,
+    read_record,
+    record_path,
+    run_header,
+    table_record,
+)
+from realm_engine.tables.rows import (
+    ENCODING,
+    FORMATS,
+    Measured,
+    cells,
+    csv_text,
+    json_line,
+    need_pyarrow,
+    read_rows,
+    rounded,
+    row_of,
+    table_bytes,
+)
+
+
+def check_output(path: str | os.PathLike[str], keep: Iterable[Path] = ()) -> Path:
+    """Find out whether a table can be written to `path`, before there is anything to write.
+
+    Creates missing parent folders. Leaves no file behind and changes none.
+
+    Args:
+        path: Where the table shall be.
+        keep: Files that the run reads and that the table must not replace.
+
+    Raises:
+        UsageError: the extension is none of .csv, .jsonl, .parquet, or `path` is one of `keep`.
+        OutputError: `path` is a directory, its folder cannot be made or written, or pyarrow is missing.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in FORMATS:
+        raise UsageError(f"--output {path}: the name must end in {', '.join(FORMATS)}")
+    if path.is_dir():
+        raise OutputError(f"{path}: is a directory; give a file name such as {path / 'scores.csv'}")
+    if path.suffix.lower() == ".parquet":
+        need_pyarrow()
+    check_folder(path.parent)
+    if any(path.exists() and other.exists() and path.samefile(other) for other in keep):
+        raise UsageError(f"--output {path}: is the file of descriptions; choose another name")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise OutputError(f"{path}: exists and is write-protected; choose another name")
+    return path
+
+
+def journal_path(output: Path) -> Path:
+    """Where the rows of an unfinished run lie."""
+    return output.with_name(output.name + ".partial")
+
+
+class ResultFile:
+    """A score table being written.
+
+    A context manager: a clean exit completes the output, any other keeps the journal.
+
+    Attributes:
+        done: Rows of an earlier run, by file name, that need not be made again: the image did not fail, and it is
+            still the same picture.
+    """
+
+    done: dict[str, Measured]
+
+    def __init__(
+        self,
+        path: Path,
+        pictures: Mapping[str, Picture | None],
+        run: Mapping[str, str],
+        columns: Sequence[Column],
+        resume: bool = False,
+    ) -> None:
+        """Open the table.
+
+        Args:
+            path: Output; see `check_output`.
+            pictures: The images by file name, in the order in which they shall stand in the table: what lies there
+                before any is read, so that one which changes meanwhile is seen as changed by the next run.
+            run: What must be equal for rows of two runs to stand in one table (bundle, precision...).
+            columns: Of the measures, in the order of the table.
+            resume: Reuse rows of the journal of an unfinished run, or else of the output.
+
+        Raises:
+            OutputError: what is there cannot be read, or nothing proves that this very run made it.
+        """
+        self._path = path
+        self._pictures = dict(pictures)
+        self._run = dict(run)
+        self._columns = tuple(columns)
+        self._rows = self._earlier_rows() if resume else {}
+        self.done = {
+            name: row
+            for name, (row, picture) in self._rows.items()
+            if not row.error and picture is not None and picture == self._pictures.get(name)
+        }
+        self._journal: IO[str] | None = None
+
+    def __enter__(self) -> Self:
+        # Rewriting what is kept heals a line cut by the kill; the rename keeps the old journal until then.
+        lines = [json_line(run_header(self._run)), *(_journal_line(*made) for made in self._rows.values())]
+        journal = journal_path(self._path)
+        write_atomically(journal, "".join(f"{line}\n" for line in lines).encode(**ENCODING))
+        self._journal = journal.open("a", newline="", **ENCODING)
+        return self
+
+    def write(self, row: Measured) -> None:
+        """Add a row; it is in the journal when this returns.
+
+        Raises:
+            OutputError: the journal cannot be written (disk full).
+        """
+        assert self._journal is not None
+        made = self._rows[row.name] = rounded(row, self._columns), self._pictures.get(row.name)
+        try:
+            self._journal.write(_journal_line(*made) + "\n")
+            self._journal.flush()
+        except OSError as error:
+            raise OutputError(f"{journal_path(self._path)}: cannot be written ({error.strerror})") from error
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._journal is not None
+        self._journal.close()
+        if kind is None:
+            self._complete()
+        if kind is None or not self._rows:
+            journal_path(self._path).unlink(missing_ok=True)
+
+    def _complete(self) -> None:
+        """Replace the table, then its record; the journal is whole until both are there."""
+        table = table_bytes(self._path, self._ordered(), self._columns)
+        pictures = {name: picture for name, (_, picture) in self._rows.items() if picture is not None}
+        write_atomically(self._path, table)
+        write_atomically(record_path(self._path), table_record(self._run, table, pictures))
+
+    def _ordered(self) -> list[Measured]:
+        """Rows of images that this run was not given stay in front; the others follow in the run's order."""
+        others = [name for name in self._rows if name not in self._pictures]
+        given = [name for name in self._pictures if name in self._rows]
+        return [self._rows[name][0] for name in others + given]
+
+    def _earlier_rows(self) -> dict[str, tuple[Measured, Picture | None]]:
+        journal = journal_path(self._path)
+        if journal.exists() and journal.stat().st_size > 0:
+            return _read_journal(journal, self._run, self._columns)
+        if self._path.exists():
+            rows = read_rows(self._path, self._columns)
+            pictures = read_record(self._path, self._run)
+            return {row.name: (row, pictures.get(row.name)) for row in rows}
+        return {}
+
+
+class ResultStream:
+    """The same interface over an open text stream: CSV rows, each flushed, nothing to resume."""
+
+    def __init__(self, stream: IO[str], columns: Sequence[Column]) -> None:
+        self._stream = stream
+        self._columns = tuple(columns)
+        self._empty = True
+        self.done: dict[str, Measured] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def write(self, row: Measured) -> None:
+        """Write one CSV row, before the first one the header: a run that cannot start prints nothing."""
+        self._stream.write(csv_text([rounded(row, self._columns)], self._columns, first=self._empty))
+        self._stream.flush()
+        self._empty = False
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def _read_journal(
+    path: Path, run: Mapping[str, str], columns: Sequence[Column]
+) -> dict[str, tuple[Measured, Picture | None]]:
+    with path.open(newline="", **ENCODING) as file:
+        lines = file.readlines()
+    try:
+        check_header(path, json.loads(lines[0]), run)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise OutputError(f"{path}: not a journal that this realm-engine can continue; {CURE}") from None
+    rows = {}
+    for line in lines[1:]:
+        try:
+            entry = json.loads(line)
+            picture = None if entry["picture"] is None else read_picture(entry["picture"])
+            rows[str(entry["filename"])] = row_of(entry, columns), picture
+        except (ValueError, KeyError, TypeError):
+            break  # the kill came in the middle of this line
+    return rows
+
+
+def _journal_line(row: Measured, picture: Picture | None) -> str:
+    return json_line({**cells(row), "picture": picture})

@@ -1,0 +1,98 @@
+"""What made the rows of a score table, and the record beside a finished one that says so, `<name>.run.json`.
+
+The record names the run (bundle, manifest, precision), the table's own checksum, and of every picture the size and
+the time of its last change. A table without a record that fits it has an unknown origin: nothing is added to it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from realm_engine.errors import OutputError
+from realm_engine.machine.packages import engine_version
+
+FORMAT_VERSION = 1
+CURE = "--resume=restart begins anew"
+
+Picture: TypeAlias = tuple[int, int]
+"""What tells a picture file from one that replaced it: size in bytes, time of the last change in ns."""
+
+
+def record_path(output: Path) -> Path:
+    """Where the record of a finished table lies."""
+    return output.with_name(output.name + ".run.json")
+
+
+def picture_of(path: Path) -> Picture | None:
+    """The picture that lies at `path` now; None if it is missing."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+def run_header(run: Mapping[str, str]) -> dict[str, Any]:
+    """How records and journals begin. The engine's version is for information: no two runs differ by it."""
+    return {"format_version": FORMAT_VERSION, "engine": engine_version(), "run": dict(run)}
+
+
+def check_header(path: Path, header: Mapping[str, Any], run: Mapping[str, str]) -> None:
+    """Compare the run that a record or journal at `path` names with the present one.
+
+    Raises:
+        OutputError: it was another run; the message names what differs.
+        KeyError, TypeError, AttributeError: it is no header.
+    """
+    if header["format_version"] != FORMAT_VERSION:
+        raise OutputError(
+            f"{path}: has format {header['format_version']}, this engine reads {FORMAT_VERSION}; {CURE}"
+        )
+    then = header["run"]
+    differs = ", ".join(
+        f"{key} {then.get(key)} then, {run.get(key)} now"
+        for key in dict.fromkeys([*run, *then])
+        if then.get(key) != run.get(key)
+    )
+    if differs:
+        raise OutputError(f"{path}: made by another run ({differs}); {CURE}, another --output keeps both")
+
+
+def table_record(run: Mapping[str, str], table: bytes, pictures: Mapping[str, Picture]) -> bytes:
+    """The record of a finished table: the run, the table's content, and the pictures by file name."""
+    digest = hashlib.sha256(table).hexdigest()
+    record = {**run_header(run), "table_sha256": digest, "pictures": pictures}
+    return (json.dumps(record) + "\n").encode("ascii")
+
+
+def read_record(output: Path, run: Mapping[str, str]) -> dict[str, Picture]:
+    """The pictures behind the rows of a finished table, after proof that this run made the table as it is.
+
+    Raises:
+        OutputError: there is no record, it cannot be read, it is that of another run or of another table.
+    """
+    path = record_path(output)
+    try:
+        record = json.loads(path.read_bytes())
+        check_header(path, record, run)
+        digest = str(record["table_sha256"])
+        pictures = {name: read_picture(entry) for name, entry in record["pictures"].items()}
+    except FileNotFoundError:
+        raise OutputError(f"{output}: nothing says what made it ({path.name} is missing); {CURE}") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise OutputError(f"{path}: cannot be read as the record of a table; {CURE}") from error
+    if digest != hashlib.sha256(output.read_bytes()).hexdigest():
+        raise OutputError(
+            f"{output}: changed since {path.name} was written, its rows may be of any run; {CURE}"
+        )
+    return pictures
+
+
+def read_picture(entry: Any) -> Picture:
+    """A picture as JSON holds it. Raises ValueError and TypeError."""
+    size_bytes, changed_ns = entry
+    return int(size_bytes), int(changed_ns)

@@ -1,0 +1,157 @@
+"""The formats of score tables: rows to CSV, JSON Lines or Parquet, and back."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from realm_engine.bundle.manifest import Column
+from realm_engine.errors import OutputError
+from realm_engine.machine.packages import install_command
+
+FORMATS = (".csv", ".jsonl", ".parquet")
+# File names need not be valid Unicode; this lets any name through, byte for byte.
+ENCODING: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One picture's numbers, and the row of a table.
+
+    `name`: of the picture; in a table its path relative to the directory given, POSIX style. `values`: by column, None
+    where the measure has no answer; they are attributes as well (`measured.mos`). `description`: the text that was
+    looked at with the picture, None if there was no text. `error`: why there is no answer, None where there is one.
+    """
+
+    name: str
+    values: Mapping[str, float | None]
+    description: str | None = None
+    error: str | None = None
+
+    def __getitem__(self, column: str) -> float | None:
+        """The value of a column."""
+        return self.values[column]
+
+    def __getattr__(self, column: str) -> float | None:
+        """The value of a column."""
+        if not column.startswith("_") and column in self.values:
+            return self.values[column]
+        raise AttributeError(f"no column {column!r}, only {', '.join(self.__dict__.get('values', ()))}")
+
+
+def rounded(row: Measured, columns: Sequence[Column]) -> Measured:
+    """The row as every format holds it: values rounded once, so that all of them agree."""
+    values: dict[str, float | None] = {}
+    for column in columns:
+        value = row.values.get(column.name)
+        values[column.name] = None if value is None else round(float(value), column.decimals)
+    return replace(row, values=values)
+
+
+def header(columns: Sequence[Column]) -> list[str]:
+    """The columns of a table, in order."""
+    return ["filename", *(column.name for column in columns), "description", "error"]
+
+
+def read_rows(path: Path, columns: Sequence[Column]) -> list[Measured]:
+    """Read a table of these columns that this module wrote. Raises OutputError where it is not such a table."""
+    try:
+        if path.suffix.lower() == ".parquet":
+            need_pyarrow()
+            import pyarrow.parquet
+
+            return [row_of(entry, columns) for entry in pyarrow.parquet.read_table(path).to_pylist()]
+        with path.open(newline="", **ENCODING) as file:
+            if path.suffix.lower() == ".jsonl":
+                return [row_of(json.loads(line), columns) for line in file if line.strip()]
+            reader = csv.DictReader(file, strict=True)
+            if not set(header(columns)) <= set(reader.fieldnames or ()):
+                raise ValueError(f"its columns are not {', '.join(header(columns))}")
+            return [row_of(entry, columns) for entry in reader]
+    except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
+        cause = f"no column {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+        raise OutputError(f"{path}: not a score table to resume ({cause}); choose another output") from error
+
+
+def row_of(entry: Mapping[str, Any], columns: Sequence[Column]) -> Measured:
+    """A row from a line of a table. Raises KeyError, TypeError and ValueError where it is not one."""
+
+    def number(value: Any) -> float | None:
+        return None if value is None or value == "" else float(value)
+
+    return Measured(
+        name=str(entry["filename"]),
+        values={column.name: number(entry[column.name]) for column in columns},
+        description=str(entry["description"]) if entry["description"] else None,
+        error=str(entry["error"]) if entry["error"] else None,
+    )
+
+
+def table_bytes(path: Path, rows: Sequence[Measured], columns: Sequence[Column]) -> bytes:
+    """The content of a table, in the format that the extension of `path` says."""
+    if path.suffix.lower() == ".parquet":
+        return _parquet(rows, columns)
+    if path.suffix.lower() == ".jsonl":
+        return "".join(f"{json_line(cells(row))}\n" for row in rows).encode(**ENCODING)
+    return csv_text(rows, columns, first=True).encode(**ENCODING)
+
+
+def cells(row: Measured) -> dict[str, Any]:
+    """A row by column."""
+    return {
+        "filename": row.name,
+        **row.values,
+        "description": row.description or "",
+        "error": row.error or "",
+    }
+
+
+def json_line(entry: Mapping[str, Any]) -> str:
+    """One line of JSON Lines, without its end, as `ENCODING` writes and reads it."""
+    return json.dumps(entry, ensure_ascii=False, allow_nan=False)
+
+
+def csv_text(rows: Iterable[Measured], columns: Sequence[Column], first: bool) -> str:
+    """Rows as CSV, "\n" at the end of every line; `first`: after the header."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    if first:
+        writer.writerow(header(columns))
+    for row in rows:
+        numbers = [
+            "" if (value := row.values[column.name]) is None else f"{value:.{column.decimals}f}"
+            for column in columns
+        ]
+        writer.writerow([row.name, *numbers, row.description or "", row.error or ""])
+    return text.getvalue()
+
+
+def _parquet(rows: Sequence[Measured], columns: Sequence[Column]) -> bytes:
+    import pyarrow
+    import pyarrow.parquet
+
+    table = [cells(row) for row in rows]
+    numbers = {column.name for column in columns}
+
+    def values(name: str) -> Any:
+        if name in numbers:
+            return pyarrow.array([row[name] for row in table], pyarrow.float64())
+        # Parquet strings are Unicode; a name that is not gets replacement characters.
+        texts = [row[name].encode(**ENCODING).decode("utf-8", "replace") for row in table]
+        return pyarrow.array(texts, pyarrow.string())
+
+    stream = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table({name: values(name) for name in header(columns)}), stream)
+    return stream.getvalue()
+
+
+def need_pyarrow() -> None:
+    """Raises OutputError, with the cure, where pyarrow is missing."""
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError:
+        cure = f"{install_command('parquet')}, or write .csv or .jsonl"
+        raise OutputError(f"Parquet needs pyarrow: {cure}") from None

@@ -1,0 +1,1 @@
+"""The work behind each word of the command line, callable without it."""

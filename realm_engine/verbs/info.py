@@ -1,0 +1,141 @@
+"""What this machine has and what a bundle holds: the work behind `realm-engine info` and `measures`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from realm_engine.bundle.bundle import Bundle, installed_bundles
+from realm_engine.machine.files import cache_dir
+from realm_engine.machine.packages import engine_version
+from realm_engine.maps.phrases import read_bank
+from realm_engine.maps.spec import PART as MAP_PART
+from realm_engine.maps.spec import MapSpec
+from realm_engine.measures.measure import Measure
+from realm_engine.opened import Contents
+from realm_engine.runtimes.devices import available
+from realm_engine.runtimes.measured import load_tuned
+
+_OWN_WORDS = (
+    "name",
+    "description",
+    "format_version",
+    "licence",
+    "training_data",
+    "weights",
+    "metrics",
+    "fidelity",
+)
+
+
+def engine_facts() -> dict[str, Any]:
+    """Version, devices, installed bundles and the cache folder, ready for JSON."""
+    return {
+        "version": engine_version(),
+        "devices": available(),
+        "bundles": {name: str(path) for name, path in installed_bundles().items()},
+        "cache": str(cache_dir()),
+    }
+
+
+def bundle_facts(name: str) -> dict[str, Any]:
+    """What `info` shows of a bundle, ready for JSON; free-form parts are the manifest's. Raises BundleError."""
+    bundle = Bundle.open(name, verify=False)
+    contents, manifest = Contents(bundle), bundle.manifest
+    files = manifest["files"]
+    facts: dict[str, Any] = {key: manifest.get(key) for key in _OWN_WORDS}
+    facts["path"] = str(bundle.root)
+    facts["size_bytes"] = sum(int(entry["size_bytes"]) for entry in files.values())
+    facts["graphs"] = {
+        name: {
+            precision: {"file": file, "size_bytes": int(files[file]["size_bytes"])}
+            for precision, file in graph.variants.items()
+        }
+        for name, graph in bundle.graphs.items()
+    }
+    facts |= {measure.name: _measure_facts(measure) for measure in contents.measures.all}
+    facts |= {name: f"left out: {why}" for name, why in contents.measures.unknown.items()}
+    if contents.maps is not None:
+        facts[MAP_PART.name] = _map_facts(bundle, contents.maps)
+    facts["tuned"] = _tuned(contents)
+    return facts
+
+
+def _measure_facts(measure: Measure) -> dict[str, Any]:
+    view = measure.view
+    size = (
+        "as it is"
+        if view.kind == "native"
+        else f"{view.width_px} x {view.height_px} px, {view.interpolation}"
+    )
+    facts: dict[str, Any] = {"says": measure.says, "image": size}
+    if measure.text is not None:
+        facts["max_tokens"] = measure.text.max_tokens
+    facts["columns"] = {
+        column.name: f"{column.meaning}, {column.low:g} to {column.high:g}, {column.better} = better"
+        for column in measure.columns
+    }
+    return facts
+
+
+def _map_facts(bundle: Bundle, maps: MapSpec) -> dict[str, Any]:
+    return {
+        "window_input_px": maps.image_size_px,
+        "max_tokens": maps.text.max_tokens,
+        "presets": {
+            preset.name: {
+                "windows_px": list(preset.windows_px),
+                "stride_px": preset.stride_px,
+                "aggregate": preset.aggregate,
+            }
+            for preset in maps.presets.values()
+        },
+        "recommended_preset": maps.recommended_preset,
+        "phrases": phrase_count(bundle, maps),
+    }
+
+
+def measure_rows(bundle: str) -> list[dict[str, Any]]:
+    """What `realm-engine measures` lists, ready for JSON: one entry per measure, those left out with the reason."""
+    contents = Contents(Bundle.open(bundle, verify=False))
+    found: list[dict[str, Any]] = [
+        {
+            "name": measure.name,
+            "says": measure.says,
+            "columns": [
+                {
+                    "name": column.name,
+                    "better": column.better,
+                    "low": column.low,
+                    "high": column.high,
+                    "meaning": column.meaning,
+                }
+                for column in measure.columns
+            ],
+            "licence": measure.licence.weights,
+            "commercial_use": measure.licence.commercial_use,
+            "training_data": measure.training_data,
+            "worth": dict(measure.worth),
+            "takes_text": measure.text is not None,
+        }
+        for measure in contents.measures.all
+    ]
+    return found + [{"name": name, "left_out": why} for name, why in contents.measures.unknown.items()]
+
+
+def _tuned(contents: Contents) -> dict[str, Any]:
+    """What `tune` found best here, per part; {} where nothing was measured."""
+    record = load_tuned(contents.bundle)
+    if record is None:
+        return {}
+    best = {part.name: next(iter(record.fastest(part.name)), None) for part in contents.parts}
+    chosen = {
+        part: f"{one.precision} on {one.device}, batch {one.batch}, {one.threads} threads, {one.per_second:.1f}/s"
+        for part, one in best.items()
+        if one is not None
+    }
+    return {"date": record.date, "images": record.images, **chosen}
+
+
+def phrase_count(bundle: Bundle, maps: MapSpec) -> int:
+    """Phrases of the bank, 0 without one. Raises BundleError."""
+    return len(read_bank(bundle.file(maps.phrases))) if maps.phrases else 0

@@ -1,0 +1,136 @@
+"""The work behind `realm-engine map`: pictures and values of where images do not look real."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from realm_engine.engine import Engine, EngineOptions
+from realm_engine.errors import UsageError
+from realm_engine.machine.packages import engine_version
+from realm_engine.maps.files import MapFolder, output_stems, parse_formats
+from realm_engine.maps.realness_map import DreamConfig, choose_config
+from realm_engine.maps.stream import Mapped
+from realm_engine.pictures.decode import collect_images
+from realm_engine.pictures.inputs import Entry, descriptions_by_root, file_entries, find_descriptions
+from realm_engine.verbs.console import Console, open_engine, rate, say_descriptions
+
+
+@dataclass(frozen=True)
+class MapOptions:
+    """What `realm-engine map` is asked for; see its help."""
+
+    paths: tuple[Path, ...]
+    texts: tuple[str, ...]
+    descriptions: Path | None
+    missing_text: str
+    preset: str | None
+    windows_px: tuple[int, ...]
+    stride_px: int | None
+    aggregate: str | None
+    quantity: str
+    output: Path
+    formats: str
+    limits: tuple[float, float] | None
+    regions: int
+
+    def __post_init__(self) -> None:
+        if self.texts and self.descriptions is not None:
+            raise UsageError("--text contradicts --descriptions; give one of them")
+        if any(not text.strip() for text in self.texts):
+            raise UsageError("--text is empty; say what looks unreal, or leave it out")
+
+
+def map_images(options: MapOptions, how: EngineOptions, console: Console) -> int:
+    """Map images and write their files; returns how many failed. Raises RealmError where nothing can be done."""
+    files = collect_images(options.paths)
+    by_root = {} if options.descriptions is None else descriptions_by_root(files, options.descriptions)
+    entries = file_entries(files, by_root, options.missing_text == "error" and not options.texts)
+    if options.texts:
+        entries = [replace(entry, text=options.texts) for entry in entries]
+    folder = MapFolder(options.output, parse_formats(options.formats), options.limits, options.regions)
+    say_descriptions(entries, by_root, console)
+    if not options.texts and not by_root:
+        for found in filter(None, {find_descriptions(file.root) for file in files}):
+            console.say(f"{found} is not used; --descriptions {found} would use it")
+    with open_engine(how, lambda engine: engine.map_part, console) as engine:
+        config = choose_config(
+            engine.presets(),
+            options.preset,
+            options.windows_px,
+            options.stride_px,
+            options.aggregate,
+            options.quantity,
+        )
+        check_texts(engine, entries)
+        failed, speed = 0, rate("windows")
+        with console.progress("mapping", len(entries)) as advance:
+
+            def show(images: float, windows: int) -> None:
+                advance(images, speed(windows))
+
+            for mapped in map_entries(engine, entries, config, folder, bool(options.texts), show):
+                failed += mapped.error is not None
+                _say_mapped(mapped, console)
+    console.say(f"{len(entries) - failed} of {len(entries)} maps in {options.output}")
+    return failed
+
+
+def check_texts(engine: Engine, entries: Sequence[Entry]) -> None:
+    """Find out before any work that no image has a text and the bundle no phrases. Raises UsageError."""
+    if not engine.maps.has_phrases and all(entry.text is None for entry in entries):
+        raise UsageError(f"{engine.bundle.name} has no phrases to choose from; give --text or --descriptions")
+
+
+def map_entries(
+    engine: Engine,
+    entries: Sequence[Entry],
+    config: DreamConfig,
+    folder: MapFolder,
+    given: bool,
+    advance: Callable[[float, int], None] = lambda images, windows: None,
+) -> Iterator[Mapped]:
+    """Map entries and write their files, yielding what became of each, in order.
+
+    Args:
+        engine: An open engine.
+        entries: The images; those without a text get the bundle's phrases.
+        config: How to map.
+        folder: Where to write.
+        given: The texts were given for this run, not read from descriptions; the records say so.
+        advance: Told how many images, in fractions, and windows are done.
+
+    Raises:
+        OutputError: the files cannot be written; what is wrong with one image is a Mapped with `error`.
+    """
+    stems = output_stems([entry.name for entry in entries])
+    for entry, stem, found in zip(entries, stems, engine.map_entries(entries, config, advance), strict=True):
+        if found.map is None or found.image is None:
+            message = found.error or "no map came out"
+            known = entry.name in message or str(entry.source) in message
+            yield replace(found, error=message if known else f"{entry.name}: {message}")
+            continue
+        source = "phrases of the bundle" if found.map.phrases else "given" if given else "descriptions"
+        folder.write(stem, found.image, found.map, _facts(engine, entry.name, source))
+        yield found
+
+
+def _facts(engine: Engine, name: str, text_source: str) -> dict[str, Any]:
+    used = engine.describe(engine.map_part)
+    return {
+        "image": name,
+        "engine_version": engine_version(),
+        **{key: used[key] for key in ("bundle", "weights", "device", "runtime", "precision", "threads")},
+        "text_source": text_source,
+    }
+
+
+def _say_mapped(mapped: Mapped, console: Console) -> None:
+    """Say what failed, and which phrases were chosen where nobody gave a text."""
+    if mapped.map is None:
+        console.say(f"error: {mapped.error}")
+    elif mapped.map.phrases:
+        chosen = "; ".join(f"{phrase.text} (z {phrase.z_score:+.1f})" for phrase in mapped.map.phrases)
+        console.say(f"{mapped.name}: phrases chosen: {chosen}")

@@ -1,0 +1,99 @@
+"""Nothing goes online, and no runtime writes into the home folder, unless the user wants it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from realm_engine.machine.telemetry import ORT_VARIABLE
+
+# Records every attempt and refuses it, also in a fork: OpenVINO's telemetry posts from one and swallows errors.
+REFUSE_SOCKETS = """
+import os, sys
+def hook(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"):
+        with open(os.environ["ATTEMPTS"], "a") as stream:
+            stream.write(f"{event} {arguments[1:]}\\n")
+        raise OSError("no network in this test")
+sys.addaudithook(hook)
+"""
+# Of the variables that switch telemetry off none may be what makes the test pass.
+SWITCHES = (ORT_VARIABLE, "CI", "TF_BUILD", "JENKINS_URL")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    (tmp_path / "home").mkdir()
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def environment(tmp_path: Path, home: Path) -> dict[str, str]:
+    """A fresh home folder, and a Python that records and refuses connections."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(REFUSE_SOCKETS, encoding="utf-8")
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in SWITCHES and not name.startswith("XDG_")
+    }
+    return {
+        **kept,
+        "HOME": str(home),
+        "REALM_CACHE_DIR": str(tmp_path / "cache"),
+        "PYTHONPATH": str(tmp_path / "site"),
+        "ATTEMPTS": str(tmp_path / "attempts"),
+    }
+
+
+@pytest.mark.parametrize(("device", "module"), [("cpu", "onnxruntime"), ("openvino", "openvino")])
+def test_a_score_leaves_no_trace(device, module, script: Callable, environment, home, tmp_path, photo):
+    pytest.importorskip(module)
+    Image.fromarray(photo()).save(tmp_path / "a.png")
+    done = script("score", tmp_path / "a.png", "--device", device, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1].startswith("a.png,") and f" on {device}," in done.stderr
+    assert [str(path.relative_to(home)) for path in home.rglob("*")] == []
+    attempts = Path(environment["ATTEMPTS"])
+    assert not attempts.exists(), attempts.read_text(encoding="utf-8")
+
+
+def state_after(code: str, environment: dict[str, str]) -> list[object]:
+    """ONNX Runtime's variable, and whether OpenVINO's telemetry can be imported, after `code`."""
+    code += f"""
+import importlib.util, json, os
+print(json.dumps([os.environ.get("{ORT_VARIABLE}"), importlib.util.find_spec("openvino_telemetry") is not None]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("package", ["realm_train", "export", "benchmarks", "realm_engine.machine.telemetry"])
+def test_every_package_that_meets_a_runtime_switches_it_off(package, environment):
+    call = ".switch_off()" if package.startswith("realm_engine") else ""
+    assert state_after(f"import {package}; {package}{call}", environment) == ["1", False]
+
+
+def test_what_the_user_decided_stays(environment, home):
+    code = "from realm_engine.machine import telemetry; telemetry.switch_off(); telemetry.switch_off()"
+    installed = state_after("", environment)[1]
+    assert state_after(code, {**environment, ORT_VARIABLE: "0"})[0] == "0"
+    (home / "intel").mkdir()
+    for consent, kept in (("1", installed), ("0", False), ("", False), ("\x80", False)):
+        (home / "intel" / "openvino_telemetry").write_text(consent, encoding="latin-1")
+        assert state_after(code, environment)[1] is kept, consent

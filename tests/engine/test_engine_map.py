@@ -1,0 +1,99 @@
+"""Maps through the engine: presets, phrases, texts per image, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from bundles import PHRASES, build_bundle, read_manifest, write_manifest
+
+from realm_engine import DreamConfig, Engine
+from realm_engine.errors import BundleError, ImageError, TextError, UsageError, WindowError
+
+
+def test_without_a_configuration_the_recommended_preset_counts(engine, photo):
+    result = engine.map(photo(), "the face")
+    assert (result.preset, result.config) == ("released", DreamConfig())
+    assert list(engine.presets()) == ["released", "paper", "tiny", "fast"]
+    assert result.phrases == ()
+
+
+def test_without_a_text_phrases_of_the_bank_are_used(engine, photo):
+    config = DreamConfig((16,), 8)
+    result = engine.map(photo(), config=config)
+    assert 1 <= len(result.phrases) <= 3
+    assert result.texts == tuple(phrase.text for phrase in result.phrases)
+    assert set(result.texts) <= {phrase["text"] for phrase in PHRASES}
+    again = engine.map(photo(), list(result.texts), config)
+    np.testing.assert_array_equal(result.values, again.values)
+
+
+def test_map_errors(engine, photo, tmp_path):
+    with pytest.raises(TextError, match="is empty"):
+        engine.map(photo(), " ")
+    with pytest.raises(TextError, match="is empty"):
+        engine.map(photo(), [])
+    with pytest.raises(ImageError):
+        engine.map(tmp_path / "none.png", "x")
+    with pytest.raises(WindowError, match="fits is 30 px"):
+        engine.map(photo(30, 50))
+
+
+def test_a_bundle_without_a_phrase_bank_asks_for_a_text(tmp_path, photo):
+    path = build_bundle(tmp_path / "b", core=False, phrases=False)
+    with Engine.open(path, device="cpu", threads=1) as engine:
+        with pytest.raises(TextError, match="no phrase bank; give a text"):
+            engine.map(photo())
+        assert engine.map(photo(), "x").values.shape == (72, 96)
+        with pytest.raises(BundleError, match="no measure and cannot score"):
+            engine.score([photo()])
+
+
+def test_a_bundle_without_dream_cannot_map(tmp_path, photo):
+    with (
+        Engine.open(build_bundle(tmp_path / "b", dream=False), device="cpu", threads=1) as engine,
+        pytest.raises(BundleError, match="no DREAM and cannot map"),
+    ):
+        engine.map(photo(), "x")
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"phrases": []}', '{"phrases": [{"text": "a"}]}'])
+def test_a_phrase_bank_that_is_none(tmp_path, photo, content):
+    path = build_bundle(tmp_path / "b", core=False)
+    (path / "phrases.json").write_text(content, encoding="utf-8")
+    write_manifest(path, read_manifest(path))
+    with (
+        Engine.open(path, device="cpu", threads=1) as engine,
+        pytest.raises(BundleError, match="phrase bank"),
+    ):
+        engine.map(photo())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"texts": ["a"]}, "2 images but 1 texts; give one per image"),
+        ({"texts": ["a", "b", "c"]}, "2 images but 3 texts"),
+        ({"names": ["a"]}, "2 images but 1 names"),
+    ],
+)
+def test_maps_want_one_text_per_image(engine, photo, arguments, match):
+    with pytest.raises(UsageError, match=match):
+        engine.iter_maps([photo(), photo()], config=DreamConfig((16,), 8), **arguments)
+
+
+@pytest.mark.parametrize("what", ["texts", "names"])
+def test_more_images_in_a_stream_than_texts_or_names(engine, photo, what):
+    maps = engine.iter_maps((photo() for _ in range(3)), config=DreamConfig((16,), 8), **{what: ["a", "b"]})
+    with pytest.raises(UsageError, match=rf"more images than {what} \(2\)"):
+        list(maps)
+
+
+def test_one_text_or_none_serves_all_images_of_a_stream(engine, photo):
+    for texts in ("the face", None):
+        maps = list(engine.iter_maps((photo() for _ in range(3)), texts, DreamConfig((16,), 8)))
+        assert [found.error for found in maps] == [None] * 3
+
+
+def test_maps_for_no_text_at_all(engine, photo):
+    with pytest.raises(UsageError, match="a map needs at least one text"):
+        engine.map_texts(photo(), [])

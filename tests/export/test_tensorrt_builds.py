@@ -1,0 +1,181 @@
+"""Exported towers become engines of TensorRT-RTX, ahead of time, for two architectures.
+
+Small towers (a ViT of two layers, ResNet-18, a two-layer BERT) in every precision, proved by the export; and
+ViT-B/32, ResNet-50 and BERT-base themselves with random weights, of which only the files are written: their proof
+would take ten minutes, and `benchmarks` makes it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import models
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+import torch
+from onnx import numpy_helper
+from repository import ROOT
+
+from export.bundle import export_bundle
+from export.calibration import calibration_pictures, dream_study
+from export.clip_model import open_clip_model
+from export.core import CoreSource
+from export.core_source import core_source
+from export.files import Work, write_files
+from export.half import to_half
+from export.int8 import to_int8
+from export.manifest import BundleInfo, read_manifest, write_manifest
+from realm_engine import Engine
+from realm_engine.bundle.bundle import Bundle
+from realm_engine.verbs.build import build_all, plan_builds
+from realm_train.core.config import CoreConfig, CoreModelConfig
+from realm_train.core.loaded import LoadedCore
+from realm_train.core.model import build_core
+
+SAMPLES = sorted((ROOT / "samples").glob("*.jpg"))
+ARCHITECTURES = "sm_89,sm_120"
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    pytest.importorskip("tensorrt_rtx")
+    monkeypatch.setenv("REALM_CACHE_DIR", str(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> Path:
+    """A bundle of small towers in both precisions."""
+    folder = tmp_path_factory.mktemp("towers")
+    text = models.text_tower(folder / "text")
+    config = CoreModelConfig(
+        image_tower="resnet18",
+        text_tower=str(text),
+        image_height_px=96,
+        image_width_px=128,
+        max_tokens=40,
+        text_pooling="pooler",
+        hidden=24,
+    )
+    torch.manual_seed(3)
+    model, tower = build_core(config, text_weights="pretrained", text_folder=str(text))
+    core = core_source(LoadedCore(model, CoreConfig(model=config), tower.tokenizer, text))
+    clip = open_clip_model(str(models.native_clip(folder)), "random")
+    output = folder / "small"
+    export_bundle(
+        output, BundleInfo("small"), core, clip, SAMPLES[:1], ("fp32", "fp16"), report=lambda _: None
+    )
+    return output
+
+
+@pytest.fixture(scope="module")
+def small_dream(tmp_path_factory) -> Path:
+    """DREAM of small towers in bf16, and in int8 for TensorRT."""
+    folder = tmp_path_factory.mktemp("dream")
+    clip = open_clip_model(str(models.native_clip(folder)), "random")
+    output = folder / "small-dream"
+    export_bundle(
+        output,
+        BundleInfo("small-dream"),
+        None,
+        clip,
+        SAMPLES[:1],
+        ("fp32", "bf16", "int8"),
+        report=lambda _: None,
+        calibration=SAMPLES[0].parent,
+        int8_for="tensorrt",
+    )
+    return output
+
+
+def build_everything(bundle: Path | str, precision: str, files: int) -> None:
+    work = plan_builds(str(bundle), "tensorrt-rtx", precision, ARCHITECTURES)
+    assert len(work.recipes) == 2 * files
+    results = list(build_all(work))
+    assert [result.error for result in results] == [None] * len(results)
+    assert all(result.new and result.size_bytes > 10_000 for result in results)
+    assert {result.precision for result in results} == {precision}
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_small_towers_build(small, precision):
+    build_everything(small, precision, files=4)
+
+
+def test_a_convolution_in_bfloat16_builds(small_dream):
+    build_everything(small_dream, "bf16", files=2)
+
+
+def test_int8_around_zero_builds_and_the_other_kind_says_what_to_do(small_dream):
+    work = plan_builds(str(small_dream), "tensorrt-rtx", "int8", ARCHITECTURES)
+    results = {(built.model, built.arch): built.error for built in build_all(work)}
+    assert set(results.values()) == {None} and len(results) == 4
+    for_cpu = small_dream.parent / "for-cpu"
+    shutil.copytree(small_dream, for_cpu)
+    pictures = calibration_pictures(SAMPLES[0].parent)
+    study = dream_study(pictures[:1], [64], 224, "bicubic", np.eye(2, 32, dtype=np.float32))
+    master = onnx.shape_inference.infer_shapes(onnx.load(str(small_dream / "dream.onnx")), data_prop=True)
+    made = to_int8(master, study, "dream", lambda _: None)
+    onnx.save(made.model, str(for_cpu / "dream.int8.onnx"))
+    write_manifest(for_cpu, read_manifest(for_cpu))
+    work = plan_builds(str(for_cpu), "tensorrt-rtx", "int8", "sm_89")
+    errors = [built.error for built in build_all(work) if built.error]
+    assert (
+        len(errors) == 1
+        and "takes int8 around zero alone" in errors[0]
+        and "--int8-for tensorrt" in errors[0]
+    )
+
+
+def full_size_core(folder: Path) -> CoreSource:
+    """ResNet-50 and BERT-base as published, random weights."""
+    config = CoreModelConfig(text_tower=str(models.bert_base(folder)))
+    torch.manual_seed(0)
+    model, tower = build_core(config, text_folder=config.text_tower)
+    return core_source(LoadedCore(model, CoreConfig(model=config), tower.tokenizer, Path(config.text_tower)))
+
+
+@pytest.mark.parametrize("part", ["dream", "core"])
+def test_full_size_towers_build(part, tmp_path):
+    bundle = tmp_path / part
+    bundle.mkdir()
+    core = full_size_core(tmp_path / "bert") if part == "core" else None
+    clip = open_clip_model("ViT-B-32-quickgelu", "random") if part == "dream" else None
+    work = Work(precisions=("fp32", "fp16"))
+    manifest, _ = write_files(bundle, BundleInfo(part), core, clip, work, lambda _: None)
+    write_manifest(bundle, manifest)
+    del core, clip
+    for precision in ("fp32", "fp16"):
+        build_everything(bundle, precision, files=2)
+
+
+def test_the_embedded_default_builds_in_fp16(tmp_path):
+    """It ships in float32 alone (stored as float16 and int8); here its files are widened and converted."""
+    tiny = Bundle.open("realm-tiny")
+    bundle = tmp_path / "realm-tiny-fp16"
+    shutil.copytree(tiny.root, bundle)
+    manifest = read_manifest(bundle)
+    for entry in manifest["graphs"].values():
+        name = entry["variants"]["fp32"]
+        half = entry["variants"]["fp16"] = name.replace(".onnx", ".fp16.onnx")
+        if not (bundle / half).exists():
+            made = to_half(ir.from_proto(widened(onnx.load(str(bundle / name)))))
+            assert made.converted > 20
+            onnx.save(ir.to_proto(made.model), str(bundle / half))
+    write_manifest(bundle, manifest)
+    with Engine.open(bundle, device="cpu", precision="fp16") as half, Engine.open(tiny.root) as full:
+        scores = [engine.score(SAMPLES[0], "a seam runs through the wall")[0].mos for engine in (half, full)]
+    assert scores[0] == pytest.approx(scores[1], abs=0.01) and scores[0] != scores[1]
+    build_everything(bundle, "fp16", files=3)
+
+
+def widened(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with weights that are stored as float16 turned into float32 ones."""
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in [n for n in model.graph.node if n.op_type == "Cast" and n.input[0] in stored]:
+        array = numpy_helper.to_array(stored[node.input[0]]).astype(np.float32)
+        model.graph.initializer.append(numpy_helper.from_array(array, node.output[0]))
+        model.graph.node.remove(node)
+    return model
