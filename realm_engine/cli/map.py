@@ -70,9 +70,7 @@ if TYPE_CHECKING:
 @click.option(
     "--regions",
     type=click.IntRange(min=0),
-    default=5,
-    show_default=True,
-    help="Most unreal regions to frame and list.",
+    help="Most unreal regions to frame and list. [default: as many as the bundle says, else 5]",
 )
 @engine_options
 def map_command(
@@ -88,7 +86,7 @@ def map_command(
     output: Path,
     formats: str,
     limits: tuple[float, float] | None,
-    regions: int,
+    regions: int | None,
     options: "EngineOptions",
 ) -> None:
     """Map where images look unreal: per image an overlay, a heat map, the values (.npy) and a record (.json).

@@ -69,7 +69,7 @@ class MapFolder:
         folder: Path,
         formats: Collection[str] = FORMATS,
         limits: tuple[float, float] | None = None,
-        regions: int = 5,
+        regions: int | None = None,
     ) -> None:
         """Check the folder, making it if need be.
 
@@ -77,7 +77,7 @@ class MapFolder:
             folder: Where to write.
             formats: Which of `FORMATS`.
             limits: Values at the ends of the colour map, the same for all pictures; None: each map's own.
-            regions: How many of the most unreal regions to frame and to list.
+            regions: How many of the most unreal regions to frame and to list; None: as many as the bundle says.
 
         Raises:
             UsageError: the limits are not two increasing numbers.
@@ -134,7 +134,9 @@ class MapFolder:
         return _png(render.overlay(image, result.values, quantity, result.covered, limits, boxes))
 
 
-def map_record(result: RealnessMap, limits: tuple[float, float], regions: int = 5) -> dict[str, Any]:
+def map_record(
+    result: RealnessMap, limits: tuple[float, float], regions: int | None = None
+) -> dict[str, Any]:
     """Everything a map knows about itself, ready for JSON: parameters, texts, statistics and regions."""
     height, width = result.values.shape
     config = result.config

@@ -34,7 +34,7 @@ class MapOptions:
     output: Path
     formats: str
     limits: tuple[float, float] | None
-    regions: int
+    regions: int | None
 
     def __post_init__(self) -> None:
         if self.texts and self.descriptions is not None:

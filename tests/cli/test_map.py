@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bundles import build_bundle
+from bundles import build_bundle, read_manifest, write_manifest
 from command_line import interrupted
 from PIL import Image
 
@@ -158,6 +158,51 @@ def test_shared_colour_range(cli, pictures, tmp_path) -> None:
     assert facts["colour_limits"] == [-1.0, 3.0] and facts["regions"] == []
 
 
+def test_the_colour_range_reaches_the_overlay(cli, pictures, tmp_path) -> None:
+    overlays = {}
+    for name, limits in {"wide": ("-1", "3"), "narrow": ("0.9", "1.1")}.items():
+        out = tmp_path / name
+        options = [
+            "--text",
+            "x",
+            "--range",
+            *limits,
+            "--regions",
+            0,
+            "--format",
+            "overlay,json",
+            "--output",
+            out,
+        ]
+        assert cli("map", pictures / "a.png", *options).exit_code == 0
+        assert record(out / "a.json")["colour_limits"] == [float(limit) for limit in limits]
+        overlays[name] = np.asarray(Image.open(out / "a.overlay.png"))
+    assert (overlays["wide"][:256] != overlays["narrow"][:256]).any(axis=2).mean() > 0.2
+
+
+def test_the_bundle_says_how_many_regions_are_shown(cli, photo, tmp_path) -> None:
+    policy = {"below_std": 0.1, "least_window_areas": 0.01, "most": 1}
+    bundle = build_bundle(tmp_path / "b", core=False)
+    write_manifest(bundle, read_manifest(bundle) | {"format_version": "1.1", "maps": {"regions": policy}})
+    Image.fromarray(photo(150, 190, 1)).save(tmp_path / "p.png")
+    for more, shown in (((), 1), (("--regions", 2), 2)):
+        arguments = (
+            "--text",
+            "x",
+            "--window",
+            8,
+            "--stride",
+            4,
+            *more,
+            "--format",
+            "json",
+            "--output",
+            tmp_path,
+        )
+        assert cli("map", tmp_path / "p.png", *arguments, bundle=bundle).exit_code == 0
+        assert len(record(tmp_path / "p.json")["regions"]) == shown
+
+
 def test_console_script_and_default_folder(script, pictures, tmp_path) -> None:
     done = script("map", pictures / "a.png", "--text", "melted", cwd=tmp_path)
     assert done.returncode == 0 and "1 of 1 maps in out/maps" in done.stderr
@@ -197,19 +242,24 @@ def test_mistakes_are_one_line_and_exit_code_two(cli, pictures, tmp_path) -> Non
     assert not files(tmp_path / "maps") if (tmp_path / "maps").exists() else True
 
 
-def test_the_fast_preset_says_how_many_windows_it_used(cli, photo, tmp_path) -> None:
+@pytest.mark.parametrize(
+    ("more", "windows", "share"),
+    [
+        ((), 11 * 16, 0.2),
+        (("--stride", 4), 22 * 32, 0.2),
+        (("--stride", 16), 6 * 8, 0.4 * 2**0.5),  # windows that overlap less: more of them
+        (("--window", 32), 15 * 20, 0.4 * 2**0.5),
+        (("--window", 32, "--stride", 4), 30 * 40, 0.2),
+        (("--stride", 64), 2 * 2, 1.0),  # windows that do not overlap cannot be spared
+    ],
+)
+def test_the_fast_preset_says_how_many_windows_it_used(cli, photo, tmp_path, more, windows, share) -> None:
     Image.fromarray(photo(150, 190, 1)).save(tmp_path / "p.png")
-    for arguments in (("--preset", "fast"), ("--preset", "fast", "--stride", 64)):
-        result = cli(
-            "map", tmp_path / "p.png", "--text", "x", *arguments, "--output", tmp_path, "--format", "json"
-        )
-        assert result.exit_code == 0
-        facts = record(tmp_path / "p.json")
-        if "--stride" in arguments:  # windows that do not overlap cannot be spared
-            assert facts["window_count"] == facts["windows_of_grid"] == 4
-        else:
-            assert facts["preset"] == "fast"
-            assert facts["window_count"] == math.ceil(facts["windows_of_grid"] / 5)
+    fast = ("--preset", "fast", "--output", tmp_path, "--format", "json")
+    assert cli("map", tmp_path / "p.png", "--text", "x", *fast, *more).exit_code == 0
+    facts = record(tmp_path / "p.json")
+    assert facts["preset"] == ("custom" if more else "fast")
+    assert (facts["window_count"], facts["windows_of_grid"]) == (math.ceil(share * windows), windows)
 
 
 def test_a_memory_limit_below_the_models_need_is_an_error_with_the_cure(cli, pictures, tmp_path) -> None:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from repository import ROOT
+from rows import NUMBERS
 from torch import nn
 
 from export.calibration import calibration_pictures, crops, dream_study, neighbour_correlation
@@ -26,6 +27,7 @@ from realm_engine.verbs.fidelity import (
     HALF_GATES,
     INT8_GATES,
     Answers,
+    Scores,
     Trial,
     compare,
     correlation,
@@ -312,7 +314,8 @@ def answers(noise: float, runtime: str = "X 1") -> Answers:
 
     images, texts, words = unit(grid.count, 1), unit(3, 2), unit(3, 3)
     scores = rng.normal(size=40) + noise * np.random.default_rng(4).normal(size=40)
-    return Answers(runtime, (grid,), (images,), texts, words, scores)
+    measured = Scores("core", NUMBERS[0], scores, np.array([]), words)
+    return Answers(runtime, "dream", (grid,), (images,), texts, (measured,))
 
 
 def test_gates():
@@ -324,7 +327,7 @@ def test_gates():
     assert small["passes"] and small["dream"]["windows"] == 49 and small["core"]["pairs"] == 40
     strict = compare(answers(0.02), answers(0.0), trial, HALF_GATES)
     assert not strict["passes"] and not strict["core"]["passes"]
-    assert any("MOS differs by" in line for line in strict["core"]["missed"])
+    assert any("mos differs by" in line for line in strict["core"]["missed"])
     large = compare(answers(2.0), answers(0.0), trial, INT8_GATES)
     assert any("map Pearson" in line for line in large["dream"]["missed"])
     assert any("SROCC between" in line for line in large["core"]["missed"])
@@ -344,9 +347,17 @@ def test_rated_images_are_judged_by_people(tmp_path):
     assert [mos for *_, mos in trial.rated] == pytest.approx([row["MOS"] for row in rows])
     assert trial.rated[1][1] == rows[1]["description"]
     unrated = make_trial(sorted(SAMPLES.glob("*.jpg")))
-    assert unrated.rated == () and len(unrated.scores) == len(unrated.scores) and len(unrated.texts) > 3
+    # With ratings four pictures, with none and each of three texts; else all, also with each other's descriptions.
+    assert len(trial.scores) == 4 * (1 + 3) and len(trial.rated) == 5
+    assert (
+        unrated.rated == () and len(unrated.scores) == 5 * (1 + len(unrated.texts)) and len(unrated.texts) > 3
+    )
     people = np.array([mos for *_, mos in trial.rated])
-    same = dataclasses.replace(answers(0.0), rated=people + 0.1)
-    swapped = dataclasses.replace(same, rated=people[::-1].copy())
+    found = answers(0.0)
+
+    def rated(values: np.ndarray) -> Answers:
+        return dataclasses.replace(found, scores=(dataclasses.replace(found.scores[0], rated=values),))
+
+    same, swapped = rated(people + 0.1), rated(people[::-1].copy())
     assert compare(same, same, trial, INT8_GATES)["core"]["srocc_change"] == 0
     assert not compare(swapped, same, trial, INT8_GATES)["core"]["passes"]

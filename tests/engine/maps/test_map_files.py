@@ -8,8 +8,10 @@ import pytest
 from PIL import Image
 
 from realm_engine.errors import OutputError, UsageError, WindowError
+from realm_engine.maps import render
 from realm_engine.maps.files import FORMATS, MapFolder, map_record, output_stems, parse_formats
 from realm_engine.maps.realness_map import DreamConfig, RealnessMap
+from realm_engine.maps.spec import RegionPolicy
 from realm_engine.verbs.map import choose_config
 
 
@@ -95,6 +97,66 @@ def test_common_colour_range(result: RealnessMap, tmp_path: Path) -> None:
     image = np.full((100, 120, 3), 77, np.uint8)
     (path,) = MapFolder(tmp_path, ("heatmap",), limits=(0.0, 1.0)).write("pic", image, result, {})
     assert np.asarray(Image.open(path))[40, 60].sum() < 700
+
+
+@pytest.mark.parametrize("quantity", ["realness", "similarity"])
+@pytest.mark.parametrize("limits", [(0.2, 0.6), (0.0, 1.0), (0.4, 0.45)])
+def test_the_range_that_was_given_colours_every_picture(
+    limits: tuple[float, float], quantity: str, tmp_path: Path
+) -> None:
+    """Levels of colours.csv, read here, laid over the picture: its ends at the ends of the range and beyond them."""
+    table = np.loadtxt(Path(render.__file__).with_name("colours.csv"), delimiter=",", skiprows=1)
+    image = np.random.default_rng(2).integers(0, 256, (256, 300, 3), np.uint8)
+    values = np.tile(np.linspace(-0.1, 1.1, 300, dtype=np.float32), (256, 1))
+    result = RealnessMap(values, DreamConfig((8,), 1, quantity=quantity), ("melted",), "custom", 1)
+    overlay, heat, record = MapFolder(tmp_path, ("overlay", "heatmap", "json"), limits, 0).write(
+        "pic", image, result, {}
+    )
+    assert json.loads(record.read_text(encoding="utf-8"))["colour_limits"] == list(limits)
+    share = np.clip((values.astype(np.float64) - limits[0]) / (limits[1] - limits[0]), 0.0, 1.0)
+    share = 1.0 - share if quantity == "realness" else share
+    rows = table[np.round(255 * share).astype(int)]
+    below, above = values[0] <= limits[0], values[0] >= limits[1]
+    for path, ground in ((overlay, image), (heat, np.full_like(image, 255))):
+        found = np.asarray(Image.open(path)).astype(np.float64)[:, :300]
+        off = np.abs(found - (ground + rows[:, :, 3:] / 255 * (rows[:, :, :3] - ground)))
+        assert (
+            np.median(off.max(axis=(0, 2))) <= 0.51 and off.max() < 6
+        )  # a level more or less where one ends
+        for end, level in (
+            ((below, 0), (above, 255)) if quantity == "similarity" else ((below, 255), (above, 0))
+        ):
+            expected = ground + table[level, 3] / 255 * (table[level, :3] - ground)
+            assert end.any() and np.abs(found - expected)[:, end].max() <= 0.51
+
+
+def test_another_range_is_another_overlay_and_another_bar(result: RealnessMap, tmp_path: Path) -> None:
+    image = np.full((100, 120, 3), 77, np.uint8)
+    pictures = [
+        np.asarray(
+            Image.open(MapFolder(tmp_path / name, ("overlay",), limits, 0).write("pic", image, result, {})[0])
+        )
+        for name, limits in (("own", None), ("same", (0.3, 0.8)), ("wide", (-1.0, 3.0)), ("low", (0.0, 0.5)))
+    ]
+    own, same, wide, low = (
+        (picture[:, :360], picture[:, 360:]) for picture in pictures
+    )  # enlarged three times
+    np.testing.assert_array_equal(own[0], same[0])  # this map's own range is 0.3 to 0.8
+    for one, other in ((own, wide), (own, low), (wide, low)):
+        assert (one[0] != other[0]).any() and (one[1] != other[1]).any()
+
+
+def test_without_a_number_of_regions_the_policy_of_the_bundle_counts(tmp_path: Path) -> None:
+    values = np.full((100, 120), 0.8, np.float32)
+    for column in range(7):
+        values[20:40, 2 + 17 * column : 12 + 17 * column] = 0.1
+    for most in (2, 5, 6):
+        policy = RegionPolicy(most=most)
+        result = RealnessMap(values, DreamConfig((16,), 1), ("melted",), "custom", 1, (), policy)
+        (path,) = MapFolder(tmp_path, ("json",)).write("pic", np.zeros((100, 120, 3), np.uint8), result, {})
+        assert len(json.loads(path.read_text(encoding="utf-8"))["regions"]) == most
+        assert len(map_record(result, (0.0, 1.0))["regions"]) == most
+        assert len(map_record(result, (0.0, 1.0), 3)["regions"]) == 3
 
 
 def test_folder_that_cannot_be_written(tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ import threading
 import numpy as np
 import pytest
 
+from realm_engine import Engine
 from realm_engine.errors import DeviceError
+from realm_engine.machine.memory import MemoryLimit
 from realm_engine.pictures.inputs import Entry
 from realm_engine.pictures.pipeline import Pipeline
 
@@ -102,3 +104,38 @@ def test_a_pipeline_that_gathers_fills_its_batches_and_never_waits_for_the_budge
     assert sizes_of(1 << 20, gather=True) == [4, 4, 4]
     assert sizes_of(1 << 20, gather=False)[0] == 1
     assert sum(sizes_of(2 * 48, gather=True)) == 12  # two images fill the budget: it ends, in smaller batches
+
+
+@pytest.mark.parametrize(
+    ("limit", "bytes_waiting"),
+    [("800M", 100 << 20), ("1.5G", 192 << 20), (None, 256 << 20), ("2G", 256 << 20), ("64G", 256 << 20)],
+)
+def test_decoded_images_that_wait_take_an_eighth_of_the_memory_limit(bundle_path, limit, bytes_waiting):
+    with Engine.open(bundle_path, device="cpu", threads=1, max_memory=limit) as engine:
+        pipeline = engine._pipeline(lambda *_: [], lambda *_: None, lambda image: 1, 8, 1)
+    assert pipeline._budget_bytes == bytes_waiting
+
+
+def test_an_engine_stops_decoding_where_its_memory_limit_says(bundle_path, monkeypatch):
+    """Three images wait, two more are in the hands of decoders, and one is what the model waits for."""
+    live, most, lock = 0, 0, threading.Lock()
+
+    def load(index):
+        nonlocal live, most
+        with lock:
+            live += 1
+            most = max(most, live)
+        return np.zeros((10, 10 + index % 3, 3), dtype=np.uint8)
+
+    def run(images, batch):
+        nonlocal live
+        with lock:
+            live -= len(batch)
+        return [entry.index for entry in batch]
+
+    monkeypatch.setattr("realm_engine.engine.load_image", load)
+    with Engine.open(bundle_path, device="cpu", threads=1) as engine:
+        engine._memory = MemoryLimit(8 * 3 * 300, strict=True)
+        pipeline = engine._pipeline(run, lambda entry, message: message, lambda image: 8, 8, 2)
+        assert list(pipeline.stream(entries(60))) == list(range(60))
+    assert most <= 3 + 2 + 1

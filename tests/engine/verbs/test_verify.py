@@ -4,9 +4,11 @@ import contextlib
 import re
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from bundles import build_bundle, read_manifest, write_manifest
+from onnx import numpy_helper
 
 from realm_engine.bundle.onnx_file import read_interface
 from realm_engine.verbs.info import bundle_facts
@@ -113,6 +115,29 @@ def test_manifest_that_lies(own_bundle: Path, change: dict[str, object], message
     found = [check for check in failures(own_bundle) if check.name in ("graph core fp32", "contents")]
     assert len(found) == 1
     assert re.search(message, found[0].detail)
+
+
+@pytest.mark.parametrize(
+    ("answer", "ok"),
+    [(2.0, False), (-2.0, False), (1.01, False), (-1.01, False), (1.0005, True), (-1.0, True), (1.0, True)],
+)
+def test_similarities_that_are_no_cosines(tmp_path: Path, answer: float, ok: bool) -> None:
+    """A tower that was not normalised gives any number; rounding goes beyond 1 by less than a thousandth."""
+    path = build_bundle(tmp_path / "bundle", core=False, phrases=False)
+    model = onnx.load(path / "dream.onnx")
+    model.graph.node[-1].output[0] = "cosine"
+    for name, value in (("nothing", 0.0), ("answer", answer)):
+        model.graph.initializer.append(numpy_helper.from_array(np.float32(value), name))
+    model.graph.node.append(onnx.helper.make_node("Mul", ["cosine", "nothing"], ["silence"]))
+    model.graph.node.append(onnx.helper.make_node("Add", ["silence", "answer"], ["similarity"]))
+    onnx.save(model, path / "dream.onnx")
+    write_manifest(path, read_manifest(path))
+    found = failures(path)
+    assert [check.name for check in found] == ([] if ok else ["map fp32"])
+    for check in found:
+        match = re.fullmatch(r"similarities from (\S+) to (\S+) are no cosines", check.detail)
+        assert match is not None
+        assert [float(number) for number in match.groups()] == pytest.approx([answer, answer], abs=1e-6)
 
 
 def test_facts(bundle_path: Path) -> None:
