@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import random
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from benchmarks.settings import SAMPLES
+from realm_engine.arrays import UInt8
 from realm_engine.maps.realness_map import DreamConfig
-
-Pixels = npt.NDArray[np.uint8]
+from realm_engine.pictures.descriptions import DESCRIPTIONS_FILE, read_descriptions
 
 WIDTH, HEIGHT = 512, 384  # of RAISE-TD's images and of every published number
 # Windows of a 512 x 384 image: 165 is the published function's default stride, 2337 `released`, 26227 `paper`.
@@ -42,7 +40,7 @@ _FLAWS = (
 )
 
 
-def picture(width: int = WIDTH, height: int = HEIGHT) -> Pixels:
+def picture(width: int = WIDTH, height: int = HEIGHT) -> UInt8:
     """The sample photograph with a planted flaw, resized by Pillow; uint8 (height, width, 3)."""
     with Image.open(SAMPLES / "temple-repeated.png") as file:
         return np.asarray(file.convert("RGB").resize((width, height), Image.Resampling.BICUBIC))
@@ -107,9 +105,8 @@ def image_files(folder: Path, count: int, seed: int) -> list[Path]:
 
 def described_images(folder: Path) -> list[tuple[Path, str]]:
     """Images of a folder with their description, from `image_descriptions.csv` beside them."""
-    table = folder / "image_descriptions.csv"
+    table = folder / DESCRIPTIONS_FILE
     if not table.is_file():
         return []
-    with table.open(encoding="utf-8", newline="") as stream:
-        rows = [(folder / row["filename"], row["description"]) for row in csv.DictReader(stream)]
-    return [(path, text) for path, text in rows if path.is_file()]
+    rows = read_descriptions(table).by_name.items()
+    return [(folder / name, text) for name, text in rows if (folder / name).is_file()]

@@ -16,15 +16,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from benchmarks.models import CoreModel, DreamModel
-from benchmarks.published import (
-    Map,
-    Pixels,
-    batches,
-    core_pixels,
-    loop,
-    realness_map,
-    window_origins,
-)
+from benchmarks.published import batches, core_pixels, loop, realness_map, window_origins
+from realm_engine.arrays import Float64, UInt8
 from realm_engine.maps.realness_map import DreamConfig
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -138,7 +131,7 @@ class TorchDream:
             ", channels last" if self.tower.layout != "contiguous" else ""
         )
 
-    def map(self, image: Pixels, config: DreamConfig) -> Map:
+    def map(self, image: UInt8, config: DreamConfig) -> Float64:
         """Realness map of an image, float64 (H, W)."""
 
         def similarity(origins: Sequence[tuple[int, int]], window: int) -> Sequence[float]:
@@ -147,9 +140,7 @@ class TorchDream:
         height, width = image.shape[:2]
         return realness_map(similarity, height, width, config.windows_px, config.stride_px, config.aggregate)
 
-    def sample(
-        self, image: Pixels, config: DreamConfig, count: int, draw: np.random.Generator
-    ) -> list[float]:
+    def sample(self, image: UInt8, config: DreamConfig, count: int, draw: np.random.Generator) -> list[float]:
         """Similarities of `count` windows drawn without replacement from all scales in proportion."""
         height, width = image.shape[:2]
         grids = [
@@ -162,7 +153,7 @@ class TorchDream:
             result += self.similarities(image, [origin for size, origin in chosen if size == window], window)
         return result
 
-    def similarities(self, image: Pixels, origins: Sequence[tuple[int, int]], window: int) -> list[float]:
+    def similarities(self, image: UInt8, origins: Sequence[tuple[int, int]], window: int) -> list[float]:
         """Cosine of each window with the text."""
         if not self._batched:
             return loop(self.tower, self._text, image, origins, window, self._preprocess)

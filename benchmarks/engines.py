@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.cases import TEXT, Pixels
+from benchmarks.cases import TEXT
 from benchmarks.settings import Settings, UnavailableError
 from realm_engine import Engine
+from realm_engine.arrays import Float64, UInt8
 from realm_engine.maps.realness_map import DreamConfig
 
-Map = npt.NDArray[np.float64]
 FORWARD_ALONE = "forward alone"  # windows cut and resized beforehand: no more than a bound
 # In what a device is worth its time; bf16 is computed by the runtime from the float32 file, the others need theirs.
 PRECISIONS = {"cpu": ("fp32", "int8"), "openvino": ("fp32", "bf16", "int8"), "cuda": ("fp32", "fp16")}
@@ -92,11 +92,11 @@ class EngineDream:
         """The runtime."""
         return str(self.engine.describe()["runtime"])
 
-    def map(self, image: Pixels, config: DreamConfig) -> Map:
+    def map(self, image: UInt8, config: DreamConfig) -> Float64:
         """Realness map for the fixed text, float64 (H, W)."""
         return np.asarray(self.engine.map(image, TEXT, config).values, dtype=np.float64)
 
-    def fresh(self, image: Pixels, config: DreamConfig) -> Map:
+    def fresh(self, image: UInt8, config: DreamConfig) -> Float64:
         """The same for a new text."""
         self._serial += 1
         result = self.engine.map(image, f"{TEXT} ({self._serial})", config)

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
-Pixels = npt.NDArray[np.uint8]
-Map = npt.NDArray[np.float64]
+from realm_engine.arrays import Float64, UInt8
+
 Encoder = Callable[[Tensor], Tensor]
 RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 
@@ -45,7 +44,7 @@ def window_origins(height: int, width: int, window: int, stride: int) -> list[tu
 def loop(
     encode: Encoder,
     text: Tensor,
-    image: Pixels,
+    image: UInt8,
     origins: Sequence[tuple[int, int]],
     window: int,
     preprocess: Preprocess,
@@ -68,7 +67,7 @@ def realness_map(
     windows: Sequence[int],
     stride: int,
     aggregate: str,
-) -> Map:
+) -> Float64:
     """Spread window values over pixels: 1 - the mean of the covering windows, scales by mean or max, else 0.
 
     Args:

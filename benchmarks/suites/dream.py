@@ -18,11 +18,11 @@ from benchmarks.engines import FORWARD_ALONE, specs
 from benchmarks.measure import one_line
 from benchmarks.models import MODELS, DreamModel, Exported, ModelInfo, dream_model, export
 from benchmarks.peak import gflop
-from benchmarks.published import Pixels
 from benchmarks.results import Book, Case, clean
 from benchmarks.settings import Settings
 from benchmarks.suites.common import Entry, Say, attempt, close, fastest, reference_note, time_case
 from benchmarks.work import MAPS
+from realm_engine.arrays import UInt8
 from realm_engine.maps.realness_map import DreamConfig
 
 # Windows of the maps that are compared with the published loop: what it does in some 20 s on two cores. Those of
@@ -147,7 +147,7 @@ def _calls(
 
 
 def _call(
-    runner: DreamRunner, image: Pixels, config: DreamConfig, windows: int, whole: bool, settings: Settings
+    runner: DreamRunner, image: UInt8, config: DreamConfig, windows: int, whole: bool, settings: Settings
 ) -> tuple[Callable[[], object], int]:
     total = count(config, *image.shape[:2])
     if isinstance(runner, TorchDream):
