@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -202,7 +201,7 @@ class TorchCore:
             ", channels last" if self.tower.layout != "contiguous" else ""
         )
 
-    def score(self, paths: Sequence[Path], texts: Sequence[str]) -> npt.NDArray[np.float64]:
+    def score(self, paths: Sequence[Path], texts: Sequence[str]) -> Float64:
         """MOS of images with their texts, float64 (N,)."""
         result: list[float] = []
         for chunk in batches(len(paths), self.tower.batch):

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from benchmarks.cases import TEXT
 from benchmarks.settings import Settings, UnavailableError
@@ -115,7 +114,7 @@ class EngineCore:
         """The runtime."""
         return str(self.engine.describe()["runtime"])
 
-    def score(self, paths: Sequence[Path], texts: Sequence[str]) -> npt.NDArray[np.float64]:
+    def score(self, paths: Sequence[Path], texts: Sequence[str]) -> Float64:
         """MOS of images with their texts, float64 (N,). Raises UnavailableError for one that failed."""
         options: dict[str, Any] = {} if self.batch is None else {"batch_size": self.batch}
         scores = self.engine.score(list(paths), list(texts), **options)

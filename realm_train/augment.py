@@ -5,13 +5,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from realm_engine.arrays import Float32, Float64, UInt8
 from realm_train.errors import ConfigError
 from realm_train.raise_td import resize
-
-Pixels = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 _GREY = np.array([0.2989, 0.587, 0.114], np.float32)  # ITU-R 601-2 luma, as in PIL and torchvision
 
@@ -75,8 +72,8 @@ _INTERPOLATIONS = {"nearest": cv2.INTER_NEAREST, "bilinear": cv2.INTER_LINEAR}
 
 
 def augment(
-    pixels: Pixels, height_px: int, width_px: int, config: AugmentConfig, generator: np.random.Generator
-) -> Pixels:
+    pixels: UInt8, height_px: int, width_px: int, config: AugmentConfig, generator: np.random.Generator
+) -> UInt8:
     """Crop, rotate, flip and recolour at random, and bring to the model's size.
 
     Args:
@@ -98,7 +95,7 @@ def augment(
 
 def geometry(
     size: tuple[int, int], target: tuple[int, int], config: AugmentConfig, generator: np.random.Generator
-) -> NDArray[np.float64]:
+) -> Float64:
     """Draw the affine map from the target's pixel coordinates to the source's, (2, 3), (x, y) order.
 
     Pixel centres lie at integers. The target's corners map to those of a crop, rotated about its centre.
@@ -120,7 +117,7 @@ def geometry(
     return np.column_stack([linear, np.array([centre_x, centre_y]) - linear @ middle])
 
 
-def recolour(pixels: Pixels, config: AugmentConfig, generator: np.random.Generator) -> Pixels:
+def recolour(pixels: UInt8, config: AugmentConfig, generator: np.random.Generator) -> UInt8:
     """Brightness, contrast, saturation and hue by random amounts in a random order; uint8 RGB in and out."""
     limits = (config.brightness, config.contrast, config.saturation)
     factors = [generator.uniform(max(0.0, 1 - limit), 1 + limit) for limit in limits]
@@ -137,22 +134,22 @@ def recolour(pixels: Pixels, config: AugmentConfig, generator: np.random.Generat
     return np.asarray(values * np.float32(255) + np.float32(0.5)).astype(np.uint8)
 
 
-def adjust_brightness(values: Floats, factor: float) -> Floats:
+def adjust_brightness(values: Float32, factor: float) -> Float32:
     """RGB in [0, 1] times a factor, clipped."""
     return np.asarray(np.clip(values * np.float32(factor), 0, 1), np.float32)
 
 
-def adjust_contrast(values: Floats, factor: float) -> Floats:
+def adjust_contrast(values: Float32, factor: float) -> Float32:
     """Blend RGB in [0, 1] with its mean grey, clipped."""
     return _blend(values, np.float32((values @ _GREY).mean()), factor)
 
 
-def adjust_saturation(values: Floats, factor: float) -> Floats:
+def adjust_saturation(values: Float32, factor: float) -> Float32:
     """Blend RGB in [0, 1] with its greyscale version, clipped."""
     return _blend(values, (values @ _GREY)[..., None], factor)
 
 
-def adjust_hue(values: Floats, turns: float) -> Floats:
+def adjust_hue(values: Float32, turns: float) -> Float32:
     """Turn the hue of RGB in [0, 1] by a share of the full circle."""
     hsv = cv2.cvtColor(np.ascontiguousarray(values), cv2.COLOR_RGB2HSV)  # hue in degrees
     hsv[..., 0] = (hsv[..., 0] + np.float32(360 * turns)) % np.float32(360)
@@ -162,12 +159,12 @@ def adjust_hue(values: Floats, turns: float) -> Floats:
 _ADJUST = (adjust_brightness, adjust_contrast, adjust_saturation)
 
 
-def _blend(values: Floats, other: "Floats | np.float32", factor: float) -> Floats:
+def _blend(values: Float32, other: "Float32 | np.float32", factor: float) -> Float32:
     mixed = values * np.float32(factor) + other * np.float32(1 - factor)
     return np.asarray(np.clip(mixed, 0, 1), np.float32)
 
 
-def _shrink(pixels: Pixels, matrix: NDArray[np.float64]) -> tuple[Pixels, NDArray[np.float64]]:
+def _shrink(pixels: UInt8, matrix: Float64) -> tuple[UInt8, Float64]:
     """Take away resolution the target has no room for, with the filter that validation images pass through.
 
     `warpAffine` does not antialias; without this, training images would be sharper than those of validation,
@@ -182,9 +179,7 @@ def _shrink(pixels: Pixels, matrix: NDArray[np.float64]) -> tuple[Pixels, NDArra
     return resize(pixels, new_h, new_w), matrix
 
 
-def _warp(
-    pixels: Pixels, matrix: NDArray[np.float64], height_px: int, width_px: int, config: AugmentConfig
-) -> Pixels:
+def _warp(pixels: UInt8, matrix: Float64, height_px: int, width_px: int, config: AugmentConfig) -> UInt8:
     flags = _INTERPOLATIONS[config.interpolation] | cv2.WARP_INVERSE_MAP
     warped = cv2.warpAffine(
         pixels, matrix, (width_px, height_px), flags=flags, borderMode=_BORDERS[config.border]

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
-Array = NDArray[np.float64]
+from realm_engine.arrays import Float64
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def estimates(prediction: Any, target: Any, samples: int = 2000, seed: int = 0) 
 STATISTICS: dict[str, Callable[..., Any]] = {"srocc": srocc, "plcc": plcc, "rmse": rmse}
 
 
-def _pair(prediction: Any, target: Any) -> tuple[Array, Array]:
+def _pair(prediction: Any, target: Any) -> tuple[Float64, Float64]:
     x, y = np.asarray(prediction, np.float64), np.asarray(target, np.float64)
     if x.shape != y.shape or not x.size:
         raise ValueError(f"two equally long, non-empty vectors expected, got shapes {x.shape} and {y.shape}")

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from realm_engine.arrays import UInt8
 from realm_engine.pictures.decode import EXTENSIONS, load_image
 from realm_train.errors import DataError
 
@@ -25,7 +25,6 @@ CSV_NAME = "image_descriptions.csv"
 RATING_OFFSET = 64.010578006
 RATING_SLOPE = 17.349906357
 
-Pixels = NDArray[np.uint8]
 
 _FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
@@ -179,7 +178,7 @@ def load_pixels(
     margin: float = 1.0,
     threads: int = 4,
     done: Callable[[], None] | None = None,
-) -> tuple[list[Pixels], list[Pixels]]:
+) -> tuple[list[UInt8], list[UInt8]]:
     """Decode every image once, resized for a model, to keep in memory.
 
     Args:
@@ -200,7 +199,7 @@ def load_pixels(
         ImageError: An image cannot be decoded; names the file.
     """
 
-    def load(row: Row) -> tuple[Pixels, Pixels]:
+    def load(row: Row) -> tuple[UInt8, UInt8]:
         decoded = load_image(row.path)
         exact = resize(decoded, height_px, width_px, interpolation)
         height = max(height_px, min(decoded.shape[0], round(height_px * margin)))
@@ -217,7 +216,7 @@ def load_pixels(
     return [exact for exact, _ in pairs], [larger for _, larger in pairs]
 
 
-def resize(pixels: Pixels, height_px: int, width_px: int, interpolation: str = "bilinear") -> Pixels:
+def resize(pixels: UInt8, height_px: int, width_px: int, interpolation: str = "bilinear") -> UInt8:
     """PIL's antialiased resize of uint8 RGB (H, W, 3); the array itself where the size is right."""
     if pixels.shape[:2] == (height_px, width_px):
         return pixels

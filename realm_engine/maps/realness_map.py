@@ -9,9 +9,8 @@ from functools import cached_property
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from realm_engine.arrays import Float32
+from realm_engine.arrays import Bool, Float32
 from realm_engine.errors import UsageError, WindowError
 from realm_engine.maps.adaptive import FAST_FRACTION, fast_fraction
 from realm_engine.maps.spec import AGGREGATES, Preset, RegionPolicy
@@ -161,7 +160,7 @@ class RealnessMap:
         return sum(grid.count for grid in self.config.grids(height, width))
 
     @cached_property
-    def covered(self) -> npt.NDArray[np.bool_]:
+    def covered(self) -> Bool:
         """Pixels that at least one window covers, bool (H, W)."""
         height, width = self.values.shape
         return covered_by_any(self.config.grids(height, width))

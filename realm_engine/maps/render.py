@@ -11,13 +11,10 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from realm_engine.arrays import UInt8
+from realm_engine.arrays import Bool, Float32, UInt8
 
-Map = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 Limits = tuple[float, float]
 Box = tuple[int, int, int, int]
 
@@ -30,7 +27,7 @@ _INK, _PAPER = (30, 30, 30), (255, 255, 255)
 _CHECKS = (255, 205)  # what image editors show behind what is transparent
 
 
-def colour_limits(values: Map, covered: Mask | None = None) -> Limits:
+def colour_limits(values: Float32, covered: Bool | None = None) -> Limits:
     """Lowest and highest covered value of a map (H, W), widened to at least `MINIMUM_SPAN`.
 
     Returns (0, `MINIMUM_SPAN`) when nothing is covered.
@@ -44,7 +41,7 @@ def colour_limits(values: Map, covered: Mask | None = None) -> Limits:
 
 
 def heatmap(
-    values: Map, quantity: str = "realness", covered: Mask | None = None, limits: Limits | None = None
+    values: Float32, quantity: str = "realness", covered: Bool | None = None, limits: Limits | None = None
 ) -> UInt8:
     """Colour a map on white: uint8 RGB, H x W x 3, magenta where unreal.
 
@@ -63,9 +60,9 @@ def heatmap(
 
 def overlay(
     image: UInt8,
-    values: Map,
+    values: Float32,
     quantity: str = "realness",
-    covered: Mask | None = None,
+    covered: Bool | None = None,
     limits: Limits | None = None,
     boxes: Sequence[Box] = (),
 ) -> UInt8:
@@ -98,16 +95,14 @@ def overlay(
     return canvas
 
 
-def _unrealness(values: Map, quantity: str, limits: Limits) -> NDArray[np.float32]:
+def _unrealness(values: Float32, quantity: str, limits: Limits) -> Float32:
     """Scale to 0 (real end of the limits) .. 1 (unreal end)."""
     low, high = limits
-    scaled: NDArray[np.float32] = np.clip(
-        (values.astype(np.float32) - low) / max(high - low, 1e-12), 0.0, 1.0
-    )
+    scaled: Float32 = np.clip((values.astype(np.float32) - low) / max(high - low, 1e-12), 0.0, 1.0)
     return 1.0 - scaled if quantity == "realness" else scaled
 
 
-def lay_over(ground: UInt8, unrealness: NDArray[np.float32]) -> UInt8:
+def lay_over(ground: UInt8, unrealness: Float32) -> UInt8:
     """Lay the colours of unrealness, float (H, W) in 0..1, over a ground, uint8 (H, W, 3): uint8 (H, W, 3).
 
     In integers and rounded to nearest, so that every host draws the same.
@@ -119,7 +114,7 @@ def lay_over(ground: UInt8, unrealness: NDArray[np.float32]) -> UInt8:
 
 
 @lru_cache(maxsize=1)
-def colours() -> NDArray[np.uint8]:
+def colours() -> UInt8:
     """uint8 (256, 4), read-only: red, green, blue and alpha of the levels from real to unreal."""
     table = np.loadtxt(_TABLE, np.uint8, delimiter=",", skiprows=1)
     table.setflags(write=False)

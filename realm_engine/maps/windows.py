@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from realm_engine.arrays import Float64, Int64
+from realm_engine.arrays import Bool, Float64, Int64
 from realm_engine.errors import WindowError
 
 
@@ -87,7 +87,7 @@ def spread_mean(values: npt.NDArray[np.floating], grid: WindowGrid) -> Float64:
     return np.asarray(down @ values.astype(np.float64) @ across.T)
 
 
-def covered(grid: WindowGrid) -> npt.NDArray[np.bool_]:
+def covered(grid: WindowGrid) -> Bool:
     """Pixels that at least one window covers, bool (height, width): all but a strip at the right and bottom.
 
     With a stride larger than the window there are gaps between windows as well.
@@ -97,7 +97,7 @@ def covered(grid: WindowGrid) -> npt.NDArray[np.bool_]:
     return np.asarray(np.logical_and.outer(down, across))
 
 
-def covered_by_any(grids: Sequence[WindowGrid]) -> npt.NDArray[np.bool_]:
+def covered_by_any(grids: Sequence[WindowGrid]) -> Bool:
     """Pixels that a window of at least one scale covers, bool (height, width)."""
     mask = covered(grids[0])
     for grid in grids[1:]:

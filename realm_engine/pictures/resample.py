@@ -7,14 +7,15 @@ import threading
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
+
+from realm_engine.arrays import Float32, Float64
 
 # Pillow's fixed-point precision for 8-bit images: 32 bits - 8 of the pixel - 2 of headroom (Resample.c).
 PRECISION_BITS = 22
 # One matrix of a 6000 px photograph is 9 MB at 384 px: photographs of many sizes must not add up.
 KEPT_BYTES = 64 << 20
 
-_kept: dict[tuple[int, int, str], npt.NDArray[np.float32]] = {}
+_kept: dict[tuple[int, int, str], Float32] = {}
 _lock = threading.Lock()
 
 
@@ -38,7 +39,7 @@ _FILTERS: dict[str, tuple[Callable[[float], float], float]] = {
 }
 
 
-def resample_matrix(in_size: int, out_size: int, filter: str) -> npt.NDArray[np.float64]:
+def resample_matrix(in_size: int, out_size: int, filter: str) -> Float64:
     """Return R, float64 (out_size, in_size), with which Pillow resizes one axis from in_size to out_size.
 
     `floor(R @ pixels + 0.5)` clipped to 0..255, per pass, horizontal first, equals
@@ -76,7 +77,7 @@ def resample_matrix(in_size: int, out_size: int, filter: str) -> npt.NDArray[np.
     return matrix
 
 
-def resample_matrix_float32(in_size: int, out_size: int, filter: str) -> npt.NDArray[np.float32]:
+def resample_matrix_float32(in_size: int, out_size: int, filter: str) -> Float32:
     """`resample_matrix` as the graphs take it, float32 (out_size, in_size), made once per sizes and filter.
 
     Those used last are kept, `KEPT_BYTES` of them. Every caller gets the same array: read only. Raises ValueError

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+
+from realm_engine.arrays import Float32
 
 MODELS = "realm_tiny"  # what the names of this repository's models begin with
 
@@ -27,7 +28,7 @@ def score(client: Any, image: bytes, text: str | None = None, models: str = MODE
 
 def realness_map(
     client: Any, image: bytes, texts: list[str], preset: str | None = None, models: str = MODELS
-) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
+) -> tuple[Float32, dict[str, Any]]:
     """Map of an encoded image, float32 (H, W), low = unreal, and its record; no text: the bundle's phrases."""
     inputs = [_strings("image", [image])]
     if texts:

@@ -6,17 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from realm_engine.arrays import Float32, UInt8
 from realm_engine.maps.windows import WindowGrid, spread_mean
 from realm_train.clip import map_metrics
 from realm_train.clip.model import Clip
-from realm_train.clip.pairs import Pixels, cut
+from realm_train.clip.pairs import cut
 from realm_train.defects import KINDS, TRAINING_KINDS, Defect, clean_description, make_defect
 from realm_train.errors import ConfigError, DataError
 
-Map = NDArray[np.float32]
-Mapper = Callable[[Pixels, Sequence[str]], list[Map]]
+Mapper = Callable[[UInt8, Sequence[str]], list[Float32]]
 """An image and texts -> one map of unrealness (high = unreal, H x W) per text."""
 
 
@@ -25,7 +24,7 @@ class Planted:
     """A flaw in a photograph, the photograph without it, and a description of another kind of flaw."""
 
     defect: Defect
-    clean: Pixels
+    clean: UInt8
     wrong_description: str
 
 
@@ -67,7 +66,7 @@ class MapQuality:
 
 
 def planted_defects(
-    photographs: Sequence[Pixels],
+    photographs: Sequence[UInt8],
     seed: int,
     per_photograph: int = 2,
     kinds: Sequence[str] = TRAINING_KINDS,
@@ -131,7 +130,7 @@ def judge_maps(planted: Sequence[Planted], mapper: Mapper, seed: int = 0) -> Map
     )
 
 
-def _spread(values: Map) -> float:
+def _spread(values: Float32) -> float:
     low, high = np.percentile(values, (5, 95))
     return float(high - low)
 
@@ -142,7 +141,7 @@ def window_maps(
     """Maps of similarity by PyTorch; several window sizes are averaged."""
 
     @torch.no_grad()  # not inference_mode: what a tower caches on the way is trained with afterwards
-    def mapper(image: Pixels, texts: Sequence[str]) -> list[Map]:
+    def mapper(image: UInt8, texts: Sequence[str]) -> list[Float32]:
         text = clip.encode_texts(texts)
         total = np.zeros((len(texts), *image.shape[:2]))
         for side in windows_px:
@@ -178,7 +177,7 @@ def bundle_maps(bundle: Path | str, preset: str | None = None) -> Mapper:
     chosen = presets[preset] if preset is not None else next(iter(presets.values()))
     config = replace(chosen, quantity="similarity")
 
-    def mapper(image: Pixels, texts: Sequence[str]) -> list[Map]:
+    def mapper(image: UInt8, texts: Sequence[str]) -> list[Float32]:
         return [engine.map(image, text, config).values for text in texts]
 
     return mapper

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from realm_engine.arrays import Bool, Float64, UInt8
+
 Map = NDArray[np.floating]
-Mask = NDArray[np.bool_]
 
 
-def auc(values: Map, mask: Mask) -> float:
+def auc(values: Map, mask: Bool) -> float:
     """Area under the ROC curve of pixels, ties counted half; nan where the mask is empty or full."""
     inside = int(mask.sum())
     outside = mask.size - inside
@@ -23,7 +24,7 @@ def auc(values: Map, mask: Mask) -> float:
     return float((ranks[mask].sum() - inside * (inside + 1) / 2) / (inside * outside))
 
 
-def auc_judd(values: Map, mask: Mask) -> float:
+def auc_judd(values: Map, mask: Bool) -> float:
     """AUC-Judd: thresholds at the map's values inside the mask only; false positives among all other pixels."""
     inside, outside = np.sort(values[mask]), np.sort(values[~mask])
     if not len(inside) or not len(outside):
@@ -37,20 +38,20 @@ def auc_judd(values: Map, mask: Mask) -> float:
     )
 
 
-def nss(values: Map, mask: Mask) -> float:
+def nss(values: Map, mask: Bool) -> float:
     """Normalised scanpath saliency: mean of the standardised map inside the mask; 0 for a constant map."""
     spread = float(values.std())
     return float((values[mask].mean() - values.mean()) / spread) if spread > 0 else 0.0
 
 
-def cc(values: Map, mask: Mask) -> float:
+def cc(values: Map, mask: Bool) -> float:
     """Pearson's correlation of map and mask; 0 for a constant map."""
     if values.std() == 0 or mask.std() == 0:
         return 0.0
     return float(np.corrcoef(values.ravel(), mask.ravel().astype(np.float64))[0, 1])
 
 
-def best_iou(values: Map, mask: Mask, thresholds: int = 100) -> float:
+def best_iou(values: Map, mask: Bool, thresholds: int = 100) -> float:
     """Intersection over union with the mask at the best of so many thresholds (quantiles of the map)."""
     order = np.argsort(values, axis=None)[::-1]
     hits = np.cumsum(mask.ravel()[order])
@@ -61,14 +62,14 @@ def best_iou(values: Map, mask: Mask, thresholds: int = 100) -> float:
     return float((intersection / (counts + mask.sum() - intersection)).max())
 
 
-def centre_prior(height: int, width: int) -> NDArray[np.float64]:
+def centre_prior(height: int, width: int) -> Float64:
     """A Gaussian about the centre, with a spread of a quarter of each side."""
     y = (np.arange(height)[:, None] - (height - 1) / 2) / (height / 4)
     x = (np.arange(width)[None, :] - (width - 1) / 2) / (width / 4)
     return np.exp(-(y**2 + x**2) / 2)
 
 
-def texture_prior(image: NDArray[np.uint8], window_px: int = 64) -> NDArray[np.float64]:
+def texture_prior(image: UInt8, window_px: int = 64) -> Float64:
     """Standard deviation of brightness in a window about each pixel."""
     grey = image.astype(np.float64).mean(axis=2)
     size = (window_px, window_px)

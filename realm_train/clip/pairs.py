@@ -10,14 +10,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from realm_engine.arrays import Bool, UInt8
 from realm_train.defects import TRAINING_KINDS, clean_description, make_defect
-
-Pixels = NDArray[np.uint8]
 
 CLEAN = -1
 """Label of windows and texts without a flaw; a flaw's label is the number of its kind."""
@@ -70,7 +68,7 @@ class PairsConfig:
 class Described:
     """A rated image with its description; `unreal` is false where the description's verdict is "No"."""
 
-    pixels: Pixels
+    pixels: UInt8
     description: str
     unreal: bool
 
@@ -90,7 +88,7 @@ class WindowPairs(Dataset[Batch]):
 
     def __init__(
         self,
-        photographs: Sequence[Pixels],
+        photographs: Sequence[UInt8],
         described: Sequence[Described],
         config: PairsConfig,
         image_size_px: int,
@@ -115,7 +113,7 @@ class WindowPairs(Dataset[Batch]):
         cv2.setNumThreads(1)
         rng = np.random.default_rng((self.seed, number))
         config = self.config
-        windows: list[Pixels] = []
+        windows: list[UInt8] = []
         labels: list[int] = []
         texts: list[str] = []
         text_labels: list[int] = []
@@ -164,7 +162,7 @@ def belonging(window_labels: Tensor, text_labels: Tensor) -> tuple[Tensor, Tenso
     return same | (flawed & (text_labels == ANY_FLAW)[None, :]), flawed & flaw_texts & ~same
 
 
-def augment(image: Pixels, rng: np.random.Generator) -> Pixels:
+def augment(image: UInt8, rng: np.random.Generator) -> UInt8:
     """A random part of a photograph at a random scale, mirrored at random, its exposure varied."""
     height, width = image.shape[:2]
     share = rng.uniform(0.6, 1.0)
@@ -186,7 +184,7 @@ def augment(image: Pixels, rng: np.random.Generator) -> Pixels:
     return np.ascontiguousarray(part)
 
 
-def compress(image: Pixels, rng: np.random.Generator) -> Pixels:
+def compress(image: UInt8, rng: np.random.Generator) -> UInt8:
     """Through JPEG at a quality of 60 to 95."""
     quality = int(rng.integers(60, 96))
     _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
@@ -194,7 +192,7 @@ def compress(image: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def place_windows(
-    mask: NDArray[np.bool_], side: int, config: PairsConfig, rng: np.random.Generator
+    mask: Bool, side: int, config: PairsConfig, rng: np.random.Generator
 ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """Top-left corners (y, x) of windows on the flaw and of windows that do not touch it."""
     height, width = mask.shape
@@ -212,7 +210,7 @@ def place_windows(
     return chosen[0], chosen[1]
 
 
-def cut(image: Pixels, y: int, x: int, side: int, size: int) -> Pixels:
+def cut(image: UInt8, y: int, x: int, side: int, size: int) -> UInt8:
     """One window, resized to (size, size, 3) as DREAM does, with Pillow's bicubic filter."""
     side = min(side, *image.shape[:2])
     window = image[y : y + side, x : x + side]

@@ -14,12 +14,13 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from realm_engine.arrays import UInt8
 from realm_engine.pictures.decode import load_image
 from realm_train.clip.config import TINY, ClipConfig
 from realm_train.clip.judge import judge_maps, planted_defects, window_maps
 from realm_train.clip.loss import SharedClipLoss
 from realm_train.clip.model import Clip, new_clip
-from realm_train.clip.pairs import CLEAN, PAIRED, Batch, Described, Pixels, WindowPairs, belonging
+from realm_train.clip.pairs import CLEAN, PAIRED, Batch, Described, WindowPairs, belonging
 from realm_train.errors import DataError
 from realm_train.loop import Batches, LoopConfig, Step, Training, new_accelerator, train
 from realm_train.optimise import adamw, learning_rate_factor
@@ -31,9 +32,9 @@ from realm_train.runs import open_run, set_seed
 class Photographs:
     """Backgrounds to put flaws into: to train on, to validate on, for the final evaluation (uint8 RGB)."""
 
-    train: list[Pixels]
-    validation: list[Pixels]
-    test: list[Pixels]
+    train: list[UInt8]
+    validation: list[UInt8]
+    test: list[UInt8]
     described: list[Described]
 
 
@@ -234,7 +235,7 @@ def _step(forward: nn.Module, logit_scale: torch.Tensor, batch: Batch, config: C
     return Step(loss)
 
 
-def validate(clip: Clip, photographs: Sequence[Pixels], seed: int) -> dict[str, float]:
+def validate(clip: Clip, photographs: Sequence[UInt8], seed: int) -> dict[str, float]:
     """Pixel AUC of coarse maps on flaws of the training kinds in photographs held out for validation."""
     if not photographs:
         return {}

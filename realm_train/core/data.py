@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from realm_engine.arrays import Int64, UInt8
 from realm_train.augment import augment
 from realm_train.core.config import CoreConfig
 from realm_train.core.model import CoreModel, evaluating
-from realm_train.raise_td import Pixels, Row, load_pixels
+from realm_train.raise_td import Row, load_pixels
 
 Batch = dict[str, Tensor]
 
@@ -33,8 +33,8 @@ class CoreData:
     """
 
     rows: tuple[Row, ...]
-    pixels: tuple[Pixels, ...]
-    sources: tuple[Pixels, ...]
+    pixels: tuple[UInt8, ...]
+    sources: tuple[UInt8, ...]
 
     @classmethod
     def load(
@@ -145,6 +145,6 @@ class EpochBatches:
         return -(-len(self.rows) // self.batch_size)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        order: NDArray[np.int64] = np.random.default_rng((self.seed, self.epoch)).permutation(self.rows)
+        order: Int64 = np.random.default_rng((self.seed, self.epoch)).permutation(self.rows)
         for start in range(0, len(order), self.batch_size):
             yield [(self.epoch, int(row)) for row in order[start : start + self.batch_size]]

@@ -11,14 +11,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 from sklearn.svm import SVR
 from torch import Tensor, nn
 
-Floats = NDArray[np.float64]
-
-Rows = NDArray[np.int64]
+from realm_engine.arrays import Float64, Int64
 
 BLEND_FOLDS = 5
 LEAST_TO_BLEND = 2 * BLEND_FOLDS
@@ -54,7 +51,7 @@ class KernelMachine(nn.Module):
         distance = torch.relu(squares - 2 * x @ self.support.T)
         return torch.exp(-self.gamma * distance) @ self.coefficient + self.intercept
 
-    def fit(self, x: Floats, target: Floats, c: float, gamma: float, epsilon: float) -> None:
+    def fit(self, x: Float64, target: Float64, c: float, gamma: float, epsilon: float) -> None:
         """Fit to float (N, F) and (N,); `gamma` is relative to the total variance of x."""
         # Rows may all be equal, as where every description says the same.
         absolute = gamma / max(float(x.var(axis=0).sum()), 1e-6)
@@ -68,7 +65,7 @@ class KernelMachine(nn.Module):
             setattr(self, name, torch.as_tensor(np.asarray(value, np.float32), device=self.support.device))
 
     @torch.no_grad()
-    def answer(self, x: Floats) -> Floats:
+    def answer(self, x: Float64) -> Float64:
         """`forward` of float (N, F) as numpy."""
         points = torch.as_tensor(x, dtype=torch.float32, device=self.support.device)
         return np.asarray(self(points).double().cpu().numpy())
@@ -109,7 +106,7 @@ class KernelHead(nn.Module):
         image: Tensor,
         text: Tensor,
         has_text: Tensor,
-        mos: Floats,
+        mos: Float64,
         c: float,
         gamma: float,
         epsilon: float,
@@ -130,7 +127,7 @@ class KernelHead(nn.Module):
         rows = np.arange(len(mos))
         described = rows[has_text.cpu().numpy() > 0.5]
 
-        def fit_both(image_rows: Rows, text_rows: Rows) -> None:
+        def fit_both(image_rows: Int64, text_rows: Int64) -> None:
             # Views of one image share its penalty, so that their number does not change how much it counts.
             seen = views[:, image_rows].reshape(-1, views.shape[2])
             self.image.fit(seen, np.tile(mos[image_rows], len(views)), c / len(views), gamma, epsilon)

@@ -6,27 +6,24 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from realm_engine.arrays import Float32, UInt8
 from realm_train.core.data import Texts
 from realm_train.core.model import CoreModel, evaluating
-from realm_train.raise_td import Pixels
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Predictions:
     """MOS float32 (N,) of the same rows: with their descriptions, and from the images alone."""
 
-    text: Floats
-    image_only: Floats
+    text: Float32
+    image_only: Float32
 
 
 @torch.no_grad()
 def predict(
     model: CoreModel,
-    pixels: Sequence[Pixels],
+    pixels: Sequence[UInt8],
     texts: Texts,
     rows: Sequence[int],
     batch_size: int = 16,
@@ -45,8 +42,8 @@ def predict(
         done: Called after each batch.
     """
     device = next(model.parameters()).device
-    with_text: list[Floats] = []
-    image_only: list[Floats] = []
+    with_text: list[Float32] = []
+    image_only: list[Float32] = []
     with evaluating(model):
         for start in range(0, len(rows), batch_size):
             chunk = list(rows[start : start + batch_size])

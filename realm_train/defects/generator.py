@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from realm_engine.arrays import Bool, UInt8
 from realm_train.defects import geometry, light, texture
-from realm_train.defects.regions import Image, Mask, Region, draw_region
+from realm_train.defects.regions import Region, draw_region
 from realm_train.defects.wordings import WORDINGS, describe
 
-Apply = Callable[[Image, Region, np.random.Generator, float], geometry.Painted]
+Apply = Callable[[UInt8, Region, np.random.Generator, float], geometry.Painted]
 
 SMALLEST_SIDE_PX = 64
 AREA_BOUNDS = (0.008, 0.25)
@@ -59,8 +60,8 @@ class Defect:
         box: x, y, width, height of the mask in pixels.
     """
 
-    image: Image
-    mask: Mask
+    image: UInt8
+    mask: Bool
     description: str
     kind: str
     severity: float
@@ -121,13 +122,13 @@ PHRASES: tuple[dict[str, str], ...] = tuple(
 """Short wordings of the training kinds, for a bundle's phrase bank."""
 
 
-def _detail(window: Image) -> float:
+def _detail(window: UInt8) -> float:
     """Mean step between pixels four apart: how much there is to distort."""
     luma = window[::4, ::4].mean(axis=2)
     return float(np.abs(np.diff(luma, axis=0)).mean() + np.abs(np.diff(luma, axis=1)).mean())
 
 
-_PREFERENCES: dict[str, tuple[int, Callable[[Image], float]]] = {
+_PREFERENCES: dict[str, tuple[int, Callable[[UInt8], float]]] = {
     "any": (1, lambda _: 0.0),
     "textured": (3, _detail),
     "flat": (3, lambda window: -_detail(window)),
@@ -135,7 +136,7 @@ _PREFERENCES: dict[str, tuple[int, Callable[[Image], float]]] = {
 }
 
 
-def _choose_region(image: Image, kind: DefectKind, rng: np.random.Generator) -> Region:
+def _choose_region(image: UInt8, kind: DefectKind, rng: np.random.Generator) -> Region:
     """Draw as many regions as the kind's preference says and take the best."""
     count, merit = _PREFERENCES[kind.place]
     regions = [draw_region((image.shape[0], image.shape[1]), kind.form, rng) for _ in range(count)]
@@ -143,8 +144,8 @@ def _choose_region(image: Image, kind: DefectKind, rng: np.random.Generator) -> 
 
 
 def _paint(
-    image: Image, region: Region, kind: DefectKind, rng: np.random.Generator, severity: float
-) -> Image:
+    image: UInt8, region: Region, kind: DefectKind, rng: np.random.Generator, severity: float
+) -> UInt8:
     patch, alpha = kind.apply(image, region, rng, severity)
     opacity = (alpha * region.inside)[:, :, None].astype(np.float32)
     here = image[region.window].astype(np.float32)
@@ -152,7 +153,7 @@ def _paint(
     return np.asarray(np.floor(blended + 0.5), np.uint8)
 
 
-def _tidy(mask: Mask, least_px: float) -> Mask:
+def _tidy(mask: Bool, least_px: float) -> Bool:
     """Fill holes and drop islands smaller than `least_px`: a person who marks a flaw draws neither."""
     for value in (False, True):
         count, labels, stats, _ = cv2.connectedComponentsWithStats(
@@ -168,7 +169,7 @@ def _tidy(mask: Mask, least_px: float) -> Mask:
     return mask
 
 
-def _changed(before: Image, after: Image, region: Region, gap_px: float) -> Mask | None:
+def _changed(before: UInt8, after: UInt8, region: Region, gap_px: float) -> Bool | None:
     """Where the box was visibly changed, bool (h, w); None if that is too little to be called a flaw.
 
     A pixel counts from a change of 5 levels, or of an eighth of the strongest ones if that is more, so that
@@ -194,7 +195,7 @@ def _changed(before: Image, after: Image, region: Region, gap_px: float) -> Mask
 
 
 def make_defect(
-    image: Image,
+    image: UInt8,
     rng: np.random.Generator,
     kind: str | None = None,
     severity: float | None = None,

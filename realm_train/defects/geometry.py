@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from realm_train.defects.regions import Float, Image, Region, elsewhere, smooth_noise
+from realm_engine.arrays import Float32, UInt8
+from realm_train.defects.regions import Region, elsewhere, smooth_noise
 
-Patch = NDArray[np.uint8] | Float
-Painted = tuple[Patch, Float]
+Patch = UInt8 | Float32
+Painted = tuple[Patch, Float32]
 
 
 def mix(low: float, high: float, severity: float) -> float:
@@ -22,7 +22,7 @@ def mix(low: float, high: float, severity: float) -> float:
     return low + (high - low) * severity
 
 
-def take(image: Image, columns: Float, rows: Float) -> Image:
+def take(image: UInt8, columns: Float32, rows: Float32) -> UInt8:
     """Pixels of the image at fractional places, mirrored at the border; uint8 (h, w, 3)."""
     taken = cv2.remap(
         image,
@@ -34,7 +34,7 @@ def take(image: Image, columns: Float, rows: Float) -> Image:
     return np.asarray(taken, np.uint8)
 
 
-def melted_edges(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
+def melted_edges(image: UInt8, region: Region, rng: np.random.Generator, severity: float) -> Painted:
     """Drips: columns are pulled downwards by unequal amounts, as if the thing were wax."""
     columns, rows = region.grid()
     unit = region.unit
@@ -47,7 +47,7 @@ def melted_edges(image: Image, region: Region, rng: np.random.Generator, severit
     return take(image, columns + sway * soft, rows - reach * drip[None, :] * shape), region.alpha(2 * unit)
 
 
-def warped_part(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
+def warped_part(image: UInt8, region: Region, rng: np.random.Generator, severity: float) -> Painted:
     """A swirl, a bulge, a pinch or a random flow."""
     columns, rows = region.grid()
     depth = region.depth()
@@ -74,7 +74,7 @@ def warped_part(image: Image, region: Region, rng: np.random.Generator, severity
     return take(image, columns + flow_x, rows + flow_y), region.alpha(2)
 
 
-def wavy_lines(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
+def wavy_lines(image: UInt8, region: Region, rng: np.random.Generator, severity: float) -> Painted:
     """Straight things become wavy: a sine of displacement across a random direction."""
     columns, rows = region.grid()
     unit = region.unit
@@ -86,7 +86,7 @@ def wavy_lines(image: Image, region: Region, rng: np.random.Generator, severity:
     return take(image, columns - push * np.sin(turn), rows + push * np.cos(turn)), region.alpha(2)
 
 
-def stretched_proportions(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
+def stretched_proportions(image: UInt8, region: Region, rng: np.random.Generator, severity: float) -> Painted:
     """Local anisotropic scaling about the middle of the region."""
     columns, rows = region.grid()
     cx, cy = region.x + region.w / 2, region.y + region.h / 2
@@ -97,7 +97,7 @@ def stretched_proportions(image: Image, region: Region, rng: np.random.Generator
     return take(image, columns, cy + (rows - cy) * factor), soft
 
 
-def doubled_parts(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
+def doubled_parts(image: UInt8, region: Region, rng: np.random.Generator, severity: float) -> Painted:
     """The same part twice: a solid second copy beside the first, or a see-through ghost of it."""
     columns, rows = region.grid()
     turn = rng.uniform(0, 2 * np.pi)
@@ -111,7 +111,7 @@ def doubled_parts(image: Image, region: Region, rng: np.random.Generator, severi
     return copy, mix(0.8, 1.0, severity) * region.alpha(rng.uniform(3, 9) * region.unit)
 
 
-def mirrored_part(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
+def mirrored_part(image: UInt8, region: Region, rng: np.random.Generator, severity: float) -> Painted:
     """One half is the mirror image of the other: too symmetrical to be true."""
     columns, rows = region.grid()
     soft = mix(0.75, 1.0, severity) * region.alpha(5 * region.unit)
@@ -123,7 +123,7 @@ def mirrored_part(image: Image, region: Region, rng: np.random.Generator, severi
     return take(image, columns, middle + sign * np.abs(rows - middle)), soft
 
 
-def misaligned_slices(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
+def misaligned_slices(image: UInt8, region: Region, rng: np.random.Generator, severity: float) -> Painted:
     """Parallel slices that are shifted against each other, so that outlines break into steps."""
     columns, rows = region.grid()
     thickness = rng.uniform(9, 24) * region.unit
@@ -138,7 +138,7 @@ def misaligned_slices(image: Image, region: Region, rng: np.random.Generator, se
     return moved, region.alpha(0)
 
 
-def merged_objects(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
+def merged_objects(image: UInt8, region: Region, rng: np.random.Generator, severity: float) -> Painted:
     """Something from elsewhere in the picture flows into what is here, without a clear border."""
     x, y = elsewhere(region, rng)
     columns, rows = region.grid()
@@ -151,7 +151,7 @@ def merged_objects(image: Image, region: Region, rng: np.random.Generator, sever
     return other, np.asarray(alpha, np.float32)
 
 
-def pasted_object(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
+def pasted_object(image: UInt8, region: Region, rng: np.random.Generator, severity: float) -> Painted:
     """A cut-out from elsewhere, at another scale and in another light, with hard edges."""
     x, y = elsewhere(region, rng)
     columns, rows = region.grid()
@@ -170,7 +170,7 @@ def pasted_object(image: Image, region: Region, rng: np.random.Generator, severi
     return other, region.alpha(0)
 
 
-def cut_off_part(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
+def cut_off_part(image: UInt8, region: Region, rng: np.random.Generator, severity: float) -> Painted:
     """A part is missing: the place is filled with what surrounds it, and one side ends abruptly."""
     margin = max(4, min(region.h, region.w) // 4)
     top, left = max(0, region.y - margin), max(0, region.x - margin)

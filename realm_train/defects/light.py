@@ -5,11 +5,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from realm_engine.arrays import Float32, UInt8
 from realm_train.defects.geometry import Painted, mix, take
-from realm_train.defects.regions import Float, Image, Region, elsewhere, smooth_noise
+from realm_train.defects.regions import Region, elsewhere, smooth_noise
 
 
-def hard_seam(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
+def hard_seam(image: UInt8, region: Region, rng: np.random.Generator, severity: float) -> Painted:
     """A strip that was joined badly: shifted a little and in another light, with straight hard edges."""
     columns, rows = region.grid()
     reach = mix(5, 26, severity) * region.unit
@@ -20,19 +21,21 @@ def hard_seam(image: Image, region: Region, rng: np.random.Generator, severity: 
     return strip * np.float32(gain) * tint, region.alpha(0)
 
 
-def impossible_shadow(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
+def impossible_shadow(image: UInt8, region: Region, rng: np.random.Generator, severity: float) -> Painted:
     """A dark soft shape that nothing casts."""
     here = image[region.window].astype(np.float32)
     dark = here * np.array([0.92, 0.96, 1.0], np.float32) * np.float32(mix(0.6, 0.18, severity))
     return dark, region.alpha(rng.uniform(8, 30) * region.unit)
 
 
-def inconsistent_lighting(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
+def inconsistent_lighting(image: UInt8, region: Region, rng: np.random.Generator, severity: float) -> Painted:
     """Lit from another side and by another lamp: a gradient of gain and another colour temperature."""
     here = image[region.window].astype(np.float32)
     columns, rows = region.grid()
     turn = rng.uniform(0, 2 * np.pi)
-    ramp: Float = (columns - region.x) / region.w * np.cos(turn) + (rows - region.y) / region.h * np.sin(turn)
+    ramp: Float32 = (columns - region.x) / region.w * np.cos(turn) + (rows - region.y) / region.h * np.sin(
+        turn
+    )
     ramp = (ramp - ramp.min()) / max(float(np.ptp(ramp)), 1e-6)
     warm = float(rng.choice((-1, 1))) * mix(0.08, 0.28, severity)
     colour = np.array([1 + warm, 1.0, 1 - warm], np.float32)
@@ -40,7 +43,7 @@ def inconsistent_lighting(image: Image, region: Region, rng: np.random.Generator
     return (here + 8) * gain * colour, region.alpha(rng.uniform(4, 14) * region.unit)
 
 
-def unnatural_glow(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
+def unnatural_glow(image: UInt8, region: Region, rng: np.random.Generator, severity: float) -> Painted:
     """Things shine by themselves: a bloom of a saturated colour, strongest along edges and in highlights."""
     here = image[region.window].astype(np.float32)
     luma = here.mean(axis=2)
@@ -54,7 +57,7 @@ def unnatural_glow(image: Image, region: Region, rng: np.random.Generator, sever
     return 255 - (255 - here) * (255 - light) / 255, region.alpha(14 * region.unit)
 
 
-def colour_bleeding(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
+def colour_bleeding(image: UInt8, region: Region, rng: np.random.Generator, severity: float) -> Painted:
     """Colours run over their outlines, are far too strong, or turn to a foreign hue; brightness stays."""
     lab = cv2.cvtColor(image[region.window], cv2.COLOR_RGB2LAB).astype(np.float32)
     unit = max(region.unit, 0.3)
@@ -79,7 +82,7 @@ def colour_bleeding(image: Image, region: Region, rng: np.random.Generator, seve
     return np.asarray(painted, np.uint8), region.alpha(rng.uniform(3, 12) * unit)
 
 
-def _glyph(canvas: Image, x: float, y: float, size: float, pen: int, rng: np.random.Generator) -> None:
+def _glyph(canvas: UInt8, x: float, y: float, size: float, pen: int, rng: np.random.Generator) -> None:
     """Two to four strokes that look like a letter of no alphabet, drawn with 255 into uint8 (h, w)."""
     w, h = 0.62 * size, size
     for _ in range(int(rng.integers(2, 5))):
@@ -102,7 +105,7 @@ def _glyph(canvas: Image, x: float, y: float, size: float, pen: int, rng: np.ran
         cv2.line(canvas, (round(x0), round(y0)), (round(x1), round(y1)), 255, pen, cv2.LINE_AA)
 
 
-def garbled_text(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
+def garbled_text(image: UInt8, region: Region, rng: np.random.Generator, severity: float) -> Painted:
     """Lines of letter-like strokes that cannot be read, bent as generators bend them; some on a panel."""
     h, w = region.h, region.w
     ink = np.zeros((h, w), np.uint8)
@@ -154,7 +157,7 @@ def garbled_text(image: Image, region: Region, rng: np.random.Generator, severit
     return np.asarray(painted, np.float32), region.alpha(1.5) if panel else region.alpha(0)
 
 
-def extra_limb(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
+def extra_limb(image: UInt8, region: Region, rng: np.random.Generator, severity: float) -> Painted:
     """Finger-like, tapering growths of the colours nearby, shaded round, that belong to nothing."""
     h, w = region.h, region.w
     shape = np.zeros((h, w), np.uint8)

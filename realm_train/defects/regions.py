@@ -7,11 +7,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Image = NDArray[np.uint8]
-Float = NDArray[np.float32]
-Mask = NDArray[np.bool_]
+from realm_engine.arrays import Bool, Float32, UInt8
 
 REFERENCE_SIDE_PX = 384
 """Lengths in this package are meant for an image whose shorter side is this long."""
@@ -34,7 +31,7 @@ class Region:
 
     x: int
     y: int
-    inside: Mask
+    inside: Bool
     height: int
     width: int
 
@@ -58,7 +55,7 @@ class Region:
         """The box as an index of the whole image."""
         return slice(self.y, self.y + self.h), slice(self.x, self.x + self.w)
 
-    def depth(self) -> Float:
+    def depth(self) -> Float32:
         """Distance in pixels to the outside of the region, float32 (h, w); the image border is no outside."""
         left, top = int(self.x > 0), int(self.y > 0)
         right, bottom = int(self.x + self.w < self.width), int(self.y + self.h < self.height)
@@ -70,21 +67,21 @@ class Region:
         distance = cv2.distanceTransform(padded, cv2.DIST_L2, 3)
         return np.asarray(distance[top : top + self.h, left : left + self.w], np.float32)
 
-    def alpha(self, feather_px: float) -> Float:
+    def alpha(self, feather_px: float) -> Float32:
         """Opacity float32 (h, w) in [0, 1]: 0 outside, rising over `feather_px` from the edge inwards."""
         if feather_px < 1:
             return self.inside.astype(np.float32)
         ramp = np.clip(self.depth() / np.float32(feather_px), 0, 1)
         return np.asarray(ramp * ramp * (3 - 2 * ramp), np.float32)
 
-    def grid(self) -> tuple[Float, Float]:
+    def grid(self) -> tuple[Float32, Float32]:
         """Column and row of every pixel of the box in the whole image, two float32 (h, w)."""
         columns = np.arange(self.x, self.x + self.w, dtype=np.float32)
         rows = np.arange(self.y, self.y + self.h, dtype=np.float32)
         return np.tile(columns, (self.h, 1)), np.repeat(rows[:, None], self.w, axis=1)
 
 
-def smooth_noise(h: int, w: int, cell_px: float, rng: np.random.Generator) -> Float:
+def smooth_noise(h: int, w: int, cell_px: float, rng: np.random.Generator) -> Float32:
     """Smooth noise float32 (h, w), about in [-1, 1], whose blobs are about `cell_px` pixels across."""
     rows = int(np.clip(np.ceil(h / max(cell_px, 1.0)), 1, h)) + 2
     columns = int(np.clip(np.ceil(w / max(cell_px, 1.0)), 1, w)) + 2
@@ -117,7 +114,7 @@ def _centre(rng: np.random.Generator) -> tuple[float, float]:
     return float(x), float(y)
 
 
-def _crop(mask: NDArray[np.uint8]) -> Region | None:
+def _crop(mask: UInt8) -> Region | None:
     x, y, w, h = cv2.boundingRect(mask)
     if w < 8 or h < 8:
         return None

@@ -5,15 +5,16 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from realm_engine.arrays import Float32, UInt8
 from realm_train.defects.geometry import Painted, mix, take
-from realm_train.defects.regions import Float, Image, Region, smooth_noise
+from realm_train.defects.regions import Region, smooth_noise
 
 
 def _odd(value: float, least: int = 3) -> int:
     return max(least, 2 * round((value - 1) / 2) + 1)
 
 
-def _around(image: Image, region: Region, margin: int) -> tuple[Image, tuple[slice, slice]]:
+def _around(image: UInt8, region: Region, margin: int) -> tuple[UInt8, tuple[slice, slice]]:
     """The box with a margin, and the box inside it: so that a filter sees the neighbours of the region."""
     top, left = max(0, region.y - margin), max(0, region.x - margin)
     wide = image[top : region.y + region.h + margin, left : region.x + region.w + margin]
@@ -21,7 +22,7 @@ def _around(image: Image, region: Region, margin: int) -> tuple[Image, tuple[sli
     return wide, (slice(y, y + region.h), slice(x, x + region.w))
 
 
-def smeared_texture(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
+def smeared_texture(image: UInt8, region: Region, rng: np.random.Generator, severity: float) -> Painted:
     """Detail is dragged along one direction like wet paint."""
     length = _odd(mix(15, 61, severity) * region.unit, 5)
     kernel = np.zeros((length, length), np.float32)
@@ -34,7 +35,7 @@ def smeared_texture(image: Image, region: Region, rng: np.random.Generator, seve
     return np.asarray(smeared, np.float32), region.alpha(4 * region.unit)
 
 
-def scrambled_texture(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
+def scrambled_texture(image: UInt8, region: Region, rng: np.random.Generator, severity: float) -> Painted:
     """Small patches of the region change places."""
     cell = max(4, round(rng.uniform(8, 20) * region.unit))
     columns, rows = region.grid()
@@ -57,7 +58,7 @@ def scrambled_texture(image: Image, region: Region, rng: np.random.Generator, se
     return mixed, region.alpha(1.5 * region.unit)
 
 
-def dissolved_detail(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
+def dissolved_detail(image: UInt8, region: Region, rng: np.random.Generator, severity: float) -> Painted:
     """Pixels stray from their places, as through frosted glass: detail turns to mush."""
     columns, rows = region.grid()
     reach = mix(4, 14, severity) * region.unit
@@ -68,7 +69,7 @@ def dissolved_detail(image: Image, region: Region, rng: np.random.Generator, sev
     return np.asarray(settled, np.uint8), region.alpha(3 * region.unit)
 
 
-def broken_repetition(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
+def broken_repetition(image: UInt8, region: Region, rng: np.random.Generator, severity: float) -> Painted:
     """One small tile repeats over the region, in rows that do not line up."""
     side = max(6, round(rng.uniform(18, 44) * region.unit))
     side = min(side, region.h, region.w)
@@ -91,7 +92,7 @@ def broken_repetition(image: Image, region: Region, rng: np.random.Generator, se
     return tiled + light[row_index][:, :, None], region.alpha(2 * region.unit)
 
 
-def wrong_blur(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
+def wrong_blur(image: UInt8, region: Region, rng: np.random.Generator, severity: float) -> Painted:
     """Out of focus where its surroundings, at the same distance, are sharp."""
     sigma = mix(2.2, 8.0, severity) * max(region.unit, 0.4)
     wide, box = _around(image, region, round(3 * sigma))
@@ -100,7 +101,7 @@ def wrong_blur(image: Image, region: Region, rng: np.random.Generator, severity:
     )
 
 
-def waxy_surface(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
+def waxy_surface(image: UInt8, region: Region, rng: np.random.Generator, severity: float) -> Painted:
     """Texture is gone while edges stay, with a sheen: skin like wax, leaves like plastic."""
     wide, box = _around(image, region, 12)
     size = _odd(mix(7, 17, severity) * max(region.unit, 0.4))
@@ -113,7 +114,7 @@ def waxy_surface(image: Image, region: Region, rng: np.random.Generator, severit
     return np.asarray(rich + sheen, np.float32), region.alpha(rng.uniform(3, 10) * region.unit)
 
 
-def oversharpened_halo(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
+def oversharpened_halo(image: UInt8, region: Region, rng: np.random.Generator, severity: float) -> Painted:
     """Unsharp masking far too strong: crisp grain and bright halos along edges."""
     sigma = rng.uniform(1.2, 3.0) * max(region.unit, 0.5)
     wide, box = _around(image, region, round(4 * sigma))
@@ -123,7 +124,7 @@ def oversharpened_halo(image: Image, region: Region, rng: np.random.Generator, s
 
 
 def checkerboard_artifacts(
-    image: Image, region: Region, rng: np.random.Generator, severity: float
+    image: UInt8, region: Region, rng: np.random.Generator, severity: float
 ) -> Painted:
     """The grid that an upsampling layer leaves behind."""
     here = image[region.window].astype(np.float32)
@@ -138,7 +139,7 @@ def checkerboard_artifacts(
     return here + pattern.astype(np.float32)[:, :, None] * tint, region.alpha(8 * region.unit)
 
 
-def noisy_patch(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
+def noisy_patch(image: UInt8, region: Region, rng: np.random.Generator, severity: float) -> Painted:
     """Grain or coloured speckle that the rest of the picture does not have."""
     h, w = region.h, region.w
     size = float(rng.choice((1.0, 2.0, 3.0)))
@@ -148,7 +149,7 @@ def noisy_patch(image: Image, region: Region, rng: np.random.Generator, severity
     return image[region.window].astype(np.float32) + blotches, region.alpha(5 * region.unit)
 
 
-def blocky_patch(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
+def blocky_patch(image: UInt8, region: Region, rng: np.random.Generator, severity: float) -> Painted:
     """Compression blocks or coarse mosaic pixels in one place only."""
     here = image[region.window]
     if rng.random() < 0.5:
@@ -164,7 +165,7 @@ def blocky_patch(image: Image, region: Region, rng: np.random.Generator, severit
     return np.asarray(mosaic, np.uint8), region.alpha(0)
 
 
-def posterised_patch(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
+def posterised_patch(image: UInt8, region: Region, rng: np.random.Generator, severity: float) -> Painted:
     """Flat steps of colour with drawn outlines: a cartoon inside a photograph."""
     wide, box = _around(image, region, 10)
     flat = cv2.medianBlur(np.ascontiguousarray(wide), _odd(9 * max(region.unit, 0.4)))[box].astype(np.float32)
@@ -174,11 +175,11 @@ def posterised_patch(image: Image, region: Region, rng: np.random.Generator, sev
     )  # black stays black, so that plain dark places stay as they are
     luma = flat.mean(axis=2).astype(np.float32)
     slope = np.abs(cv2.Sobel(luma, cv2.CV_32F, 1, 0)) + np.abs(cv2.Sobel(luma, cv2.CV_32F, 0, 1))
-    ink: Float = np.clip((slope - 70) / 90, 0, 1)[:, :, None] * np.float32(mix(20, 90, severity))
+    ink: Float32 = np.clip((slope - 70) / 90, 0, 1)[:, :, None] * np.float32(mix(20, 90, severity))
     return np.asarray(poster - ink, np.float32), region.alpha(3 * region.unit)
 
 
-def frozen_flow(image: Image, region: Region, rng: np.random.Generator, severity: float) -> Painted:
+def frozen_flow(image: UInt8, region: Region, rng: np.random.Generator, severity: float) -> Painted:
     """Invented, hair-like streams over blurred colours: the line integral of noise along a smooth flow."""
     wide, box = _around(image, region, 8)
     base = cv2.GaussianBlur(wide, (0, 0), 4 * max(region.unit, 0.3))[box].astype(np.float32)
