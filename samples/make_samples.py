@@ -16,7 +16,7 @@ from PIL import Image
 from realm_train.defects import Defect, make_defect
 
 SAMPLES = Path(__file__).resolve().parent
-MASKS = SAMPLES.parent / "tests" / "data" / "sample_masks"
+MASKS = SAMPLES.parent / "tests" / "support" / "data" / "sample_masks"
 """Not in `samples/`: there they would be found, and scored, as photographs."""
 
 

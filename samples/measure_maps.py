@@ -16,7 +16,7 @@ from PIL import Image
 from realm_engine import DreamConfig, Engine
 
 SAMPLES = Path(__file__).resolve().parent
-MASKS = SAMPLES.parent / "tests" / "data" / "sample_masks"
+MASKS = SAMPLES.parent / "tests" / "support" / "data" / "sample_masks"
 
 
 def auc(flawed: NDArray[np.float32], rest: NDArray[np.float32]) -> float:
