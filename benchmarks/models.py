@@ -149,9 +149,9 @@ def export(info: ModelInfo, cache: Path, say: Say, fp16: bool) -> Exported:
 
 def _export(info: ModelInfo, folder: Path, precisions: Sequence[str], cache: Path) -> None:
     from export.bundle import export_bundle
-    from export.clip_model import open_clip_model
-    from export.core_source import core_source
     from export.manifest import BundleInfo
+    from export.towers.clip_model import open_clip_model
+    from export.towers.core_source import core_source
     from realm_engine.pictures.decode import find_images
 
     clip = open_clip_model(info.clip, "random") if info.clip else None
@@ -174,7 +174,7 @@ def _export(info: ModelInfo, folder: Path, precisions: Sequence[str], cache: Pat
 
 def _exporter_hash() -> str:
     digest = hashlib.sha256()
-    for path in sorted((ROOT / "export").glob("*.py")):
+    for path in sorted((ROOT / "export").rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:10]
 
@@ -190,7 +190,7 @@ def dream_model(info: ModelInfo, bundle: str) -> DreamModel:
 def _open_clip_dream(name: str) -> DreamModel:
     import open_clip
 
-    from export.clip_model import open_clip_model
+    from export.towers.clip_model import open_clip_model
 
     clip = open_clip_model(name, "random")
     network: Any = clip.model

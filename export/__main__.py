@@ -120,10 +120,10 @@ def export(
     The bundle is run through the engine and compared with PyTorch; it appears only when it passes.
     """
     from export.bundle import check_output, export_bundle
-    from export.clip_model import open_clip_model
-    from export.core_source import open_core
     from export.manifest import UNKNOWN_LICENCE, BundleInfo
-    from export.verify import verification_images
+    from export.proof.verify import verification_images
+    from export.towers.clip_model import open_clip_model
+    from export.towers.core_source import open_core
 
     if clip_weights is not None and clip_name is None:
         raise ExportError("--clip-weights without --clip; name the model too")

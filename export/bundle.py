@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from export.clip_model import ClipModel
-from export.core import CoreSource
 from export.errors import ExportError
 from export.files import PRECISIONS, Report, Work, write_files
-from export.inputs import half_probes, int8_studies
-from export.int8 import Feeds, Study
+from export.graph.int8 import Feeds, Study
 from export.manifest import BundleInfo, write_manifest
-from export.verify import verify
+from export.parts.core import CoreSource
+from export.proof.inputs import half_probes, int8_studies
+from export.proof.verify import verify
+from export.towers.clip_model import ClipModel
 from realm_engine.bundle.bundle import MANIFEST, Bundle
 
 __all__ = ["PRECISIONS", "check_output", "export_bundle"]
@@ -45,13 +45,13 @@ def export_bundle(
         clip: CLIP, or None.
         images: Photographs to compare on.
         precisions: Of `PRECISIONS`. bf16 and int8 are compared with fp32 and need it too.
-        storage: How fp32 files keep their weights (`export.weights.STORAGES`).
+        storage: How fp32 files keep their weights (`export.graph.weights.STORAGES`).
         overwrite: Replace an existing bundle.
         report: Receives one line per step.
         calibration: Folder of the photographs that int8 is calibrated on, and that show which values float16
             could not hold; only int8 needs one, fp16 takes `images` otherwise.
         int8_parts: Parts that get an int8 variant; the other runs its fp32 file.
-        int8_for: "cpu", or "tensorrt", which takes zero points of zero alone (`export.int8`).
+        int8_for: "cpu", or "tensorrt", which takes zero points of zero alone (`export.graph.int8`).
         precision_report: JSON file to write: every node of an fp16 or bf16 file that stays float32, and why.
 
     Returns:

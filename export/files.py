@@ -10,17 +10,17 @@ from typing import Any
 
 import onnx_ir as ir
 
-from export.activations import largest_values
-from export.clip_model import ClipModel
-from export.clip_text import clip_text_export
-from export.core import CoreSource, core_export, core_section, core_text_export
-from export.dream import dream_export
-from export.graph import GraphExport, serialize, tidy, to_onnx
-from export.half import Float32Node, Half, to_half
-from export.int8 import Feeds, Study, to_int8
+from export.graph.activations import largest_values
+from export.graph.half import Float32Node, Half, to_half
+from export.graph.int8 import Feeds, Study, to_int8
+from export.graph.to_onnx import GraphExport, serialize, tidy, to_onnx
+from export.graph.weights import store
 from export.manifest import FORMAT, FORMAT_VERSION, BundleInfo, dream_section, graph_entry, onnx_metadata
-from export.shared_text import shared_text_export
-from export.weights import store
+from export.parts.core import CoreSource, core_export, core_section, core_text_export
+from export.parts.dream import dream_export
+from export.towers.clip_model import ClipModel
+from export.towers.clip_text import clip_text_export
+from export.towers.shared_text import shared_text_export
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 HALVES = ("fp16", "bf16")
@@ -45,7 +45,7 @@ class Work:
         precisions: Variants to write.
         storage: How fp32 files keep their weights.
         studies: Calibration of the files that get an int8 variant.
-        int8_for: See `export.int8`.
+        int8_for: See `export.graph.int8`.
         probes: Real inputs of a file, to see which values float16 could not hold; a file without any is
             converted by its operators alone.
     """

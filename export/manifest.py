@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from export.clip_model import ClipModel
 from export.errors import ExportError
-from export.graph import GraphExport
+from export.graph.to_onnx import GraphExport
+from export.towers.clip_model import ClipModel
 from realm_engine.bundle.bundle import MANIFEST
 from realm_engine.machine.files import sha256_of
 

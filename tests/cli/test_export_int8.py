@@ -12,9 +12,9 @@ import pytest
 from command_line import ROOT, SMALL_CLIP, run_export
 
 from export.bundle import export_bundle
-from export.clip_model import open_clip_model
 from export.errors import ExportError
 from export.manifest import BundleInfo
+from export.towers.clip_model import open_clip_model
 from realm_engine import DreamConfig, Engine
 from realm_engine.verbs import fidelity
 

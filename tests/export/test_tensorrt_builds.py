@@ -20,14 +20,14 @@ from onnx import numpy_helper
 from repository import ROOT
 
 from export.bundle import export_bundle
-from export.calibration import calibration_pictures, dream_study
-from export.clip_model import open_clip_model
-from export.core import CoreSource
-from export.core_source import core_source
 from export.files import Work, write_files
-from export.half import to_half
-from export.int8 import to_int8
+from export.graph.half import to_half
+from export.graph.int8 import to_int8
 from export.manifest import BundleInfo, read_manifest, write_manifest
+from export.parts.core import CoreSource
+from export.proof.calibration import calibration_pictures, dream_study
+from export.towers.clip_model import open_clip_model
+from export.towers.core_source import core_source
 from realm_engine import Engine
 from realm_engine.bundle.bundle import Bundle
 from realm_engine.verbs.build import build_all, plan_builds

@@ -14,9 +14,9 @@ from clip_data import clip_config, picture, write_clip_text_tower, write_picture
 from train_data import tiny_config, write_data
 
 from export.bundle import export_bundle
-from export.clip_model import open_clip_model
-from export.core_source import open_core
 from export.manifest import BundleInfo
+from export.towers.clip_model import open_clip_model
+from export.towers.core_source import open_core
 from realm_engine import DreamConfig, Engine
 from realm_train import raise_td
 from realm_train.clip.judge import bundle_maps, judge_maps, planted_defects, window_maps

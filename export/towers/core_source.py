@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from export.core import CoreSource
-from export.tokenizer import without_padding
+from export.parts.core import CoreSource
+from export.towers.tokenizer import without_padding
 from realm_train.core.checkpoint import LoadedCore, load_core
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from export.int8 import Feeds
+from export.graph.int8 import Feeds
 
 _PREFIX = "largest:"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from export.class_token import use_class_token_only
-from export.clip_model import ClipModel
-from export.graph import GraphExport, Port
-from export.resize import gather_windows, resample_exactly
-from export.transformer import with_child
+from export.graph.resize import gather_windows, resample_exactly
+from export.graph.to_onnx import GraphExport, Port
+from export.towers.class_token import use_class_token_only
+from export.towers.clip_model import ClipModel
+from export.towers.transformer import with_child
 
 
 class DreamGraph(nn.Module):

@@ -15,9 +15,9 @@ from PIL import Image
 from repository import ROOT
 
 from export.bundle import export_bundle
-from export.clip_model import ClipModel, open_clip_model
 from export.errors import ExportError
 from export.manifest import BundleInfo
+from export.towers.clip_model import ClipModel, open_clip_model
 from realm_engine import DreamConfig, Engine
 from realm_engine.bundle.bundle import Bundle
 
@@ -198,8 +198,8 @@ def test_a_missed_gate_leaves_no_bundle(clip, tmp_path):
 
 def test_real_vit_b_32_random_weights(tmp_path):
     clip = open_clip_model("ViT-B-32-quickgelu", "random")
-    from export.dream import dream_export
-    from export.graph import count_nodes, serialize, tidy, to_onnx
+    from export.graph.to_onnx import count_nodes, serialize, tidy, to_onnx
+    from export.parts.dream import dream_export
 
     model = tidy(to_onnx(dream_export(clip)))
     assert count_nodes(model, "LayerNormalization") == 26

@@ -15,11 +15,11 @@ from PIL import Image
 from repository import ROOT
 from torch import nn
 
-from export.calibration import calibration_pictures, crops, dream_study, neighbour_correlation
-from export.dream import DreamGraph
 from export.errors import ExportError
-from export.graph import GraphExport, Port, tidy, to_onnx
-from export.int8 import Study, quantise, to_int8, tower_layers, value_ranges
+from export.graph.int8 import Study, quantise, to_int8, tower_layers, value_ranges
+from export.graph.to_onnx import GraphExport, Port, tidy, to_onnx
+from export.parts.dream import DreamGraph
+from export.proof.calibration import calibration_pictures, crops, dream_study, neighbour_correlation
 from realm_engine.maps.windows import WindowGrid, spread_mean
 from realm_engine.pictures.decode import load_image
 from realm_engine.verbs.fidelity import (

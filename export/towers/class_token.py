@@ -12,7 +12,7 @@ import torch
 from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 from torch import nn
 
-from export.transformer import with_child
+from export.towers.transformer import with_child
 
 
 class PlainBlock(nn.Module):

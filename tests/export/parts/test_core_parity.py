@@ -15,12 +15,12 @@ from repository import ROOT
 from tokenizers import Tokenizer
 
 from export.bundle import export_bundle
-from export.clip_model import open_clip_model
-from export.core import CoreSource, core_export, core_text_export
-from export.core_source import core_source
-from export.graph import count_nodes, serialize, tidy, to_onnx
+from export.graph.to_onnx import count_nodes, serialize, tidy, to_onnx
 from export.manifest import BundleInfo
-from export.shared_text import shared_transformer
+from export.parts.core import CoreSource, core_export, core_text_export
+from export.towers.clip_model import open_clip_model
+from export.towers.core_source import core_source
+from export.towers.shared_text import shared_transformer
 from realm_engine import Engine
 from realm_train.core.checkpoint import LoadedCore
 from realm_train.core.config import CoreConfig, CoreModelConfig
@@ -174,7 +174,7 @@ def test_upstream_checkpoint_of_the_published_size(tmp_path):
     """ResNet-50 and BERT-base with random weights, named as the published code names them."""
     import onnxruntime
 
-    from export.core_source import open_core
+    from export.towers.core_source import open_core
     from realm_engine.pictures.resample import resample_matrix
 
     torch.manual_seed(0)

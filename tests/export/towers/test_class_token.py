@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from export.class_token import PlainBlock, use_class_token_only
+from export.towers.class_token import PlainBlock, use_class_token_only
 
 
 def tower(**changes):

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from export.calibration import calibration_pictures, core_study, dream_study
-from export.clip_model import ClipModel
-from export.core import CoreSource, text_features
 from export.errors import ExportError
-from export.int8 import Feeds, Study
+from export.graph.int8 import Feeds, Study
 from export.manifest import BundleInfo
-from export.tokenizer import cut
-from export.verify import clip_texts
+from export.parts.core import CoreSource, text_features
+from export.proof.calibration import calibration_pictures, core_study, dream_study
+from export.proof.verify import clip_texts
+from export.towers.clip_model import ClipModel
+from export.towers.tokenizer import cut
 from realm_engine.pictures.decode import find_images, load_image
 from realm_engine.verbs.fidelity import MAP_IMAGES, TEXTS, make_trial
 

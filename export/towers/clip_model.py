@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from export.errors import ExportError
-from export.tokenizer import clip_tokenizer, folder_tokenizer, pad_id
+from export.towers.tokenizer import clip_tokenizer, folder_tokenizer, pad_id
 from realm_train.towers import load_weights, quiet_root_logger
 
 RANDOM_SEED = 0

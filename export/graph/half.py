@@ -72,7 +72,7 @@ def to_half(model: ir.Model, precision: str = "fp16", largest: Mapping[str, floa
     Args:
         model: The float32 graph; not changed.
         precision: "fp16" or "bf16".
-        largest: Largest absolute values of its tensors on real inputs (`export.activations`); a node that
+        largest: Largest absolute values of its tensors on real inputs (`export.graph.activations`); a node that
             touches one beyond `LARGE_ACTIVATION` stays float32 in fp16. bf16 has the range of float32.
     """
     dtype, numpy_dtype = _TYPES[precision]

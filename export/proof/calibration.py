@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from export.core import CoreSource
 from export.errors import ExportError
-from export.int8 import Feeds, Study
+from export.graph.int8 import Feeds, Study
+from export.parts.core import CoreSource
 from realm_engine.arrays import Array
 from realm_engine.errors import RealmError
 from realm_engine.maps.windows import WindowGrid, spread_mean

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from export.emulate import emulated_bundle
 from export.errors import ExportError
+from export.graph.emulate import emulated_bundle
 from export.manifest import read_manifest
 from realm_engine import Engine
 from realm_engine.errors import BundleError, DeviceError
@@ -17,7 +17,7 @@ from realm_engine.verbs.fidelity import Answers, Trial, answer, compare, precisi
 
 Report = Callable[[str], None]
 
-# ONNX Runtime has no kernels for bf16 on a CPU: it judges the same arithmetic in float32 (`export.emulate`).
+# ONNX Runtime has no kernels for bf16 on a CPU: it judges the same arithmetic in float32 (`export.graph.emulate`).
 EMULATED = "emulated"
 JUDGE = {"fp16": "cpu", "bf16": EMULATED, "int8": "cpu"}
 # Native modes of a runtime, computed from the float32 file: measured, never a reason to refuse a bundle.

@@ -8,9 +8,9 @@ import torch
 from open_clip.hf_model import HFTextEncoder
 from torch import nn
 
-from export.clip_model import ClipModel
-from export.graph import GraphExport, Port
-from export.transformer import AdditiveMask
+from export.graph.to_onnx import GraphExport, Port
+from export.towers.clip_model import ClipModel
+from export.towers.transformer import AdditiveMask
 
 
 class NativeText(nn.Module):

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from export.graph import MASK_FLOOR
+from export.graph.to_onnx import MASK_FLOOR
 
 
 class AdditiveMask(nn.Module):

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from repository import ROOT
 
-from export.resize import gather_windows, resample, resample_exactly
+from export.graph.resize import gather_windows, resample, resample_exactly
 from realm_engine.pictures.resample import resample_matrix
 
 SAMPLES = sorted((ROOT / "samples").glob("*.jpg"))

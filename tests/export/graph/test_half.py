@@ -13,14 +13,14 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from export.activations import largest_values
 from export.bundle import export_bundle
-from export.clip_model import open_clip_model
-from export.emulate import emulate_bf16
 from export.errors import ExportError
-from export.graph import OPSET
-from export.half import HALF_LIMIT, LARGE_ACTIVATION, to_half
+from export.graph.activations import largest_values
+from export.graph.emulate import emulate_bf16
+from export.graph.half import HALF_LIMIT, LARGE_ACTIVATION, to_half
+from export.graph.to_onnx import OPSET
 from export.manifest import BundleInfo
+from export.towers.clip_model import open_clip_model
 from realm_engine import Engine
 from realm_engine.errors import DeviceError
 from realm_engine.pictures.decode import find_images

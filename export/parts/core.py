@@ -9,12 +9,12 @@ import torch
 from tokenizers import Tokenizer
 from torch import nn
 
-from export.clip_text import text_ports
-from export.graph import GraphExport, Port
+from export.graph.resize import resample
+from export.graph.to_onnx import GraphExport, Port
 from export.manifest import RATING, text_section
-from export.resize import resample
-from export.tokenizer import cut
-from export.transformer import AdditiveMask, with_child
+from export.towers.clip_text import text_ports
+from export.towers.tokenizer import cut
+from export.towers.transformer import AdditiveMask, with_child
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from export.clip_model import ClipModel
-from export.clip_text import HuggingFaceText, text_ports
-from export.core import CoreSource, CoreText, text_example, text_width
-from export.graph import GraphExport, Port
-from export.transformer import AdditiveMask
+from export.graph.to_onnx import GraphExport, Port
+from export.parts.core import CoreSource, CoreText, text_example, text_width
+from export.towers.clip_model import ClipModel
+from export.towers.clip_text import HuggingFaceText, text_ports
+from export.towers.transformer import AdditiveMask
 
 # Entries of a transformer's configuration that say where it came from, not what it computes.
 ORIGIN = {"_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version", "model_type"}

@@ -13,10 +13,10 @@ import torch
 from PIL import Image
 from tokenizers import Tokenizer
 
-from export.clip_model import ClipModel
-from export.core import CoreSource, text_features
 from export.errors import ExportError
-from export.gates import compare_precisions
+from export.parts.core import CoreSource, text_features
+from export.proof.gates import compare_precisions
+from export.towers.clip_model import ClipModel
 from realm_engine import Engine
 from realm_engine.arrays import Array
 from realm_engine.maps.dream import DreamConfig
@@ -65,7 +65,7 @@ def verify(
     """Run a bundle through the engine on photographs and compare: fp32 and fp16 with PyTorch, the rest with fp32.
 
     Where fp32 is there, every other variant and the native modes of installed runtimes are also compared with
-    it, on more windows and pairs (`export.gates`).
+    it, on more windows and pairs (`export.proof.gates`).
 
     Returns:
         The manifest's "fidelity": per precision the measured differences, rounded to two digits.

@@ -11,7 +11,7 @@ import pytest
 from repository import ROOT
 from tokenizers import Tokenizer
 
-from export.tokenizer import clip_tokenizer
+from export.towers.tokenizer import clip_tokenizer
 
 HARD = [
     "",

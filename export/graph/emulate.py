@@ -15,8 +15,8 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from export.graph import OPSET
-from export.half import BFLOAT16_OPSET
+from export.graph.half import BFLOAT16_OPSET
+from export.graph.to_onnx import OPSET
 from export.manifest import write_manifest
 
 _BF16, _FLOAT = ir.DataType.BFLOAT16, ir.DataType.FLOAT

@@ -10,12 +10,12 @@ import onnxruntime
 import pytest
 import torch
 
-from export.clip_model import open_clip_model
-from export.clip_text import clip_text_export
-from export.dream import dream_export
-from export.graph import GraphExport, count_nodes, serialize, tidy, to_onnx
-from export.half import to_half
-from export.weights import STORAGES, quantise, store
+from export.graph.half import to_half
+from export.graph.to_onnx import GraphExport, count_nodes, serialize, tidy, to_onnx
+from export.graph.weights import STORAGES, quantise, store
+from export.parts.dream import dream_export
+from export.towers.clip_model import open_clip_model
+from export.towers.clip_text import clip_text_export
 
 FLOAT, HALF, INT8 = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.INT8
 
