@@ -16,7 +16,7 @@ import onnx
 import onnx_ir as ir
 
 from export.graph.half import BFLOAT16_OPSET
-from export.graph.to_onnx import OPSET
+from export.graph.model import OPSET
 from export.manifest import write_manifest
 
 _BF16, _FLOAT = ir.DataType.BFLOAT16, ir.DataType.FLOAT

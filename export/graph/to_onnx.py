@@ -21,33 +21,25 @@ from onnx_ir.passes.common import (
 )
 from torch import nn
 
-OPSET = 20  # single-node LayerNormalization and Gelu; opset 23's Attention does not build in TensorRT
+from export.graph.model import OPSET, Port
+
 MASKING = -1e9  # constants below this are masks: -inf, or the lowest float
 MASK_FLOOR = -1e4  # exp(-1e4) is exactly 0 in float32, and the number exists in float16
 
 
 @dataclass(frozen=True)
-class Port:
-    """An input or output of a graph: name, dtype as numpy writes it, shape (a string is a free dimension)."""
-
-    name: str
-    dtype: str
-    shape: tuple[int | str, ...]
-
-    def manifest(self) -> dict[str, Any]:
-        """The entry of a bundle's manifest."""
-        return {"name": self.name, "dtype": self.dtype, "shape": list(self.shape)}
-
-
-@dataclass(frozen=True)
 class GraphExport:
-    """Everything that is needed to write one graph."""
+    """A graph that is a torch module: everything that is needed to write it."""
 
     name: str
     module: nn.Module
     example: tuple[torch.Tensor, ...]
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
+
+    def model(self) -> onnx.ModelProto:
+        """The float32 graph, clean (`to_onnx`, `tidy`)."""
+        return ir.to_proto(tidy(to_onnx(self)))
 
 
 def to_onnx(graph: GraphExport) -> ir.Model:
@@ -79,7 +71,16 @@ def to_onnx(graph: GraphExport) -> ir.Model:
         )
     if program is None:
         raise RuntimeError(f"the exporter returned nothing for graph {graph.name}")
+    _free_names(program.model)
     return program.model
+
+
+def _free_names(model: ir.Model) -> None:
+    """Rename what the exporter called after its operator ("embedding") where an output has that name."""
+    outputs = set(model.graph.outputs)
+    taken = {value.name for value in outputs}
+    for value in [value for value in _values(model) if value.name in taken and value not in outputs]:
+        value.name = f"{value.name}_inside"
 
 
 def tidy(model: ir.Model) -> ir.Model:
@@ -134,22 +135,6 @@ def _floored(tensor: Any) -> ir.Tensor[Any] | None:
     if array.size == 0 or array.min() > MASKING:
         return None
     return ir.Tensor(np.where(array <= MASKING, np.float32(MASK_FLOOR), array), name=tensor.name)
-
-
-def count_nodes(model: ir.Model | onnx.ModelProto, op_type: str) -> int:
-    """How many nodes of one operator a model's main graph has."""
-    nodes = model.graph.node if isinstance(model, onnx.ModelProto) else model.graph
-    return sum(node.op_type == op_type for node in nodes)
-
-
-def serialize(model: ir.Model, metadata: dict[str, str]) -> bytes:
-    """The file's bytes: checked, weights inside, the same for the same graph and metadata."""
-    proto = ir.to_proto(model)
-    del proto.metadata_props[:]
-    for key in sorted(metadata):
-        proto.metadata_props.add(key=key, value=metadata[key])
-    onnx.checker.check_model(proto)
-    return bytes(proto.SerializeToString(deterministic=True))
 
 
 def _values(model: ir.Model) -> Iterator[ir.Value]:

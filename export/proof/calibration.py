@@ -7,20 +7,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
+from tokenizers import Tokenizer
 
 from export.errors import ExportError
 from export.graph.int8 import Feeds, Study
-from export.parts.core import CoreSource
+from export.towers.tokenizer import cut
 from realm_engine.arrays import Array
 from realm_engine.errors import RealmError
 from realm_engine.maps.windows import WindowGrid, spread_mean
 from realm_engine.pictures.decode import find_images, load_image
 from realm_engine.pictures.resample import resample_matrix_float32
-from realm_engine.verbs.fidelity import correlation, sliding_grid
+from realm_engine.verbs.fidelity import TEXTS, correlation, sliding_grid
 
 MOST_PICTURES = 8
 WINDOWS = 25  # per picture and size
 BATCH = 8
+MOST_BATCHES = 16  # of a graph, to see how large its values become
+RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 # Neighbouring pixels of a photograph are alike (correlation 0.8 to 0.99), those of noise are not.
 LEAST_NEIGHBOUR_CORRELATION = 0.3
 # Stricter than the gates (0.99 of maps, 0.995 of scores), which other pictures must pass. At 0.9988 a trained CORE
@@ -75,7 +79,7 @@ def neighbour_correlation(picture: Array) -> float:
     return correlation(grey[:, :-1].ravel(), grey[:, 1:].ravel()) if grey.std() > 0 else 0.0
 
 
-def dream_study(
+def windows_study(
     pictures: Sequence[Array],
     windows_px: Sequence[int],
     size_px: int,
@@ -142,12 +146,15 @@ def contrast_correlation(ours: Array, theirs: Array, grid: WindowGrid) -> float:
     return correlation(left.ravel(), right.ravel())
 
 
-def core_study(core: CoreSource, pictures: Sequence[Array], features: Array) -> Study:
+def scores_study(
+    pictures: Sequence[Array], size_px: tuple[int, int], interpolation: str, features: Array
+) -> Study:
     """Every picture and its quarters and centre with real descriptions in turn, and the scores' correlation.
 
     Args:
-        core: The model.
         pictures: uint8 [H, W, 3].
+        size_px: Height and width of the tower's input.
+        interpolation: "bicubic" or "bilinear".
         features: float32 [K, F], text features of real descriptions.
     """
     feeds: list[Feeds] = []
@@ -156,8 +163,8 @@ def core_study(core: CoreSource, pictures: Sequence[Array], features: Array) -> 
         feeds.append(
             {
                 "pixels": view[None],
-                "resample_rows": resample_matrix_float32(view.shape[0], core.height_px, core.interpolation),
-                "resample_cols": resample_matrix_float32(view.shape[1], core.width_px, core.interpolation),
+                "resample_rows": resample_matrix_float32(view.shape[0], size_px[0], interpolation),
+                "resample_cols": resample_matrix_float32(view.shape[1], size_px[1], interpolation),
                 "text_features": features[[index % len(features)]],
                 "has_text": np.ones(1, dtype=np.float32),
             }
@@ -174,3 +181,24 @@ def crops(picture: Array) -> list[Array]:
     height, width = picture.shape[0] // 2, picture.shape[1] // 2
     corners = [(0, 0), (0, width), (height, 0), (height, width), (height // 2, width // 2)]
     return [picture, *(np.ascontiguousarray(picture[y : y + height, x : x + width]) for y, x in corners)]
+
+
+def text_feeds(tokenizer_json: str, max_tokens: int, pad_id: int, fixed_length: bool) -> list[Feeds]:
+    """Token ids of descriptions as people write them and their mask, one at a time, int64 [1, tokens]."""
+    tokenizer = Tokenizer.from_str(tokenizer_json)
+    feeds: list[Feeds] = []
+    for text in TEXTS:
+        ids = cut(tokenizer.encode(text).ids, max_tokens)
+        padding = max_tokens - len(ids) if fixed_length else 0
+        feeds.append(
+            {
+                "input_ids": np.array([ids + [pad_id] * padding], dtype=np.int64),
+                "attention_mask": np.array([[1] * len(ids) + [0] * padding], dtype=np.int64),
+            }
+        )
+    return feeds
+
+
+def some(feeds: Sequence[Feeds]) -> Sequence[Feeds]:
+    """At most `MOST_BATCHES` of them, spread over all."""
+    return feeds[:: -(-len(feeds) // MOST_BATCHES)]

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from export.errors import ExportError
-from export.graph.emulate import emulated_bundle
 from export.manifest import read_manifest
+from export.proof.limits import summary
 from realm_engine import Engine
 from realm_engine.errors import BundleError, DeviceError
 from realm_engine.verbs.fidelity import Answers, Trial, answer, compare, precision_gates
@@ -31,7 +31,7 @@ def compare_precisions(
 
     Returns:
         Per precision {"gates": limits, "devices": {device: record}}, with "native": True for a mode that has no
-        file. A record holds "runtime", "passes", and "dream" and "core" with their own "passes".
+        file. A record holds "runtime", "passes", and every part with its own "passes".
 
     Raises:
         ExportError: a file misses its gate on ONNX Runtime. On another runtime that is only recorded.
@@ -57,11 +57,17 @@ def compare_precisions(
             continue
         limits = precision_gates(precision)
         measured = compare(answers, expected, trial, limits)
-        missed = [f"{part}: {text}" for part in ("dream", "core") for text in _missed(measured, part)]
+        missed = [
+            f"{part}: {text}"
+            for part, entry in measured.items()
+            if isinstance(entry, Mapping)
+            for text in entry.get("missed", ())
+        ]
         if missed and device == JUDGE[precision]:
             raise ExportError(f"{precision} on {answers.runtime}: {'; '.join(missed)}; no bundle was written")
+        numbers = summary(measured, without="similarity_max_abs_diff")
         verdict = f"; misses {'; '.join(missed)}" if missed else ""
-        report(f"{precision} on {device} against fp32: {_summary(measured)}{verdict}")
+        report(f"{precision} on {device} against fp32: {numbers}{verdict}")
         entry = records.setdefault(precision, {"gates": limits.record(), "devices": {}})
         if by_runtime:
             entry["native"] = True
@@ -71,16 +77,14 @@ def compare_precisions(
 
 def _answer(folder: Path, device: str, precision: str, trial: Trial) -> Answers:
     if device == EMULATED:
+        from export.graph.emulate import emulated_bundle
+
         with tempfile.TemporaryDirectory(prefix=".realm-bf16-", dir=folder.parent) as temporary:
             emulated = Path(temporary) / folder.name
             emulated_bundle(folder, read_manifest(folder), emulated)
             return _answer(emulated, "cpu", "fp32", trial)
     with Engine.open(folder, device=device, precision=precision, tuned=False) as engine:
         return answer(engine, trial)
-
-
-def _missed(measured: Mapping[str, Any], part: str) -> list[str]:
-    return list(measured[part]["missed"]) if part in measured else []
 
 
 def _without_missed(measured: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,15 +95,3 @@ def _without_missed(measured: Mapping[str, Any]) -> dict[str, Any]:
         else value
         for key, value in measured.items()
     }
-
-
-def _summary(measured: Mapping[str, Any]) -> str:
-    parts = []
-    if "map_pearson_min" in measured.get("dream", {}):
-        parts.append(f"map Pearson {measured['dream']['map_pearson_min']:g}")
-    if "mos_max_abs_diff" in measured.get("core", {}):
-        core = measured["core"]
-        parts.append(f"MOS within {core['mos_max_abs_diff']:g}, SROCC {core['srocc']:g}")
-        if "srocc_change" in core:
-            parts.append(f"SROCC against MOS {core['srocc_mos']:g} (fp32 {core['srocc_mos_fp32']:g})")
-    return ", ".join(parts)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import open_clip
 import torch
 from open_clip.hf_model import HFTextEncoder
+from tokenizers import Tokenizer
 from torch import nn
 
-from export.graph.to_onnx import GraphExport, Port
+from export.graph.model import Port
+from export.graph.to_onnx import GraphExport
 from export.towers.clip_model import ClipModel
 from export.towers.transformer import AdditiveMask
+from realm_engine.arrays import Array
 
 
 class NativeText(nn.Module):
@@ -72,3 +78,26 @@ def text_ports() -> tuple[Port, Port]:
     """Inputs of a text graph with free length."""
     shape = ("batch", "tokens")
     return Port("input_ids", "int64", shape), Port("attention_mask", "int64", shape)
+
+
+@torch.no_grad()
+def clip_texts(clip: ClipModel, texts: Sequence[str]) -> torch.Tensor:
+    """Embeddings float32 [K, D], not normalised, by PyTorch.
+
+    By open_clip's own tokenizer where the tower is native, else padded to full length.
+    """
+    if clip.fixed_length:
+        ids = open_clip.tokenizer.SimpleTokenizer(context_length=clip.max_tokens)(list(texts))
+    else:
+        tokenizer = Tokenizer.from_str(clip.tokenizer_json)
+        tokenizer.enable_padding(length=clip.max_tokens, pad_id=clip.pad_id)
+        tokenizer.enable_truncation(clip.max_tokens)
+        ids = torch.tensor([tokenizer.encode(text).ids for text in texts])
+    features: torch.Tensor = clip.model.encode_text(ids)  # type: ignore[operator]
+    return features
+
+
+def text_embeddings(clip: ClipModel, texts: Sequence[str]) -> Array:
+    """L2-normalised embeddings float32 [K, D] of texts, by PyTorch."""
+    embeddings: Array = torch.nn.functional.normalize(clip_texts(clip, texts), dim=-1).numpy()
+    return embeddings.astype(np.float32)

@@ -3,11 +3,42 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from export.parts.core import CoreSource
-from export.towers.tokenizer import without_padding
+import torch
+from tokenizers import Tokenizer
+
+from export.towers.tokenizer import cut, without_padding
 from realm_train.core.checkpoint import LoadedCore, load_core
+from realm_train.core.config import RAISE_TD
+
+
+@dataclass(frozen=True)
+class CoreSource:
+    """A CORE in evaluation mode with all that its graphs and manifest need.
+
+    `model` offers `encode_image(pixels float32 [B, 3, H, W], 0..255)`, `encode_text(ids, mask)` with a
+    transformer of Hugging Face's at `text`, and `fuse(image_features, text_features, has_text)`.
+    """
+
+    model: Any
+    weights: str  # "trained" or "random (seed 0)"
+    height_px: int
+    width_px: int
+    interpolation: str
+    max_tokens: int
+    tokenizer_json: str
+    pad_id: int
+    trained_without_text: bool  # else a missing description is scored as an empty one
+    raise_td: bool = False  # learned from RAISE-TD's ratings, whose 0-100 scale its scores can be read on
+
+    @property
+    def buckets(self) -> list[int]:
+        """Padded lengths that a host should use."""
+        return [length for length in (32, 64, 128) if length < self.max_tokens] + [self.max_tokens]
 
 
 def open_core(path: str | Path) -> CoreSource:
@@ -35,4 +66,19 @@ def core_source(loaded: LoadedCore, weights: str = "trained") -> CoreSource:
         tokenizer_json=without_padding(json.loads(loaded.tokenizer.to_str())),
         pad_id=loaded.pad_id,
         trained_without_text=loaded.model.trained_without_text,
+        raise_td=loaded.config.ratings == RAISE_TD,
     )
+
+
+@torch.no_grad()
+def text_features(core: CoreSource, text: str) -> torch.Tensor:
+    """Features float32 [1, F] of one text, cut to `max_tokens` but for its last token, without padding."""
+    ids = cut(Tokenizer.from_str(core.tokenizer_json).encode(text).ids, core.max_tokens)
+    batch = torch.tensor([ids])
+    features: torch.Tensor = core.model.encode_text(batch, torch.ones_like(batch))
+    return features
+
+
+def text_matrix(core: CoreSource, texts: Sequence[str]) -> Any:
+    """Features float32 [K, F] of texts, as numpy."""
+    return torch.cat([text_features(core, text) for text in texts]).numpy()

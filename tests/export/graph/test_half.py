@@ -13,13 +13,14 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from export.bundle import export_bundle
+from export.bundle import Photographs, Variants, export_bundle
 from export.errors import ExportError
 from export.graph.activations import largest_values
 from export.graph.emulate import emulate_bf16
 from export.graph.half import HALF_LIMIT, LARGE_ACTIVATION, to_half
-from export.graph.to_onnx import OPSET
+from export.graph.model import OPSET
 from export.manifest import BundleInfo
+from export.parts.dream import Dream
 from export.towers.clip_model import open_clip_model
 from realm_engine import Engine
 from realm_engine.errors import DeviceError
@@ -131,10 +132,9 @@ def small(tmp_path_factory):
     manifest = export_bundle(
         folder / "bundle",
         BundleInfo("halves"),
-        None,
-        clip,
-        SAMPLES,
-        ("fp32", "fp16", "bf16"),
+        [Dream(clip)],
+        Photographs(SAMPLES),
+        Variants(("fp32", "fp16", "bf16")),
         report=lambda _: None,
         precision_report=folder / "new" / "report.json",
     )
@@ -176,7 +176,9 @@ def test_bf16_files_run_where_there_are_kernels_and_elsewhere_say_so(small):
 def test_bf16_needs_the_file_that_it_is_compared_with(tmp_path):
     clip = open_clip_model(str(models.native_clip(tmp_path)), "random")
     with pytest.raises(ExportError, match="bf16 is compared with fp32; give --precision fp32 too"):
-        export_bundle(tmp_path / "bundle", BundleInfo("x"), None, clip, SAMPLES, ("bf16",))
+        export_bundle(
+            tmp_path / "bundle", BundleInfo("x"), [Dream(clip)], Photographs(SAMPLES), Variants(("bf16",))
+        )
 
 
 def test_fp16_without_photographs_says_what_it_wants_them_for(tmp_path):
@@ -188,9 +190,7 @@ def test_fp16_without_photographs_says_what_it_wants_them_for(tmp_path):
         export_bundle(
             tmp_path / "bundle",
             BundleInfo("x"),
-            None,
-            clip,
-            SAMPLES,
-            ("fp16",),
-            calibration=tmp_path / "empty",
+            [Dream(clip)],
+            Photographs(SAMPLES, tmp_path / "empty"),
+            Variants(("fp16",)),
         )

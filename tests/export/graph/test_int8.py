@@ -17,9 +17,10 @@ from torch import nn
 
 from export.errors import ExportError
 from export.graph.int8 import Study, quantise, to_int8, tower_layers, value_ranges
-from export.graph.to_onnx import GraphExport, Port, tidy, to_onnx
-from export.parts.dream import DreamGraph
-from export.proof.calibration import calibration_pictures, crops, dream_study, neighbour_correlation
+from export.graph.model import Port
+from export.graph.to_onnx import GraphExport, tidy, to_onnx
+from export.proof.calibration import calibration_pictures, crops, neighbour_correlation, windows_study
+from export.towers.dream_graph import DreamGraph
 from realm_engine.maps.windows import WindowGrid, spread_mean
 from realm_engine.pictures.decode import load_image
 from realm_engine.verbs.fidelity import (
@@ -83,7 +84,10 @@ def master() -> onnx.ModelProto:
             Port("resample", "float32", (SIDE, "window")),
             Port("text", "float32", ("texts", DIM)),
         ),
-        outputs=(Port("similarity", "float32", ("windows", "texts")),),
+        outputs=(
+            Port("similarity", "float32", ("windows", "texts")),
+            Port("embedding", "float32", ("windows", DIM)),
+        ),
     )
     return ir.to_proto(tidy(to_onnx(graph)))
 
@@ -93,7 +97,7 @@ def study() -> Study:
     pictures = [load_image(SAMPLES / name) for name in ("flower.jpg", "temple.jpg")]
     texts = np.random.default_rng(0).normal(size=(3, DIM)).astype(np.float32)
     texts /= np.linalg.norm(texts, axis=1, keepdims=True)
-    return dream_study(pictures, (32, 64), SIDE, "bicubic", texts)
+    return windows_study(pictures, (32, 64), SIDE, "bicubic", texts)
 
 
 def run(model: onnx.ModelProto, study: Study) -> list[np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -14,12 +15,14 @@ import torch
 from repository import ROOT
 from tokenizers import Tokenizer
 
-from export.bundle import export_bundle
-from export.graph.to_onnx import count_nodes, serialize, tidy, to_onnx
+from export.bundle import Photographs, Variants, export_bundle
+from export.graph.model import count_nodes, serialize
+from export.graph.to_onnx import tidy, to_onnx
 from export.manifest import BundleInfo
-from export.parts.core import CoreSource, core_export, core_text_export
+from export.parts.core import Core, core_export, core_text_export
+from export.parts.dream import Dream
 from export.towers.clip_model import open_clip_model
-from export.towers.core_source import core_source
+from export.towers.core_source import CoreSource, core_source
 from export.towers.shared_text import shared_transformer
 from realm_engine import Engine
 from realm_train.core.checkpoint import LoadedCore
@@ -88,7 +91,9 @@ def eager(core: CoreSource, image: np.ndarray, text: str | None) -> float:
 
 
 def test_scores(core, tmp_path):
-    export_bundle(tmp_path / "b", BundleInfo("b"), core, None, SAMPLES[:2], report=lambda _: None)
+    export_bundle(
+        tmp_path / "b", BundleInfo("b"), [Core(core)], Photographs(SAMPLES[:2]), report=lambda _: None
+    )
     rng = np.random.default_rng(0)
     sizes = [(96, 128), (384, 512), (77, 201), (300, 40), (96, 128), (512, 384)]
     images = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
@@ -134,16 +139,21 @@ def test_a_transformer_that_begins_another_shares_its_file(text, tmp_path, stora
     core = build(text, SMALL)
     shallow = models.text_tower(tmp_path / "shallow", layers=1)
     clip = open_clip_model(str(models.convolutional_clip(tmp_path, shallow)), "random")
-    assert not shared_transformer(core, clip)  # random weights differ
+    assert not shared_transformer(Core(core).text(), Dream(clip).text())  # random weights differ
     own = clip.model.text.transformer.state_dict()
     state = core.model.text.state_dict()
     clip.model.text.transformer.load_state_dict({key: state[key] for key in own})
     with torch.no_grad():  # equal numbers, but not equal bytes
         clip.model.text.transformer.embeddings.word_embeddings.weight[0] = 0.0
         core.model.text.embeddings.word_embeddings.weight[0] = -0.0
-    assert shared_transformer(core, clip)
+    assert shared_transformer(Core(core).text(), Dream(clip).text())
     export_bundle(
-        tmp_path / "b", BundleInfo("b"), core, clip, SAMPLES[:1], storage=storage, report=lambda _: None
+        tmp_path / "b",
+        BundleInfo("b"),
+        [Core(core), Dream(clip)],
+        Photographs(SAMPLES[:1]),
+        Variants(storage=storage),
+        report=lambda _: None,
     )
     manifest = json.loads((tmp_path / "b" / "bundle.json").read_text(encoding="utf-8"))
     assert set(manifest["files"]) == {"text.onnx", "core.onnx", "dream.onnx", "tokenizer.json"}
@@ -158,9 +168,31 @@ def test_a_transformer_that_begins_another_shares_its_file(text, tmp_path, stora
     assert manifest["fidelity"]["fp32"]["core"]["mos_max_abs_diff"] <= 0.01
 
 
+def test_the_rating_is_a_column_only_where_it_was_learned_from(core, text):
+    def columns(source: CoreSource) -> list[dict]:
+        (measure,) = Core(source).measures().values()
+        return measure.manifest({}, "", {})["columns"]
+
+    assert not core.raise_td  # a run that does not say whose ratings it learned from
+    assert [column["name"] for column in columns(core)] == ["mos"]
+    mos, realness = columns(dataclasses.replace(core, raise_td=True))
+    assert (mos["name"], realness["name"], realness["output"]) == ("mos", "realness", "mos")
+    assert realness["line"] == {"offset": 64.010578006, "slope": 17.349906357}
+    assert (realness["low"], realness["high"]) == (0.0, 100.0)
+    config = CoreConfig(model=CoreModelConfig(text_tower=str(text)), ratings="raise-td")
+    loaded = LoadedCore(core.model, config, Tokenizer.from_str(core.tokenizer_json), text)
+    assert core_source(loaded).raise_td
+    assert Core(core).section("t.json")["rating"] == realness["line"]  # 1.0 readers want it for every CORE
+
+
 def test_half_core(core, tmp_path):
     export_bundle(
-        tmp_path / "b", BundleInfo("b"), core, None, SAMPLES[:1], ("fp32", "fp16"), report=lambda _: None
+        tmp_path / "b",
+        BundleInfo("b"),
+        [Core(core)],
+        Photographs(SAMPLES[:1]),
+        Variants(("fp32", "fp16")),
+        report=lambda _: None,
     )
     manifest = json.loads((tmp_path / "b" / "bundle.json").read_text(encoding="utf-8"))
     assert 0 < manifest["fidelity"]["fp16"]["core"]["mos_max_abs_diff"] <= 0.01
@@ -188,6 +220,7 @@ def test_upstream_checkpoint_of_the_published_size(tmp_path):
     }
     torch.save(state, tmp_path / "best_model.pth")
     core = open_core(tmp_path / "best_model.pth")
+    assert core.raise_td  # the published weights
     assert (core.height_px, core.width_px, core.max_tokens, core.trained_without_text) == (
         384,
         512,

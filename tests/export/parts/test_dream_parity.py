@@ -14,9 +14,10 @@ import torch
 from PIL import Image
 from repository import ROOT
 
-from export.bundle import export_bundle
+from export.bundle import Photographs, Variants, export_bundle
 from export.errors import ExportError
 from export.manifest import BundleInfo
+from export.parts.dream import Dream
 from export.towers.clip_model import ClipModel, open_clip_model
 from realm_engine import DreamConfig, Engine
 from realm_engine.bundle.bundle import Bundle
@@ -44,10 +45,9 @@ def bundle(clip, tmp_path_factory) -> Path:
     export_bundle(
         path,
         BundleInfo("native"),
-        None,
-        clip,
-        SAMPLES[:2],
-        precisions=("fp32", "fp16"),
+        [Dream(clip)],
+        Photographs(SAMPLES[:2]),
+        Variants(("fp32", "fp16")),
         report=lambda _: None,
     )
     return path
@@ -139,7 +139,7 @@ def test_every_graph_repeats_what_a_host_needs(bundle):
         metadata = {entry.key: entry.value for entry in model.metadata_props}
         assert metadata["realm.graph"] == name
         assert metadata["realm.bundle"] == "native"
-        assert metadata["realm.format_version"] == "1.0"
+        assert metadata["realm.format_version"] == "1.1"
         assert json.loads(metadata["realm.config"]) == section
 
 
@@ -148,10 +148,9 @@ def test_the_same_export_gives_the_same_bytes(bundle, tmp_path):
     export_bundle(
         tmp_path / "native",
         BundleInfo("native"),
-        None,
-        clip,
-        SAMPLES[:2],
-        ("fp32", "fp16"),
+        [Dream(clip)],
+        Photographs(SAMPLES[:2]),
+        Variants(("fp32", "fp16")),
         report=lambda _: None,
     )
     for file in sorted(bundle.iterdir()):
@@ -161,6 +160,47 @@ def test_the_same_export_gives_the_same_bytes(bundle, tmp_path):
     # the last digit of what a runtime computes on several threads may differ
     del first["fidelity"], again["fidelity"]
     assert first == again
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-5), ("fp16", 2e-3)])
+def test_embeddings_are_those_of_pytorch(bundle, clip, precision, tolerance):
+    import onnxruntime
+
+    from realm_engine.pictures.resample import resample_matrix
+
+    opened = Bundle.open(bundle)
+    session = onnxruntime.InferenceSession(
+        opened.path("dream", precision), providers=["CPUExecutionProvider"]
+    )
+    image = photo(150, 120, sample=1)
+    top, left = np.array([0, 8, 56]), np.array([3, 80, 0])
+    feeds = {
+        "image": image,
+        "top": top,
+        "left": left,
+        "resample": resample_matrix(64, clip.image_size_px, "bicubic").astype(np.float32),
+        "text": text_embedding(clip, TEXT).unsqueeze(0).numpy(),
+    }
+    similarity, embedding = session.run(["similarity", "embedding"], feeds)
+    crops = [Image.fromarray(image[y : y + 64, x : x + 64]) for y, x in zip(top, left, strict=True)]
+    size = (clip.image_size_px, clip.image_size_px)
+    pixels = torch.stack(
+        [torch.from_numpy(np.array(crop.resize(size, Image.Resampling.BICUBIC))) for crop in crops]
+    )
+    pixels = (
+        pixels.permute(0, 3, 1, 2).float() / 255 - torch.tensor(clip.mean).view(3, 1, 1)
+    ) / torch.tensor(clip.std).view(3, 1, 1)
+    with torch.no_grad():
+        expected = torch.nn.functional.normalize(clip.model.encode_image(pixels), dim=-1).numpy()
+    assert embedding.dtype == np.float32 and embedding.shape == (3, clip.embed_dim)
+    np.testing.assert_allclose(np.linalg.norm(embedding, axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(embedding, expected, atol=tolerance)
+    np.testing.assert_allclose(similarity, embedding @ feeds["text"].T, atol=1e-6)
+    assert opened.manifest["graphs"]["dream"]["outputs"][1] == {
+        "name": "embedding",
+        "dtype": "float32",
+        "shape": ["windows", clip.embed_dim],
+    }
 
 
 def test_half_maps_correlate(bundle, engine):
@@ -177,7 +217,9 @@ def test_convolutional_clip_with_a_hugging_face_text_tower(tmp_path):
     text = models.text_tower(tmp_path / "text")
     clip = open_clip_model(str(models.convolutional_clip(tmp_path, text)), "random")
     assert (clip.image_size_px, clip.max_tokens, clip.fixed_length) == (64, 40, False)
-    export_bundle(tmp_path / "b", BundleInfo("b"), None, clip, SAMPLES[:1], report=lambda _: None)
+    export_bundle(
+        tmp_path / "b", BundleInfo("b"), [Dream(clip)], Photographs(SAMPLES[:1]), report=lambda _: None
+    )
     image = photo(80, 70)
     with Engine.open(tmp_path / "b", device="cpu", threads=1) as engine, torch.no_grad():
         graph = engine.bundle.graphs["clip_text"]
@@ -192,13 +234,16 @@ def test_convolutional_clip_with_a_hugging_face_text_tower(tmp_path):
 def test_a_missed_gate_leaves_no_bundle(clip, tmp_path):
     broken = models.tampered(clip)
     with pytest.raises(ExportError, match="no bundle was written"):
-        export_bundle(tmp_path / "b", BundleInfo("b"), None, broken, SAMPLES[:1], report=lambda _: None)
+        export_bundle(
+            tmp_path / "b", BundleInfo("b"), [Dream(broken)], Photographs(SAMPLES[:1]), report=lambda _: None
+        )
     assert list(tmp_path.iterdir()) == []
 
 
 def test_real_vit_b_32_random_weights(tmp_path):
     clip = open_clip_model("ViT-B-32-quickgelu", "random")
-    from export.graph.to_onnx import count_nodes, serialize, tidy, to_onnx
+    from export.graph.model import count_nodes, serialize
+    from export.graph.to_onnx import tidy, to_onnx
     from export.parts.dream import dream_export
 
     model = tidy(to_onnx(dream_export(clip)))
@@ -218,7 +263,7 @@ def test_real_vit_b_32_random_weights(tmp_path):
     )
     origins = np.array(list(values), dtype=np.int64)
     (ours,) = session.run(
-        None,
+        ["similarity"],
         {
             "image": image,
             "top": origins[:, 0],
