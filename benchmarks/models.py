@@ -147,33 +147,37 @@ def export(info: ModelInfo, cache: Path, say: Say, fp16: bool) -> Exported:
 
 
 def _export(info: ModelInfo, folder: Path, precisions: Sequence[str], cache: Path) -> None:
-    from export.bundle import export_bundle
-    from export.clip_model import open_clip_model
-    from export.core_source import core_source
+    from export.bundle import Photographs, Variants, export_bundle
     from export.manifest import BundleInfo
+    from export.parts.core import Core
+    from export.parts.dream import Dream
+    from export.parts.part import Part
+    from export.towers.clip_model import open_clip_model
+    from export.towers.core_source import core_source
     from realm_engine.pictures.decode import find_images
 
-    clip = open_clip_model(info.clip, "random") if info.clip else None
-    core = core_source(_loaded_core(cache), "random (seed 0)") if SCORES.name in info.parts else None
+    parts: list[Part] = []
+    if SCORES.name in info.parts:
+        parts.append(Core(core_source(_loaded_core(cache), "random (seed 0)")))
+    if info.clip:
+        parts.append(Dream(open_clip_model(info.clip, "random")))
     # The export proves itself on four pictures; a large model that has nothing to calibrate needs no more than one.
     images = find_images(SAMPLES) if "int8" in precisions else find_images(SAMPLES)[:1]
     bundle = BundleInfo(f"benchmark-{info.key}", "Seeded random weights, for benchmarks only.")
     export_bundle(
         folder,
         bundle,
-        core,
-        clip,
-        images,
-        tuple(precisions),
+        parts,
+        Photographs(images, SAMPLES if "int8" in precisions else None),
+        Variants(tuple(precisions)),
         overwrite=True,
         report=lambda _: None,
-        calibration=SAMPLES if "int8" in precisions else None,
     )
 
 
 def _exporter_hash() -> str:
     digest = hashlib.sha256()
-    for path in sorted((ROOT / "export").glob("*.py")):
+    for path in sorted((ROOT / "export").rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:10]
 
@@ -189,7 +193,7 @@ def dream_model(info: ModelInfo, bundle: str) -> DreamModel:
 def _open_clip_dream(name: str) -> DreamModel:
     import open_clip
 
-    from export.clip_model import open_clip_model
+    from export.towers.clip_model import open_clip_model
 
     clip = open_clip_model(name, "random")
     network: Any = clip.model

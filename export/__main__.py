@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,9 +14,24 @@ from export.errors import ExportError
 from realm_engine.errors import RealmError
 from realm_engine.machine.packages import needs
 
+if TYPE_CHECKING:
+    from export.manifest import BundleInfo
+    from export.parts.part import Part
+
 SAMPLES = Path(__file__).parent.parent / "samples"
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 STORAGES = ("fp32", "fp16", "int8-embeddings", "int8-text")
+
+# Options of --graph alone.
+OWN_GRAPH = {
+    "--measure": "measure",
+    "--better": "better",
+    "--view": "view",
+    "--range": "limits",
+    "--meaning": "meaning",
+    "--mean": "mean",
+    "--std": "std",
+}
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -31,6 +47,24 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option(
     "--clip-weights", metavar="PATH|TAG|random", help="CLIP's weights; a run folder brings its own."
 )
+@click.option(
+    "--graph", "graph_path", type=FILE, help="ONNX network of your own: [N, 3, H, W] in, one number each out."
+)
+@click.option(
+    "--measure", metavar="NAME", help="--graph: what its number is called, as in score --metric NAME."
+)
+@click.option("--better", type=click.Choice(("high", "low")), help="--graph: which end is better.")
+@click.option(
+    "--view",
+    metavar="VIEW",
+    help="--graph: whole:WIDTHxHEIGHT (resized; :bicubic for not bilinear) or native.",
+)
+@click.option(
+    "--range", "limits", type=float, nargs=2, help="--graph: usual range [0 1].", metavar="LOW HIGH"
+)
+@click.option("--meaning", metavar="TEXT", help="--graph: one line about the number.")
+@click.option("--mean", metavar="R,G,B", help="--graph: taken from pixels in 0..1 [0,0,0: pixels in 0..1].")
+@click.option("--std", metavar="R,G,B", help="--graph: they are divided by it then [1,1,1].")
 @click.option(
     "--precision",
     "precisions",
@@ -76,7 +110,11 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--metrics", type=FILE, help="JSON of measured numbers.")
 @click.option("--presets", type=FILE, help='JSON of own DREAM presets: {"NAME": {"windows_px": [..], ...}}.')
 @click.option("--preset-recommended", default="released", show_default=True, metavar="NAME")
-@click.option("--licence", type=FILE, help="Licence text of the weights; its first line names it.")
+@click.option(
+    "--licence",
+    metavar="TEXT|FILE",
+    help="Licence of the weights: a line, or the file of its text, whose first line names it.",
+)
 @click.option("--commercial-use", is_flag=True, help="That licence allows commercial use.")
 @click.option("--training-data", default="not stated", help="One line about the training data.")
 @click.option(
@@ -92,72 +130,143 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     help="Photographs that int8 is calibrated on [samples/], those that prove the bundle left out; they also show "
     "which values fp16 could not hold.",
 )
-def export(
-    core_path: str | None,
-    clip_name: str | None,
-    clip_weights: str | None,
-    precisions: tuple[str, ...],
-    int8_parts: tuple[str, ...],
-    int8_for: str,
-    precision_report: Path | None,
-    output: Path,
-    overwrite: bool,
-    name: str | None,
-    description: str,
-    storage: str,
-    phrases: Path | None,
-    metrics: Path | None,
-    presets: Path | None,
-    preset_recommended: str,
-    licence: Path | None,
-    commercial_use: bool,
-    training_data: str,
-    verify_images: Path,
-    calibration_images: Path,
-) -> None:
-    """Export CORE, a CLIP for DREAM, or both as a bundle of ONNX graphs.
+def export(output: Path, overwrite: bool, precision_report: Path | None, **options: Any) -> None:
+    """Export CORE, a CLIP for DREAM, or both as a bundle of ONNX graphs; or a network of your own as a measure.
 
-    The bundle is run through the engine and compared with PyTorch; it appears only when it passes.
+    Answers are compared with PyTorch, a network of your own with itself behind Pillow. A bundle appears only
+    when it passes.
     """
-    from export.bundle import check_output, export_bundle
-    from export.clip_model import open_clip_model
-    from export.core_source import open_core
-    from export.manifest import UNKNOWN_LICENCE, BundleInfo
-    from export.verify import verification_images
+    from export.bundle import Photographs, Variants, check_output, export_bundle
+    from realm_engine.pictures.decode import find_images
 
-    if clip_weights is not None and clip_name is None:
-        raise ExportError("--clip-weights without --clip; name the model too")
-    if core_path is None and clip_name is None:
-        raise ExportError("nothing to export; give --core, --clip or both")
+    read_parts = _own_graph if options["graph_path"] is not None else _core_and_dream
+    check_options(options)
     check_output(output, overwrite)
-    info = BundleInfo(
-        name=name or output.resolve().name,
-        description=description,
-        licence=_first_line(licence) if licence is not None else UNKNOWN_LICENCE,
-        licence_file=licence,
-        commercial_use=commercial_use,
-        training_data=training_data,
-        metrics=_json_object(metrics) if metrics is not None else {},
-        presets=_json_object(presets) if presets is not None else {},
-        recommended_preset=preset_recommended,
-        phrases=phrases,
+    variants = Variants(
+        precisions=tuple(dict.fromkeys(options["precisions"])),
+        storage=options["storage"],
+        int8_parts=options["int8_parts"],
+        int8_for=options["int8_for"],
     )
-    images = verification_images(verify_images)
     export_bundle(
         output=output,
-        info=info,
-        core=open_core(core_path) if core_path is not None else None,
-        clip=open_clip_model(clip_name, clip_weights) if clip_name is not None else None,
-        images=images,
-        precisions=tuple(dict.fromkeys(precisions)),
-        storage=storage,
+        info=_info(output, options),
+        parts=read_parts(options),
+        photographs=Photographs(find_images(options["verify_images"]), options["calibration_images"]),
+        variants=variants,
         overwrite=overwrite,
         report=click.echo,
-        calibration=calibration_images,
-        int8_parts=int8_parts,
-        int8_for=int8_for,
         precision_report=precision_report,
     )
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Refuse options that do not go together, before any work.
+
+    Raises:
+        ExportError: nothing to export, or an option of one kind of part without it.
+    """
+    models = [option for option in ("core_path", "clip_name") if options[option] is not None]
+    own = {name: options[option] for name, option in OWN_GRAPH.items()}
+    if options["graph_path"] is None:
+        if options["clip_weights"] is not None and options["clip_name"] is None:
+            raise ExportError("--clip-weights without --clip; name the model too")
+        for name, value in own.items():
+            if value is not None:
+                raise ExportError(f"{name} without --graph; give the network's ONNX file too")
+        if not models:
+            raise ExportError("nothing to export; give --core, --clip or both, or --graph")
+        return
+    if models:
+        raise ExportError(
+            "--graph makes a bundle of its own, with its own licence; leave --core and --clip out"
+        )
+    for name in ("--measure", "--better", "--view"):
+        if own[name] is None:
+            raise ExportError(f"--graph without {name}; see python -m export --help")
+    if options["licence"] is None:
+        raise ExportError(
+            "--graph without --licence; say under which licence its weights are, as text or file"
+        )
+    if options["storage"] != "fp32":
+        raise ExportError("--graph keeps its weights as they are; leave --storage out")
+
+
+def _core_and_dream(options: Mapping[str, Any]) -> list[Part]:
+    from export.parts.core import Core
+    from export.parts.dream import Dream, MapOptions
+    from export.towers.clip_model import open_clip_model
+    from export.towers.core_source import open_core
+
+    presets = options["presets"]
+    maps = MapOptions(
+        presets=_json_object(presets) if presets is not None else {},
+        recommended_preset=options["preset_recommended"],
+        phrases=options["phrases"],
+    )
+    parts: list[Part] = []
+    if options["core_path"] is not None:
+        parts.append(Core(open_core(options["core_path"])))
+    if options["clip_name"] is not None:
+        parts.append(Dream(open_clip_model(options["clip_name"], options["clip_weights"]), maps))
+    return parts
+
+
+def _own_graph(options: Mapping[str, Any]) -> list[Part]:
+    from export.measures import View
+    from export.parts.graph import OwnGraph
+
+    return [
+        OwnGraph(
+            path=options["graph_path"],
+            measure=options["measure"],
+            better=options["better"],
+            view=View.parse(options["view"]),
+            mean=_three("--mean", options["mean"] or "0,0,0"),
+            std=_three("--std", options["std"] or "1,1,1"),
+            range=options["limits"],
+            meaning=options["meaning"] or "",
+        )
+    ]
+
+
+def _info(output: Path, options: Mapping[str, Any]) -> BundleInfo:
+    from export.manifest import UNKNOWN_LICENCE, BundleInfo
+
+    licence, file = options["licence"], None
+    if licence is not None:
+        licence, file = _licence(licence)
+    metrics = options["metrics"]
+    return BundleInfo(
+        name=options["name"] or output.resolve().name,
+        description=options["description"],
+        licence=licence or UNKNOWN_LICENCE,
+        licence_file=file,
+        commercial_use=options["commercial_use"],
+        training_data=options["training_data"],
+        metrics=_json_object(metrics) if metrics is not None else {},
+    )
+
+
+def _licence(given: str) -> tuple[str, Path | None]:
+    """The line that names a licence, and the file of its text where one was given."""
+    path = Path(given)
+    if path.is_file():
+        return _first_line(path), path
+    line = " ".join(given.split())
+    if not line:
+        raise ExportError("--licence is empty; name the licence, or give the file of its text")
+    if path.suffix.lower() in (".md", ".txt") and " " not in line:
+        raise ExportError(f"--licence {given}: no such file")
+    return line, None
+
+
+def _three(option: str, text: str) -> tuple[float, float, float]:
+    try:
+        red, green, blue = (float(number) for number in text.split(","))
+    except ValueError:
+        raise ExportError(f"{option} {text}: write three numbers, as in {option} 0.485,0.456,0.406") from None
+    return red, green, blue
 
 
 def _json_object(path: Path) -> dict[str, Any]:

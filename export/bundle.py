@@ -8,50 +8,38 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from export.clip_model import ClipModel
-from export.core import CoreSource
 from export.errors import ExportError
-from export.files import PRECISIONS, Report, Work, write_files
-from export.inputs import half_probes, int8_studies
-from export.int8 import Feeds, Study
+from export.files import Report, Variants, Work, write_files
+from export.graph.model import PRECISIONS
 from export.manifest import BundleInfo, write_manifest
-from export.verify import verify
+from export.parts.part import Part
+from export.proof.inputs import Photographs, half_probes, int8_studies
+from export.proof.verify import verify
 from realm_engine.bundle.bundle import MANIFEST, Bundle
 
-__all__ = ["PRECISIONS", "check_output", "export_bundle"]
+__all__ = ["PRECISIONS", "Photographs", "Variants", "check_output", "export_bundle"]
 
 
 def export_bundle(
     output: Path,
     info: BundleInfo,
-    core: CoreSource | None,
-    clip: ClipModel | None,
-    images: Sequence[Path],
-    precisions: Sequence[str] = ("fp32",),
-    storage: str = "fp32",
+    parts: Sequence[Part],
+    photographs: Photographs,
+    variants: Variants | None = None,
     overwrite: bool = False,
     report: Report = print,
-    calibration: Path | None = None,
-    int8_parts: Sequence[str] = ("core", "dream"),
-    int8_for: str = "cpu",
     precision_report: Path | None = None,
 ) -> dict[str, Any]:
-    """Export CORE, DREAM or both as a bundle and prove it against PyTorch.
+    """Export parts as a bundle and prove each of them.
 
     Args:
         output: Folder of the bundle; appears only when everything has passed.
-        info: Name, licence, metrics, presets.
-        core: CORE, or None.
-        clip: CLIP, or None.
-        images: Photographs to compare on.
-        precisions: Of `PRECISIONS`. bf16 and int8 are compared with fp32 and need it too.
-        storage: How fp32 files keep their weights (`export.weights.STORAGES`).
+        info: Name, licence, metrics.
+        parts: What the bundle can do; files and measures are written in this order.
+        photographs: To compare on, and to calibrate on.
+        variants: Which files there are of each graph; by default fp32.
         overwrite: Replace an existing bundle.
         report: Receives one line per step.
-        calibration: Folder of the photographs that int8 is calibrated on, and that show which values float16
-            could not hold; only int8 needs one, fp16 takes `images` otherwise.
-        int8_parts: Parts that get an int8 variant; the other runs its fp32 file.
-        int8_for: "cpu", or "tensorrt", which takes zero points of zero alone (`export.int8`).
         precision_report: JSON file to write: every node of an fp16 or bf16 file that stays float32, and why.
 
     Returns:
@@ -60,33 +48,31 @@ def export_bundle(
     Raises:
         ExportError: nothing to export, the output is taken, or the bundle misses a gate.
     """
-    if core is None and clip is None:
-        raise ExportError("nothing to export; give --core, --clip or both")
-    for precision in ("bf16", "int8"):
-        if precision in precisions and "fp32" not in precisions:
-            raise ExportError(f"{precision} is compared with fp32; give --precision fp32 too")
+    variants = variants or Variants()
+    if not parts:
+        raise ExportError("nothing to export; give --core, --clip or both, or --graph")
+    for part in parts:
+        for precision in variants.precisions:
+            if precision not in part.precisions:
+                raise ExportError(f"{part.name}: there is no {precision} of it; leave --precision out")
     check_output(output, overwrite)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as temporary:
         folder = Path(temporary) / output.name
         folder.mkdir(mode=0o755)
-        studies: dict[str, Study] = {}
-        if "int8" in precisions:
-            quantised = (core if "core" in int8_parts else None, clip if "dream" in int8_parts else None)
-            studies = int8_studies(info, *quantised, images, calibration)
-        probes: dict[str, Sequence[Feeds]] = {}
-        if "fp16" in precisions:
-            probes = half_probes(info, core, clip, images, calibration)
-        work = Work(precisions, storage, studies, int8_for, probes)
-        manifest, stayed = write_files(folder, info, core, clip, work, report)
+        precisions = variants.precisions
+        studies = int8_studies(variants.quantised(parts), photographs) if "int8" in precisions else {}
+        probes = half_probes(parts, photographs) if "fp16" in precisions else {}
+        manifest, stayed = write_files(folder, info, parts, Work(variants, studies, probes), report)
         write_manifest(folder, manifest)
-        fidelity = verify(folder, core, clip, images, precisions, storage, report)
+        fidelity = verify(folder, parts, photographs.verify, precisions, variants.storage, report)
         for precision, made in manifest["fidelity"].items():
             fidelity[precision] = {**fidelity.get(precision, {}), **made}
         manifest["fidelity"] = fidelity
         manifest = write_manifest(folder, manifest)
         size = sum(path.stat().st_size for path in folder.rglob("*"))
-        Bundle.open(folder)
+        if any(part.section("") for part in parts):
+            Bundle.open(folder)  # measures alone are for readers of 1.1
         _publish(folder, output)
     if precision_report is not None:
         precision_report.parent.mkdir(parents=True, exist_ok=True)

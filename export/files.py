@@ -6,25 +6,57 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import onnx_ir as ir
+import onnx
 
-from export.activations import largest_values
-from export.clip_model import ClipModel
-from export.clip_text import clip_text_export
-from export.core import CoreSource, core_export, core_section, core_text_export
-from export.dream import dream_export
-from export.graph import GraphExport, serialize, tidy, to_onnx
-from export.half import Float32Node, Half, to_half
-from export.int8 import Feeds, Study, to_int8
-from export.manifest import FORMAT, FORMAT_VERSION, BundleInfo, dream_section, graph_entry, onnx_metadata
-from export.shared_text import shared_text_export
-from export.weights import store
+from export.errors import ExportError
+from export.graph.model import Graph, serialize
+from export.manifest import (
+    FORMAT,
+    FORMAT_VERSION,
+    LICENCE_FILE,
+    BundleInfo,
+    graph_entry,
+    onnx_metadata,
+)
+from export.parts.part import Part
 
-PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from export.graph.half import Float32Node, Half
+    from export.graph.int8 import Feeds, Study
+    from export.towers.shared_text import TextGraph
+
 HALVES = ("fp16", "bf16")
 Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Variants:
+    """Which files there are of each graph.
+
+    Attributes:
+        precisions: Of `export.graph.model.PRECISIONS`. bf16 and int8 are compared with fp32 and need it too.
+        storage: How fp32 files keep their weights (`export.graph.weights.STORAGES`).
+        int8_parts: Names of the parts that get an int8 variant, the others run their fp32 file; None for all.
+        int8_for: "cpu", or "tensorrt", which takes zero points of zero alone (`export.graph.int8`).
+    """
+
+    precisions: tuple[str, ...] = ("fp32",)
+    storage: str = "fp32"
+    int8_parts: tuple[str, ...] | None = None
+    int8_for: str = "cpu"
+
+    def __post_init__(self) -> None:
+        for precision in ("bf16", "int8"):
+            if precision in self.precisions and "fp32" not in self.precisions:
+                raise ExportError(f"{precision} is compared with fp32; give --precision fp32 too")
+
+    def quantised(self, parts: Sequence[Part]) -> list[Part]:
+        """The parts that get an int8 variant."""
+        return [part for part in parts if self.int8_parts is None or part.name in self.int8_parts]
 
 
 @dataclass(frozen=True)
@@ -32,8 +64,8 @@ class GraphFile:
     """One ONNX file to write and the manifest's graphs that it serves."""
 
     stem: str
-    export: GraphExport
-    entries: Mapping[str, GraphExport]
+    graph: Graph
+    entries: Mapping[str, Graph]
     config: Mapping[str, Any]
 
 
@@ -42,45 +74,39 @@ class Work:
     """What to make of each graph.
 
     Attributes:
-        precisions: Variants to write.
-        storage: How fp32 files keep their weights.
-        studies: Calibration of the files that get an int8 variant.
-        int8_for: See `export.int8`.
-        probes: Real inputs of a file, to see which values float16 could not hold; a file without any is
-            converted by its operators alone.
+        variants: Which files.
+        studies: Calibration of the graphs that get an int8 variant.
+        probes: Real inputs of a graph, to see which values float16 could not hold; one without any is converted
+            by its operators alone.
     """
 
-    precisions: Sequence[str] = ("fp32",)
-    storage: str = "fp32"
+    variants: Variants = field(default_factory=Variants)
     studies: Mapping[str, Study] = field(default_factory=dict)
-    int8_for: str = "cpu"
     probes: Mapping[str, Sequence[Feeds]] = field(default_factory=dict)
 
 
 def write_files(
-    folder: Path,
-    info: BundleInfo,
-    core: CoreSource | None,
-    clip: ClipModel | None,
-    work: Work,
-    report: Report,
+    folder: Path, info: BundleInfo, parts: Sequence[Part], work: Work, report: Report
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Write the graphs and tokenizers of a bundle, without proof.
 
     Returns:
         The manifest's content, and per half precision and file the nodes that stay float32.
     """
-    sections = _sections(folder, info, core, clip)
+    texts = {part.name: text for part in parts if (text := part.text()) is not None}
+    tokenizers = _tokenizers(folder, texts)
+    sections = {
+        part.name: section for part in parts if (section := part.section(tokenizers.get(part.name, "")))
+    }
     graphs: dict[str, Any] = {}
     made: dict[str, Any] = {}
     stayed: dict[str, Any] = {}
-    for file in _files(core, clip, sections):
+    for file in _files(parts, texts, sections):
         report(f"exporting {file.stem}")
-        master = tidy(to_onnx(file.export))
-        probes = work.probes.get(file.stem, ())
-        largest = largest_values(ir.to_proto(master), probes) if probes else {}
+        master = file.graph.model()
+        largest = _largest(file, master, work)
         variants: dict[str, str] = {}
-        for precision in work.precisions:
+        for precision in work.variants.precisions:
             variant, record, float32 = _variant(file.stem, master, precision, work, largest, report)
             if variant is None:
                 continue  # a text tower in int8: embedded once per text, and the engine uses its fp32 file
@@ -94,56 +120,83 @@ def write_files(
             variants[precision] = path
         for name, entry in file.entries.items():
             graphs[name] = graph_entry(entry, variants)
+    for part in parts:
+        for name, source in part.files().items():
+            shutil.copyfile(source, folder / name)
+    if info.licence_file is not None:
+        shutil.copyfile(info.licence_file, folder / LICENCE_FILE)
     manifest = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "name": info.name,
         "description": info.description,
-        "licence": _extras(folder, info, clip),
+        "licence": info.licence_entry(),
         "training_data": info.training_data,
-        "weights": _weights_label(core, clip),
+        "weights": _weights_label(parts),
         "metrics": dict(info.metrics),
         "graphs": dict(sorted(graphs.items())),
         "fidelity": made,
         **sections,
+        **_measures(parts, info),
     }
     return manifest, stayed
 
 
+def _measures(parts: Sequence[Part], info: BundleInfo) -> dict[str, Any]:
+    """The objects of format 1.1, each where there is something to write."""
+    measures = {
+        name: measure.manifest(info.licence_entry(), info.training_data, info.metrics_of(name))
+        for part in parts
+        for name, measure in part.measures().items()
+    }
+    maps = {name: policy for part in parts for name, policy in part.maps().items()}
+    return {key: value for key, value in (("measures", measures), ("maps", maps)) if value}
+
+
+def _largest(file: GraphFile, master: onnx.ModelProto, work: Work) -> Mapping[str, float]:
+    """The largest values inside a graph on its probes, those of the first graph that it serves; {} without any."""
+    probes = next((work.probes[name] for name in file.entries if name in work.probes), ())
+    if not probes:
+        return {}
+    from export.graph.activations import largest_values
+
+    return largest_values(master, probes)
+
+
 def _variant(
     stem: str,
-    master: ir.Model,
+    master: onnx.ModelProto,
     precision: str,
     work: Work,
     largest: Mapping[str, float],
     report: Report,
-) -> tuple[ir.Model | None, dict[str, Any], Sequence[Float32Node]]:
+) -> tuple[ir.Model | onnx.ModelProto | None, dict[str, Any], Sequence[Float32Node]]:
     """One precision of a graph: the model (None where there is none), its record, what stays float32 in it."""
+    variants = work.variants
+    if precision == "fp32" and variants.storage == "fp32":
+        return master, {}, ()
+    import onnx_ir
+
     if precision in HALVES:
-        half = to_half(master, precision, largest)
+        from export.graph.half import to_half
+
+        half = to_half(onnx_ir.from_proto(master), precision, largest)
         report(_half_line(stem, half))
         return half.model, half.record(), half.float32
+    from export.graph.weights import store
+
     if precision == "int8":
         if stem not in work.studies:
             return None, {}, ()
-        quantised = to_int8(ir.to_proto(master), work.studies[stem], stem, report, work.int8_for)
-        model = ir.from_proto(quantised.model)
-        store(model, "fp32" if work.storage == "fp32" else "fp16", stem)  # what stayed float
+        from export.graph.int8 import to_int8
+
+        quantised = to_int8(master, work.studies[stem], stem, report, variants.int8_for)
+        model = onnx_ir.from_proto(quantised.model)
+        store(model, "fp32" if variants.storage == "fp32" else "fp16", stem)  # what stayed float
         return model, quantised.record(), ()
-    model = ir.from_proto(ir.to_proto(master))
-    store(model, work.storage, stem)
+    model = onnx_ir.from_proto(master)
+    store(model, variants.storage, stem)
     return model, {}, ()
-
-
-def _extras(folder: Path, info: BundleInfo, clip: ClipModel | None) -> dict[str, Any]:
-    """Copy the licence and the phrase bank; returns the manifest's "licence"."""
-    licence: dict[str, Any] = {"weights": info.licence, "commercial_use": info.commercial_use}
-    if info.licence_file is not None:
-        shutil.copyfile(info.licence_file, folder / "LICENSE-WEIGHTS.md")
-        licence["text"] = "LICENSE-WEIGHTS.md"
-    if info.phrases is not None and clip is not None:
-        shutil.copyfile(info.phrases, folder / "phrases.json")
-    return licence
 
 
 def _half_line(stem: str, half: Half) -> str:
@@ -151,55 +204,40 @@ def _half_line(stem: str, half: Half) -> str:
     return f"{stem} {half.precision}: {half.converted} nodes in half precision; in float32: {reasons}"
 
 
-def _sections(
-    folder: Path, info: BundleInfo, core: CoreSource | None, clip: ClipModel | None
-) -> dict[str, dict[str, Any]]:
-    """The "core" and "dream" objects; writes the tokenizers, one file where both are equal."""
-    tokenizers = {}
-    if core is not None:
-        tokenizers["core"] = core.tokenizer_json
-    if clip is not None:
-        tokenizers["clip"] = clip.tokenizer_json
-    one = len(tokenizers) == 2 and len(set(tokenizers.values())) == 1
-    names = {part: "tokenizer.json" if one else f"{part}_tokenizer.json" for part in tokenizers}
-    for part, text in tokenizers.items():
-        (folder / names[part]).write_text(text, encoding="utf-8")
-    sections = {}
-    if core is not None:
-        sections["core"] = core_section(core, names["core"])
-    if clip is not None:
-        sections["dream"] = dream_section(clip, names["clip"], info)
-    return sections
+def _tokenizers(folder: Path, texts: Mapping[str, TextGraph]) -> dict[str, str]:
+    """Write the tokenizers, one file where all are equal; returns each part's."""
+    one = len(texts) > 1 and len({text.tokenizer_json for text in texts.values()}) == 1
+    names = {
+        part: "tokenizer.json" if one else f"{text.label}_tokenizer.json" for part, text in texts.items()
+    }
+    for part, text in texts.items():
+        (folder / names[part]).write_text(text.tokenizer_json, encoding="utf-8")
+    return names
 
 
 def _files(
-    core: CoreSource | None, clip: ClipModel | None, sections: Mapping[str, Mapping[str, Any]]
+    parts: Sequence[Part], texts: Mapping[str, TextGraph], sections: Mapping[str, Mapping[str, Any]]
 ) -> list[GraphFile]:
-    shared = shared_text_export(core, clip) if core is not None and clip is not None else None
+    """The files to write, in the parts' order; a text tower that begins another shares its file."""
     files = []
-    if shared is not None and core is not None and clip is not None:
-        entries = {"core_text": core_text_export(core), "clip_text": clip_text_export(clip)}
-        files.append(GraphFile("text", shared, entries, sections))
-    if core is not None:
-        if shared is None:
-            files.append(_own(core_text_export(core), {"core": sections["core"]}))
-        files.append(_own(core_export(core), {"core": sections["core"]}))
-    if clip is not None:
-        if shared is None:
-            files.append(_own(clip_text_export(clip), {"dream": sections["dream"]}))
-        files.append(_own(dream_export(clip), {"dream": sections["dream"]}))
+    sharing: set[str] = set()
+    if len(texts) == 2:
+        from export.towers.shared_text import shared_text_export
+
+        shared = shared_text_export(*texts.values())
+        if shared is not None:
+            entries: dict[str, Graph] = {text.graph.name: text.graph for text in texts.values()}
+            files.append(GraphFile("text", shared, entries, sections))
+            sharing = set(texts)
+    for part in parts:
+        own = [texts[part.name].graph] if part.name in texts and part.name not in sharing else []
+        for graph in (*own, *part.graphs()):
+            # The realm.config of a file that one part owns is that part's section alone, or its measures.
+            config = sections.get(part.name) or {n: dict(m.inside) for n, m in part.measures().items()}
+            files.append(GraphFile(graph.name, graph, {graph.name: graph}, config))
     return files
 
 
-def _own(graph: GraphExport, config: Mapping[str, Any]) -> GraphFile:
-    """A file that holds one graph; its `realm.config` is that part's section alone."""
-    (section,) = config.values()
-    return GraphFile(graph.name, graph, {graph.name: graph}, section)
-
-
-def _weights_label(core: CoreSource | None, clip: ClipModel | None) -> str:
-    parts = {name: part.weights for name, part in (("core", core), ("clip", clip)) if part is not None}
-    labels = set(parts.values())
-    return (
-        labels.pop() if len(labels) == 1 else "; ".join(f"{name}: {label}" for name, label in parts.items())
-    )
+def _weights_label(parts: Sequence[Part]) -> str:
+    labels = {part.weights for part in parts}
+    return labels.pop() if len(labels) == 1 else "; ".join(f"{part.name}: {part.weights}" for part in parts)

@@ -8,21 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from export.clip_model import ClipModel
 from export.errors import ExportError
-from export.graph import GraphExport
+from export.graph.model import Graph
+from export.schema import check_manifest
 from realm_engine.bundle.bundle import MANIFEST
 from realm_engine.bundle.manifest import NAME_RULE, is_bundle_name
 from realm_engine.machine.files import sha256_of
 
-FORMAT, FORMAT_VERSION = "realm-bundle", "1.0"
-PRESETS: dict[str, dict[str, Any]] = {
-    "released": {"windows_px": [64], "stride_px": 8, "aggregate": "mean"},
-    "paper": {"windows_px": [128, 64, 32], "stride_px": 4, "aggregate": "max"},
-}
-# rating = offset + slope * MOS, the 0-100 scale that RAISE-TD's z-scores were made from.
-RATING = {"offset": 64.010578006, "slope": 17.349906357}
+FORMAT, FORMAT_VERSION = "realm-bundle", "1.1"
 UNKNOWN_LICENCE = "not stated; ask whoever trained the weights"
+LICENCE_FILE = "LICENSE-WEIGHTS.md"
 
 
 @dataclass(frozen=True)
@@ -36,10 +31,7 @@ class BundleInfo:
         licence_file: Its text, copied into the bundle.
         commercial_use: Whether that licence allows commercial use.
         training_data: What the weights were trained on, one line.
-        metrics: Measured numbers, free form.
-        presets: DREAM presets beside "released" and "paper".
-        recommended_preset: The one a host uses unless told otherwise.
-        phrases: JSON file of the phrase bank.
+        metrics: Measured numbers, free form; what stands under a measure's name is that measure's.
     """
 
     name: str
@@ -49,22 +41,20 @@ class BundleInfo:
     commercial_use: bool = False
     training_data: str = "not stated"
     metrics: Mapping[str, Any] = field(default_factory=dict)
-    presets: Mapping[str, Any] = field(default_factory=dict)
-    recommended_preset: str = "released"
-    phrases: Path | None = None
 
     def __post_init__(self) -> None:
         if not is_bundle_name(self.name):
             raise ExportError(f"{self.name!r} is no name of a bundle ({NAME_RULE}); give another --name")
-        if self.recommended_preset not in self.all_presets:
-            raise ExportError(
-                f"no preset {self.recommended_preset!r} to recommend; there are {', '.join(self.all_presets)}"
-            )
 
-    @property
-    def all_presets(self) -> dict[str, Any]:
-        """Published and own presets, by name."""
-        return {**PRESETS, **self.presets}
+    def licence_entry(self) -> dict[str, Any]:
+        """The "licence" object of the bundle and of every measure of it."""
+        entry = {"weights": self.licence, "commercial_use": self.commercial_use}
+        return entry if self.licence_file is None else {**entry, "text": LICENCE_FILE}
+
+    def metrics_of(self, measure: str) -> Mapping[str, Any]:
+        """The numbers of one measure."""
+        found = self.metrics.get(measure)
+        return found if isinstance(found, Mapping) else {}
 
 
 def text_section(
@@ -80,19 +70,7 @@ def text_section(
     }
 
 
-def dream_section(clip: ClipModel, tokenizer: str, info: BundleInfo) -> dict[str, Any]:
-    """The "dream" object of the manifest."""
-    section = {
-        "image_size_px": clip.image_size_px,
-        "interpolation": clip.interpolation,
-        "text": text_section(tokenizer, clip.max_tokens, clip.pad_id, clip.fixed_length, clip.buckets),
-        "presets": info.all_presets,
-        "recommended_preset": info.recommended_preset,
-    }
-    return {**section, "phrases": "phrases.json"} if info.phrases is not None else section
-
-
-def graph_entry(graph: GraphExport, variants: Mapping[str, str]) -> dict[str, Any]:
+def graph_entry(graph: Graph, variants: Mapping[str, str]) -> dict[str, Any]:
     """The object of one graph."""
     return {
         "variants": dict(variants),
@@ -128,8 +106,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Write `bundle.json` (UTF-8, no timestamps: equal bundles are equal bytes) and return it with its files."""
+    """Write `bundle.json` (UTF-8, no timestamps: equal bundles are equal bytes) and return it with its files.
+
+    Raises:
+        ExportError: it is not what `docs/bundle.schema.json` says.
+    """
     complete = {**manifest, "files": file_entries(folder)}
+    check_manifest(complete)
     text = json.dumps(complete, indent=2, ensure_ascii=False, allow_nan=False)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
     return complete

@@ -38,7 +38,7 @@ _TRAIN = frozenset(
         "transformers",
     }
 )
-_EXPORT = _TRAIN | {"ml_dtypes", "onnx", "onnxruntime", "onnxscript"}
+_EXPORT = _TRAIN | {"fastjsonschema", "ml_dtypes", "onnx", "onnxruntime", "onnxscript"}
 # What the packages of an extra are imported as.
 MODULES: Mapping[str, frozenset[str]] = MappingProxyType(
     {"train": _TRAIN, "export": _EXPORT, "all": _EXPORT | {"openvino", "pyarrow", "tensorrt_rtx"}}

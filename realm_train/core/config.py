@@ -178,14 +178,25 @@ class SplitConfig:
             raise ConfigError(f"fold is {self.fold}, expected 0 to {self.folds - 1}")
 
 
+RAISE_TD, OWN = "raise-td", "own"
+
+
 @dataclass(frozen=True)
 class CoreConfig:
-    """All settings of one run; what config.json of its folder holds."""
+    """All settings of one run; what config.json of its folder holds.
+
+    `ratings` says whose MOS these are, "raise-td" or "own": only scores learned from RAISE-TD have a place on its
+    0-100 scale.
+    """
 
     model: CoreModelConfig = field(default_factory=CoreModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
+    ratings: str = OWN
+
+    def __post_init__(self) -> None:
+        _choice(self, "ratings", RAISE_TD, OWN)
 
 
 def _choice(config: Any, name: str, *choices: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from realm_train.core.config import CoreConfig, CoreModelConfig
+from realm_train.core.config import RAISE_TD, CoreConfig, CoreModelConfig
 from realm_train.core.loaded import LoadedCore
 from realm_train.core.model import CoreModel
 from realm_train.core.presets import PAPER
@@ -37,7 +37,8 @@ def load_upstream(
     load_strictly(model, state, str(path))
     return LoadedCore(
         model.eval(),
-        CoreConfig(model=config, train=PAPER.train, augment=PAPER.augment),
+        # The published weights are those of the paper, which was trained on RAISE-TD.
+        CoreConfig(model=config, train=PAPER.train, augment=PAPER.augment, ratings=RAISE_TD),
         text.tokenizer,
         Path(path),
     )

@@ -11,10 +11,11 @@ import onnx
 import pytest
 from command_line import ROOT, SMALL_CLIP, run_export
 
-from export.bundle import export_bundle
-from export.clip_model import open_clip_model
+from export.bundle import Photographs, Variants, export_bundle
 from export.errors import ExportError
 from export.manifest import BundleInfo
+from export.parts.dream import Dream
+from export.towers.clip_model import open_clip_model
 from realm_engine import DreamConfig, Engine
 from realm_engine.verbs import fidelity
 
@@ -117,12 +118,10 @@ def test_a_missed_gate_leaves_no_bundle(config, tmp_path, monkeypatch):
         export_bundle(
             tmp_path / "b",
             BundleInfo("b"),
-            None,
-            clip,
-            images,
-            ("fp32", "int8"),
+            [Dream(clip)],
+            Photographs(images, SAMPLES),
+            Variants(("fp32", "int8")),
             report=lambda _: None,
-            calibration=SAMPLES,
         )
     assert "no bundle was written" in str(error.value) and "\n" not in str(error.value)
     assert list(tmp_path.iterdir()) == []

@@ -19,15 +19,16 @@ import torch
 from onnx import numpy_helper
 from repository import ROOT
 
-from export.bundle import export_bundle
-from export.calibration import calibration_pictures, dream_study
-from export.clip_model import open_clip_model
-from export.core import CoreSource
-from export.core_source import core_source
+from export.bundle import Photographs, Variants, export_bundle
 from export.files import Work, write_files
-from export.half import to_half
-from export.int8 import to_int8
+from export.graph.half import to_half
+from export.graph.int8 import to_int8
 from export.manifest import BundleInfo, read_manifest, write_manifest
+from export.parts.core import Core
+from export.parts.dream import Dream
+from export.proof.calibration import calibration_pictures, windows_study
+from export.towers.clip_model import open_clip_model
+from export.towers.core_source import CoreSource, core_source
 from realm_engine import Engine
 from realm_engine.bundle.bundle import Bundle
 from realm_engine.verbs.build import build_all, plan_builds
@@ -65,7 +66,12 @@ def small(tmp_path_factory) -> Path:
     clip = open_clip_model(str(models.native_clip(folder)), "random")
     output = folder / "small"
     export_bundle(
-        output, BundleInfo("small"), core, clip, SAMPLES[:1], ("fp32", "fp16"), report=lambda _: None
+        output,
+        BundleInfo("small"),
+        [Core(core), Dream(clip)],
+        Photographs(SAMPLES[:1]),
+        Variants(("fp32", "fp16")),
+        report=lambda _: None,
     )
     return output
 
@@ -79,13 +85,10 @@ def small_dream(tmp_path_factory) -> Path:
     export_bundle(
         output,
         BundleInfo("small-dream"),
-        None,
-        clip,
-        SAMPLES[:1],
-        ("fp32", "bf16", "int8"),
+        [Dream(clip)],
+        Photographs(SAMPLES[:1], SAMPLES[0].parent),
+        Variants(("fp32", "bf16", "int8"), int8_for="tensorrt"),
         report=lambda _: None,
-        calibration=SAMPLES[0].parent,
-        int8_for="tensorrt",
     )
     return output
 
@@ -115,7 +118,7 @@ def test_int8_around_zero_builds_and_the_other_kind_says_what_to_do(small_dream)
     for_cpu = small_dream.parent / "for-cpu"
     shutil.copytree(small_dream, for_cpu)
     pictures = calibration_pictures(SAMPLES[0].parent)
-    study = dream_study(pictures[:1], [64], 224, "bicubic", np.eye(2, 32, dtype=np.float32))
+    study = windows_study(pictures[:1], [64], 224, "bicubic", np.eye(2, 32, dtype=np.float32))
     master = onnx.shape_inference.infer_shapes(onnx.load(str(small_dream / "dream.onnx")), data_prop=True)
     made = to_int8(master, study, "dream", lambda _: None)
     onnx.save(made.model, str(for_cpu / "dream.int8.onnx"))
@@ -141,12 +144,14 @@ def full_size_core(folder: Path) -> CoreSource:
 def test_full_size_towers_build(part, tmp_path):
     bundle = tmp_path / part
     bundle.mkdir()
-    core = full_size_core(tmp_path / "bert") if part == "core" else None
-    clip = open_clip_model("ViT-B-32-quickgelu", "random") if part == "dream" else None
-    work = Work(precisions=("fp32", "fp16"))
-    manifest, _ = write_files(bundle, BundleInfo(part), core, clip, work, lambda _: None)
+    if part == "core":
+        parts = [Core(full_size_core(tmp_path / "bert"))]
+    else:
+        parts = [Dream(open_clip_model("ViT-B-32-quickgelu", "random"))]
+    work = Work(Variants(("fp32", "fp16")))
+    manifest, _ = write_files(bundle, BundleInfo(part), parts, work, lambda _: None)
     write_manifest(bundle, manifest)
-    del core, clip
+    del parts
     for precision in ("fp32", "fp16"):
         build_everything(bundle, precision, files=2)
 

@@ -13,10 +13,12 @@ import torch
 from clip_data import clip_config, picture, write_clip_text_tower, write_pictures
 from train_data import tiny_config, write_data
 
-from export.bundle import export_bundle
-from export.clip_model import open_clip_model
-from export.core_source import open_core
+from export.bundle import Photographs, Variants, export_bundle
 from export.manifest import BundleInfo
+from export.parts.core import Core
+from export.parts.dream import Dream, MapOptions
+from export.towers.clip_model import open_clip_model
+from export.towers.core_source import open_core
 from realm_engine import DreamConfig, Engine
 from realm_train import raise_td
 from realm_train.clip.judge import bundle_maps, judge_maps, planted_defects, window_maps
@@ -52,10 +54,14 @@ def bundle(request, folder) -> Path:
     core, clip = open_core(folder / "core"), open_clip_model(str(folder / "clip"))
     photographs = sorted((folder / "data" / "train" / "images").glob("*.png"))[:2]
     presets = {"tiny": {"windows_px": [48], "stride_px": 16, "aggregate": "mean"}}
-    info = BundleInfo("runs", presets=presets, recommended_preset="tiny")
     precisions = ("fp32", "fp16") if request.param == "fp32" else ("fp32",)
     export_bundle(
-        path, info, core, clip, photographs, precisions, storage=request.param, report=lambda _: None
+        path,
+        BundleInfo("runs"),
+        [Core(core), Dream(clip, MapOptions(presets, "tiny"))],
+        Photographs(photographs),
+        Variants(precisions, request.param),
+        report=lambda _: None,
     )
     return path
 

@@ -45,7 +45,7 @@ from golden_files import decoding_cases  # noqa: E402
 from golden_reference import CLIP_TOKENS, ClipBpe, Graphs, UInt8, bucket, resize  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from export.tokenizer import clip_tokenizer  # noqa: E402
+from export.towers.tokenizer import clip_tokenizer  # noqa: E402
 
 __all__ = ["Writer", "check", "cosine", "differences", "main"]
 

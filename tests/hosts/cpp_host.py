@@ -79,7 +79,7 @@ def asan(require: Callable[..., None]) -> Path:
 
 @pytest.fixture(scope="session")
 def clip_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from export.tokenizer import clip_tokenizer
+    from export.towers.tokenizer import clip_tokenizer
 
     path = tmp_path_factory.mktemp("clip") / "clip.json"
     path.write_text(clip_tokenizer(), encoding="utf-8")

@@ -36,7 +36,7 @@ from embedding_page import (
 )
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
-from export.tokenizer import clip_tokenizer
+from export.towers.tokenizer import clip_tokenizer
 from realm_engine.bundle.bundle import find_bundle
 from realm_engine.cli.main import main
 

@@ -114,8 +114,8 @@ def npm(require: Callable[..., None]) -> Npm:
     OUT.mkdir(parents=True, exist_ok=True)
     tokenizer = OUT / "clip_tokenizer.json"
     if not os.environ.get("REALM_REQUIRE_HOSTS"):
-        pytest.importorskip("export.tokenizer", reason="CLIP's tokenizer needs the extra 'export'")
-    from export.tokenizer import clip_tokenizer
+        pytest.importorskip("export.towers.tokenizer", reason="CLIP's tokenizer needs the extra 'export'")
+    from export.towers.tokenizer import clip_tokenizer
 
     tokenizer.write_text(clip_tokenizer(), encoding="utf-8")
 

@@ -10,7 +10,7 @@ from train_data import tiny_config, write_text_tower
 from transformers import BertModel
 
 from realm_train.core import losses
-from realm_train.core.config import CoreModelConfig, TrainConfig
+from realm_train.core.config import CoreConfig, CoreModelConfig, TrainConfig
 from realm_train.core.data import EpochBatches, tokenize
 from realm_train.core.gradient import make_optimizer
 from realm_train.core.model import FeatureNorm, build_core, freeze
@@ -64,6 +64,9 @@ def upstream(text_folder: Path, tmp_path: Path) -> tuple[Published, Path, CoreMo
 def test_upstream_checkpoint_gives_the_published_outputs(upstream) -> None:  # type: ignore[no-untyped-def]
     published, path, config = upstream
     loaded = load_upstream(path, config)
+    assert loaded.config.ratings == "raise-td" and CoreConfig().ratings == "own"
+    with pytest.raises(ConfigError, match="ratings is 'avatars', expected one of raise-td, own"):
+        CoreConfig(ratings="avatars")
     texts = tokenize(["Yes, the hand is odd.", "No."], loaded.tokenizer, 16)
     ids, mask = texts.input_ids[:2], texts.attention_mask[:2]
     pixels = torch.randint(0, 256, (2, 3, 64, 96)).float()

@@ -124,7 +124,7 @@ def test_a_checkpoint_with_code_is_refused(tmp_path: Path) -> None:
         towers.load_weights(tmp_path / "module.pth")
 
 
-@pytest.mark.parametrize("module", ["realm_train.clip.model", "export.clip_model"])
+@pytest.mark.parametrize("module", ["realm_train.clip.model", "export.towers.clip_model"])
 def test_a_silent_hub_is_given_up_after_seconds_whatever_is_imported_first(module: str) -> None:
     code = (
         f"import {module}\n"

@@ -59,7 +59,7 @@ private:
     std::vector<std::pair<char32_t, char32_t>> ranges_;
 };
 
-// Terminal escapes first, then controls alone: the pattern that export/tokenizer.py writes.
+// Terminal escapes first, then controls alone: the pattern that export/towers/tokenizer.py writes.
 constexpr const char* kControls = "\\x1B\\[[0-9;]*[A-Za-z]|[\\x00-\\x08\\x0B\\x0E-\\x1F\\x7F\\uFEFF]";
 
 std::size_t terminal_escape(const std::u32string& text, std::size_t at) {

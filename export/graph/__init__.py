@@ -1,0 +1,1 @@
+"""Graphs as ONNX: from torch, in lower precision, with smaller weights."""
