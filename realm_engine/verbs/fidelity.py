@@ -39,7 +39,8 @@ class PrecisionGates:
     Attributes:
         tower_cosine: Least cosine of an embedding, per tower.
         map_pearson: Least Pearson correlation of a map.
-        mos_max_abs_diff: Largest difference of a score, where its column names no `tolerance`.
+        mos_max_abs_diff: Largest difference of the column `mos`; where this is asked for, a column's `tolerance` counts
+            instead, for other columns too.
         srocc_change: Largest change of the SROCC against people's MOS, for the column `mos` of rated images.
         srocc: Least SROCC between the scores of both, where nothing nearer is asked for.
     """
@@ -249,7 +250,10 @@ def _compare_scores(
         return {"passes": False, "missed": [f"a value of {name} is not a number"]}
     missed: list[str] = []
     rated: dict[str, Any] = {}
-    tolerance = limits.mos_max_abs_diff and (ours.column.tolerance or limits.mos_max_abs_diff)
+    tolerance = None
+    if limits.mos_max_abs_diff is not None:
+        tolerance = limits.mos_max_abs_diff if name == "mos" else None
+        tolerance = tolerance if ours.column.tolerance is None else ours.column.tolerance
     if name == "mos" and len(people):  # what people were asked for
         mos = np.array(people)
         before, after = spearman(theirs.rated, mos), spearman(ours.rated, mos)
@@ -260,12 +264,12 @@ def _compare_scores(
             "srocc_change": two_digits(abs(after - before)),
         }
         missed += _above("SROCC against MOS changes by", abs(after - before), limits.srocc_change)
-    elif ours.column.tolerance is None or tolerance is None:
+    elif tolerance is None:
         missed += _below(f"SROCC between the values of {name}", spearman(a, b), limits.srocc or LEAST_SROCC)
     if len(people):
         a, b = np.concatenate([a, ours.rated]), np.concatenate([b, theirs.rated])
     difference = np.abs(a - b)
-    if ours.column.tolerance is not None:
+    if tolerance is not None:
         missed += _above(f"{name} differs by", float(difference.max()), tolerance)
     record = {
         "pairs": len(a),
