@@ -25,7 +25,7 @@ help:
 	@echo 'make test        everything that is checked: ruff, mypy, pytest (large environment: torch)'
 	@echo 'make check       ruff, mypy and the fast tests: two minutes'
 	@echo 'make lint        ruff and mypy alone'
-	@echo 'make hosts       the C++ programs (out/hosts/cpp/release) and the page (hosts/web/dist)'
+	@echo 'make hosts       the C++ library and realm_host (out/hosts/cpp/release), and the page (hosts/web/dist)'
 	@echo 'make realm-tiny  the embedded default again, from data to bundle (DATA=..., PRETRAINED=...)'
 	@echo 'make clean       remove the environment, caches and out/; runs/ stays'
 

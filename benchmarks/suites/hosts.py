@@ -85,7 +85,7 @@ def _commands(folder: Path, settings: Settings, table: Table, samples: Table, sa
             say(work)
             threads = ["--threads", str(settings.threads)]
             python = [sys.executable, "-c", _COMMAND, verb, *arguments, "--device", "cpu", *threads]
-            cpp = [str(folder / f"realm_{verb}"), *arguments, "--bundle", str(BUNDLE), *threads]
+            cpp = [str(folder / "realm_host"), verb, *arguments, "--bundle", str(BUNDLE), *threads]
             calls = {"python": partial(_process, python), "cpp": partial(_process, cpp)}
             _compare(work, calls, settings, table, samples)
 

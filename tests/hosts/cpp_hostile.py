@@ -245,7 +245,10 @@ def external_weights(folder: Path, location: str) -> None:
 
 def flipped_graphs(folder: Path, count: int) -> Iterator[tuple[str, Callable[[], None]]]:
     """Seeded damage to the graphs and tokenizers, each listed with its true checksum."""
-    names = ["core.onnx", "dream.onnx", "core_text.onnx", "core_tokenizer.json", "phrases.json"]
+    names = [
+        *("core.onnx", "dream.onnx", "core_text.onnx", "core_tokenizer.json", "phrases.json"),
+        *("light.onnx", "edges.onnx", "judge.onnx"),
+    ]
     rng = np.random.default_rng(7)
     for number in range(count):
         name = names[number % len(names)]

@@ -23,16 +23,17 @@ from cpp_host import (
     SAMPLES,
     SOURCE,
     TINY,
-    assert_same_scores,
     checked,
     golden_check,
-    python_engine,
     run,
     runtime_library,
+    table,
 )
 from cpp_hostile import encoded, with_true_checksums
 from PIL import Image
 
+from realm_engine import DreamConfig, Engine, RealnessMap
+from realm_engine.maps import render
 from realm_engine.pictures.decode import load_image
 
 release, clip_tokenizer = cpp_host.release, cpp_host.clip_tokenizer
@@ -163,17 +164,28 @@ def test_decoding_equals_pillow(release, photo, tmp_path) -> None:
         assert (name, answer) == (name, expected)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
-@pytest.mark.parametrize("more", [[], ["--no-descriptions"], ["--batch-size", 1], ["--batch-size", 3]])
-def test_scores_equal_the_python_engine(release, bundle_path, precision, more) -> None:
-    arguments = [SAMPLES, "--bundle", bundle_path, "--precision", precision, *more]
-    done = run(release / "realm_score", *arguments, "--threads", 1)
-    code, stdout, stderr = python_engine("score", *arguments)
-    assert (done.returncode, code) == (0, 0), done.stderr
-    assert_same_scores(done.stdout, stdout)
-    assert (
-        done.stderr == stderr
-    )  # descriptions, bundle, runtime, device, precision and threads are said alike
+DESCRIBED = SAMPLES / "image_descriptions.csv"
+
+
+@pytest.mark.parametrize("described", [True, False])
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "embedded"])
+def test_scores_equal_the_python_engine(release, bundle_path, precision, described) -> None:
+    folder = TINY if precision == "embedded" else bundle_path
+    precision = "fp32" if precision == "embedded" else precision
+    more = ["--descriptions", DESCRIBED] if described else []
+    done = run(release / "realm_host", "score", SAMPLES, "--bundle", folder, "--precision", precision, *more)
+    assert done.returncode == 0 and cpp_host.errors(done.stderr) == [], done.stderr
+    rows = table(done.stdout)
+    assert list(rows[0]) == ["filename", "mos", "realness", "description", "error"]
+    assert bool(rows[0]["description"]) == described
+    with Engine.open(folder, device="cpu", precision=precision, threads=1) as engine:
+        images = [load_image(Path(row["filename"])) for row in rows]
+        scores = list(engine.score(images, [row["description"] or None for row in rows]))
+    assert len(scores) == len(list(SAMPLES.glob("*.jpg")) + list(SAMPLES.glob("*.png")))
+    for row, score in zip(rows, scores, strict=True):
+        assert row["error"] == "" and [len(row[name].split(".")[1]) for name in ("mos", "realness")] == [6, 4]
+        assert float(row["mos"]) == pytest.approx(score.mos, abs=1e-3)
+        assert float(row["realness"]) == pytest.approx(score.realness, abs=0.02)
 
 
 def test_a_score_leaves_nothing_in_the_home_folder(release, bundle_path, tmp_path) -> None:
@@ -181,78 +193,71 @@ def test_a_score_leaves_nothing_in_the_home_folder(release, bundle_path, tmp_pat
     home = tmp_path / "home"
     home.mkdir()
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "ORT_"))}
-    command = [release / "realm_score", SAMPLES / "cat.jpg", "--bundle", bundle_path, "--no-descriptions"]
+    command = [release / "realm_host", "score", SAMPLES / "cat.jpg", "--bundle", bundle_path]
     assert "cat.jpg," in checked(*command, env={**kept, "HOME": str(home)})
     assert list(home.rglob("*")) == []
 
 
-def test_scores_of_the_embedded_bundle(release, tmp_path) -> None:
-    arguments = [SAMPLES / "cat.jpg", SAMPLES, "--bundle", TINY]
-    done = run(release / "realm_score", *arguments, "--threads", 1, "--output", tmp_path / "new" / "c.csv")
-    code, stdout, _ = python_engine("score", *arguments)
-    assert (done.returncode, code, done.stdout) == (0, 0, "")
-    assert_same_scores((tmp_path / "new" / "c.csv").read_text(encoding="utf-8"), stdout)
-
-
-MAPS = {
-    "text": ["--text", "the face is melted"],
-    "several texts": ["--text", "a doubled hand", "--text", "melted", "--preset", "tiny"],
-    "descriptions": ["--descriptions", SAMPLES / "image_descriptions.csv", "--stride", 16],
-    "phrases": ["--stride", 32],
-    "paper": ["--text", "garbled letters", "--preset", "paper", "--stride", 24],
-    "gaps": ["--text", "x", "--window", 32, "--stride", 50, "--quantity", "similarity"],
-    "max of two": ["--text", "x", "--window", 96, "--window", 33, "--stride", 21, "--aggregate", "max"],
-    "limits": ["--text", "x", "--stride", 32, "--range", "0.2", "1.4", "--precision", "fp16"],
+MAPS: dict[str, tuple[list[Any], list[str], DreamConfig]] = {
+    "text": (["--text", "the face is melted"], ["the face is melted"], DreamConfig((64,), 8)),
+    "several texts": (
+        ["--text", "a doubled hand", "--text", "melted", "--preset", "tiny"],
+        ["a doubled hand", "melted"],
+        DreamConfig((24, 16), 8),
+    ),
+    "phrases": (["--stride", 32], [], DreamConfig((64,), 32)),
+    "gaps": (
+        ["--text", "x", "--window", 32, "--stride", 50, "--quantity", "similarity"],
+        ["x"],
+        DreamConfig((32,), 50, quantity="similarity"),
+    ),
+    "max of two": (
+        ["--text", "x", "--window", 96, "--window", 33, "--stride", 21, "--aggregate", "max"],
+        ["x"],
+        DreamConfig((96, 33), 21, "max"),
+    ),
 }
 
 
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize("case", MAPS)
-def test_maps_equal_the_python_engine(release, bundle_path, tmp_path, case) -> None:
+def test_maps_equal_the_python_engine(release, bundle_path, tmp_path, case, precision) -> None:
+    arguments, texts, config = MAPS[case]
     pictures = [SAMPLES / "cat.jpg", SAMPLES / "temple-repeated.png"]
-    arguments = [*pictures, "--bundle", bundle_path, *MAPS[case]]
-    ours, theirs = tmp_path / "cpp", tmp_path / "python"
-    done = run(release / "realm_map", *arguments, "--threads", 1, "--output", ours)
-    code, _, stderr = python_engine("map", *arguments, "--output", theirs)
-    assert (done.returncode, code) == (0, 0), done.stderr
-    assert done.stderr.replace(str(ours), "OUT") == stderr.replace(str(theirs), "OUT")
-    names = sorted(path.name for path in theirs.iterdir())
-    assert sorted(path.name for path in ours.iterdir()) == names and len(names) == 8
-    for name in names:
-        compare_map_file(ours / name, theirs / name)
+    common = ["--bundle", bundle_path, "--precision", precision, "--output", tmp_path / "new" / "maps"]
+    done = run(release / "realm_host", "map", *pictures, *common, *arguments)
+    assert (done.returncode, done.stderr) == (0, f"2 of 2 maps in {tmp_path}/new/maps\n")
+    with Engine.open(bundle_path, device="cpu", precision=precision, threads=1) as engine:
+        for picture in pictures:
+            expected = engine.map(load_image(picture), texts or None, config)
+            compare_map(tmp_path / "new" / "maps" / picture.stem, load_image(picture), expected)
+    assert len(list((tmp_path / "new" / "maps").iterdir())) == 6
 
 
-def compare_map_file(ours: Path, theirs: Path) -> None:
-    if ours.suffix == ".npy":
-        one, two = np.load(ours), np.load(theirs)
-        assert one.dtype == two.dtype and np.abs(one - two).max() <= 1e-3
-        assert ours.read_bytes()[:128] == theirs.read_bytes()[:128]
-    elif ours.suffix == ".json":
-        one, two = (json.loads(path.read_text(encoding="utf-8")) for path in (ours, theirs))
-        assert list(one) == list(two)
-        assert one.pop("engine_version").endswith("(C++)") and two.pop("engine_version")
-        assert_close(one, two)
-    else:
-        one, two = (np.asarray(Image.open(path)).astype(int) for path in (ours, theirs))
-        assert one.shape == two.shape
-        if "heatmap" in ours.name:
-            assert np.abs(one - two).mean() < 0.01
-        else:  # labels and the numbers of regions are drawn with another font
-            assert np.abs(one - two).mean() < 3
-
-
-def assert_close(one: Any, two: Any) -> None:
-    if isinstance(one, float) or isinstance(two, float):
-        assert one == pytest.approx(two, abs=2e-3)  # z-scores are rounded to 1e-3: the next one is equal
-    elif isinstance(one, dict):
-        assert list(one) == list(two)
-        for key in one:
-            assert_close(one[key], two[key])
-    elif isinstance(one, list):
-        assert len(one) == len(two)
-        for first, second in zip(one, two, strict=True):
-            assert_close(first, second)
-    else:
-        assert one == two
+def compare_map(stem: Path, image: np.ndarray, expected: RealnessMap) -> None:
+    values = np.load(stem.with_suffix(".npy"))
+    assert values.dtype == np.float32 and np.abs(values - expected.values).max() <= 1e-3
+    facts = json.loads(stem.with_suffix(".json").read_text(encoding="utf-8"))
+    config = expected.config
+    assert facts["engine_version"].endswith("(C++)") and facts["quantity"] == config.quantity
+    assert (facts["windows_px"], facts["stride_px"]) == (list(config.windows_px), config.stride_px)
+    assert facts["texts"] == list(expected.texts) and facts["uncovered_pixels"] == (~expected.covered).sum()
+    for name, value in expected.statistics().items():
+        assert facts["statistics"][name] == pytest.approx(value, abs=2e-3)
+    for ours, phrase in zip(facts["phrases"], expected.phrases, strict=True):
+        assert (ours["text"], ours["kind"]) == (phrase.text, phrase.kind)
+        assert ours["z_score"] == pytest.approx(phrase.z_score, abs=2e-3)
+    for ours, region in zip(facts["regions"], expected.regions(), strict=True):
+        assert [ours[side] for side in ("x", "y", "width", "height")] == [
+            region.x, region.y, region.width, region.height
+        ]  # fmt: skip
+        assert ours["mean_realness"] == pytest.approx(region.mean_realness, abs=2e-3)
+    # The same colours as the Python engine's, given the same values and limits.
+    drawn = render.overlay(image, values, config.quantity, expected.covered, tuple(facts["colour_limits"]))
+    height, width = image.shape[:2]
+    overlay = np.asarray(Image.open(f"{stem}.overlay.png")).astype(int)
+    assert overlay.shape == image.shape
+    assert np.abs(overlay - drawn[:height, :width]).max() <= 1
 
 
 # ------------------------------------------------------------------- builds
@@ -263,7 +268,8 @@ def example(folder: Path, *settings: object) -> None:
     checked("cmake", "-S", source, "-B", folder, "-G", "Ninja", *settings)
     checked("cmake", "--build", folder, "-j2")
     said = checked(folder / "score_and_map", TINY, SAMPLES / "coffee-melted.png", "The cup looks melted.")
-    assert re.match(r"MOS -?\d\.\d{4}, realness \d+\.\d of 100\nleast real: \d+ x \d+ pixels", said)
+    assert re.match(r"MOS -?\d\.\d{4}, realness \d+\.\d of 100\nmos: -?\d\.\d{3} \(", said)
+    assert re.search(r"\nleast real: \d+ x \d+ pixels", said)
 
 
 def test_an_installed_library_is_found(release) -> None:
@@ -271,8 +277,8 @@ def test_an_installed_library_is_found(release) -> None:
     shutil.rmtree(prefix, ignore_errors=True)
     checked("cmake", "--install", release, "--prefix", prefix)
     example(OUTPUT / "installed", f"-DCMAKE_PREFIX_PATH={prefix}")
-    done = run(prefix / "bin" / "realm_score", "--version")
-    assert done.returncode == 0 and done.stdout.startswith("realm_score 0.1.0, ONNX Runtime ")
+    done = run(prefix / "bin" / "realm_host", "--version")
+    assert done.returncode == 0 and done.stdout.startswith("realm_host 0.1.0, ONNX Runtime ")
 
 
 def test_the_library_builds_inside_another_project(release) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from bundles import read_manifest, write_manifest
 from click.testing import CliRunner
 from embedding_page import (
     ANSWERS,
@@ -34,6 +35,7 @@ from embedding_page import (
     worst,
     wrong_tokens,
 )
+from measured_bundles import expected, measured_bundle
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 from export.towers.tokenizer import clip_tokenizer
@@ -106,12 +108,58 @@ def test_windows_per_call_change_only_last_bits(page):
     np.testing.assert_allclose(seven, all_at_once, rtol=0, atol=1e-5)
 
 
+MEASURED = ("judge", "edges", "light", "core")
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """The page's program on a bundle with measures of every kind."""
+    folder = measured_bundle(tmp_path_factory.mktemp("measured") / "bundle", broken=True)
+    # The program finds special tokens where real tokenizers have them, by name.
+    tokenizer = json.loads((folder / "core_tokenizer.json").read_text(encoding="utf-8"))
+    tokenizer["added_tokens"] = [{"content": "[CLS]", "id": 2}, {"content": "[SEP]", "id": 3}]
+    (folder / "core_tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
+    write_manifest(folder, read_manifest(folder))
+    return program([('BUNDLE = Path("realm_engine/bundles/realm-tiny")', f"BUNDLE = Path({str(folder)!r})")])
+
+
+@pytest.mark.parametrize("text", [None, "", "yes the image looks real"])
+def test_measures_are_those_of_their_graphs_alone(measured, photo, text):
+    image = photo(60, 85)
+    found = {}
+    for name in MEASURED:
+        found.update(measured.measure(image, text, name))
+    wanted = expected(measured.BUNDLE, image, text or None)
+    assert set(found) == set(wanted)
+    for column, value in wanted.items():
+        assert found[column] == pytest.approx(value, abs=0.02 if column in ("realness", "contrast") else 1e-4)
+
+
+def test_measures_that_are_no_number_or_not_known(measured, photo):
+    assert np.isnan(measured.measure(photo(), None, "lost")["loss"])
+    with pytest.raises(ValueError, match="measure scenes is of a kind that this host does not support"):
+        measured.measure(photo(), None, "scenes")
+    with pytest.raises(ValueError, match="a view of the kind tiles is not known"):
+        measured.measure(photo(), None, "tiled")
+
+
+def test_core_of_the_embedded_bundle_is_a_measure(page):
+    assert next(iter(page.measures())) == "core"
+    for entry in GOLDEN["scores"][:3]:
+        found = page.measure(page.load(GOLDEN_FOLDER / entry["image"]), entry["text"], "core")
+        assert found["mos"] == pytest.approx(entry["mos"], abs=limit("MOS"))
+        assert found["realness"] == pytest.approx(entry["realness"], abs=20 * limit("MOS"))
+
+
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
         (lambda folder: (folder / "core.onnx").write_bytes(b"x"), "core.onnx was changed"),
         (lambda folder: _edit(folder, '"phrases.json": {', '"../phrases.json": {'), "leaves the bundle"),
-        (lambda folder: _edit(folder, '"1.0"', '"2.0"'), "not a bundle of format 1.x"),
+        (
+            lambda folder: _edit(folder, '"format_version": "1.', '"format_version": "2.'),
+            "not a bundle of format 1.x",
+        ),
     ],
 )
 def test_bundles_that_the_program_refuses(page, copy_of_bundle, damage, words):
@@ -294,7 +342,10 @@ BAD_INPUT: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "a file of another size": (cut_off, SCORE),
     "a file was changed": (flip_a_byte, SCORE),
     "`bundle.json` is damaged": (lambda folder: (folder / "bundle.json").write_text("{"), SCORE),
-    "a newer major version": (lambda folder: _edit(folder, '"1.0"', '"2.0"'), SCORE),
+    "a newer major version": (
+        lambda folder: _edit(folder, '"format_version": "1.', '"format_version": "2.'),
+        SCORE,
+    ),
     "a path that leaves the folder": (
         lambda folder: _edit(folder, '"text.onnx": {', '"../text.onnx": {'),
         SCORE,
@@ -309,10 +360,10 @@ BAD_INPUT: dict[str, tuple[Callable[[Path], object], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("what", table("## 9."))
+@pytest.mark.parametrize("what", table("## 10."))
 def test_bad_input(copy_of_bundle, tmp_path, monkeypatch, what):
     damage, arguments = BAD_INPUT[what]
-    words, exit_code = table("## 9.")[what]
+    words, exit_code = table("## 10.")[what]
     damage(copy_of_bundle)
     monkeypatch.chdir(tmp_path)
     picture = (GOLDEN_FOLDER / "images" / "tiny.png").read_bytes()

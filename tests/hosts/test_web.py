@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from measured_bundles import expected, measured_bundle
 from PIL import Image
 from repository import ROOT
 
@@ -177,13 +178,30 @@ def test_unicode_tables_are_those_of_the_tokenizers_library() -> None:
     assert written == (WEB / "src/engine/unicode-tables.ts").read_text(encoding="utf-8")
 
 
-def test_engine_of_the_page_gives_the_golden_vectors(npm: Npm) -> None:
-    npm("test")
+@pytest.fixture(scope="module")
+def measures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a bundle that has measures of every kind, pictures, and what the graphs make of them alone."""
+    folder = tmp_path_factory.mktemp("measures")
+    measured_bundle(folder / "bundle", broken=True)
+    cat = load_image(SAMPLES / "cat-doubled.png")
+    pictures = {"a.png": cat[:40, :50], "b.png": cat[100:190, 30:63], "c.png": cat[5:14, :300]}
+    texts = {"a.png": "yes the image looks real", "b.png": None, "c.png": "somewhat unreal"}
+    found = []
+    for name, picture in pictures.items():
+        Image.fromarray(picture).save(folder / name)
+        values = expected(folder / "bundle", picture, texts[name])
+        found.append({"picture": name, "text": texts[name], "values": values})
+    (folder / "cases.json").write_text(json.dumps(found), encoding="utf-8")
+    return folder
 
 
-def test_page_behaves(npm: Npm, page: str) -> None:
+def test_engine_of_the_page_gives_the_golden_vectors_and_measures(npm: Npm, measures: Path) -> None:
+    npm("test", REALM_MEASURES=str(measures))
+
+
+def test_page_behaves(npm: Npm, page: str, measures: Path) -> None:
     """Errors, cache, keyboard, cancelling, looks, devices: tests/page, in headless Chromium."""
-    npm("run", "test:page", "--", "visit", "errors", "devices")
+    npm("run", "test:page", "--", "visit", "errors", "devices", "measures", REALM_MEASURES=str(measures))
     for name in ("light-1280.png", "dark-1280.png", "light-360.png", "dark-360.png"):
         assert (OUT / name).is_file()
 

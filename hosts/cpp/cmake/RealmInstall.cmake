@@ -7,9 +7,9 @@ install(TARGETS realm EXPORT realmTargets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY include/realm DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 if(REALM_BUILD_PROGRAMS)
-  set_target_properties(realm_score realm_map PROPERTIES
+  set_target_properties(realm_host PROPERTIES
     INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}" INSTALL_RPATH_USE_LINK_PATH ON)
-  install(TARGETS realm_score realm_map RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(TARGETS realm_host RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
 if(REALM_ONNXRUNTIME_LIBRARY)
   # ONNX Runtime goes along, with the providers that it loads from its own folder: a wheel or archive may vanish.

@@ -1,4 +1,4 @@
-// Opens a bundle, scores an image with a description and maps where it does not look real.
+// Opens a bundle, scores an image with a description, lists its measures, and maps where it does not look real.
 #include <cstdio>
 
 #include <realm/realm.hpp>
@@ -13,6 +13,12 @@ int main(int count, char** words) {
         const realm::Image image = realm::load_image(words[2]);
         const realm::Score score = engine.score(image, words[3]);
         std::printf("MOS %.4f, realness %.1f of 100\n", score.mos, score.realness);
+        for (const realm::Measure& measure : engine.measures()) {
+            const realm::Measured answer = engine.measure(image, words[3], {measure.name});
+            for (std::size_t at = 0; at < answer.values.size(); ++at)
+                std::printf("%s: %.3f (%s)\n", measure.columns[at].name.c_str(), answer.values[at],
+                            measure.columns[at].meaning.c_str());
+        }
         realm::MapOptions options;
         options.stride_px = 16;
         const realm::RealnessMap map = engine.map(image, words[3], options);

@@ -116,12 +116,24 @@ Bundle Bundle::open(const fs::path& folder, bool verify) {
     const Section manifest(&parsed, path.string());
     check_version(manifest);
     bundle.name_ = manifest.text("name");
-    bundle.graphs_ = parse_graphs(manifest.section("graphs"));
-    const bool scores = !bundle.precisions("core").empty(), maps = !bundle.precisions("dream").empty();
-    if (!scores && !maps)
+    bundle.graphs_ = parse_graphs(manifest.section("graphs"), {"core_text", "core", "clip_text", "dream"});
+    const auto complete = [&](const char* words, const char* pixels) {
+        return bundle.graphs_.count(words) != 0 && bundle.graphs_.count(pixels) != 0;
+    };
+    const bool scores = complete("core_text", "core"), maps = complete("clip_text", "dream");
+    if (!scores && !maps && !manifest.has("measures"))
         throw BundleError(bundle.root_.string() + ": neither CORE nor DREAM is complete; export the bundle again");
     if (scores) bundle.core_ = parse_core(manifest.section("core"));
     if (maps) bundle.dream_ = parse_dream(manifest.section("dream"));
+    bundle.measures_ = parse_measures(manifest, bundle.core_);
+    if (!scores && !maps && bundle.measures_.empty())
+        throw BundleError(bundle.root_.string() + ": neither CORE nor DREAM is complete; export the bundle again");
+    std::set<std::string> more;
+    for (const MeasureSpec& measure : bundle.measures_)
+        if (measure.problem.empty()) more.insert({measure.graph, measure.answers()});
+    bundle.graphs_.merge(parse_graphs(manifest.section("graphs"), more));
+    if (manifest.has("measures")) check_measures(bundle.measures_, bundle.graphs_, path.string());
+    bundle.maps_ = parse_maps(manifest);
     const auto weights = parsed.find("weights");
     bundle.weights_ = weights != parsed.end() && weights->is_string() ? weights->get<std::string>() : "unknown";
     const auto recommended = parsed.find("recommended_precision");
@@ -141,11 +153,11 @@ fs::path Bundle::file(const std::string& relative) const {
     return root_ / relative;
 }
 
-std::vector<std::string> Bundle::precisions(const std::string& part) const {
-    const auto text = graphs_.find(part == "core" ? "core_text" : "clip_text"), image = graphs_.find(part);
+std::vector<std::string> Bundle::precisions(const std::string& graph) const {
+    const auto found = graphs_.find(graph);
     std::vector<std::string> names;
-    if (text != graphs_.end() && image != graphs_.end())
-        for (const auto& variant : image->second.variants) names.push_back(variant.first);
+    if (found != graphs_.end())
+        for (const auto& variant : found->second.variants) names.push_back(variant.first);
     return names;
 }
 

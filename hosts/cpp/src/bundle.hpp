@@ -22,12 +22,14 @@ public:
     const std::string& weights() const { return weights_; }
     const std::optional<CoreSpec>& core() const { return core_; }
     const std::optional<DreamSpec>& dream() const { return dream_; }
+    const std::vector<MeasureSpec>& measures() const { return measures_; }
+    const MapPolicy& maps() const { return maps_; }
     const std::map<std::string, GraphSpec>& graphs() const { return graphs_; }
 
     // Path of a file that the manifest lists. Throws BundleError for any other.
     std::filesystem::path file(const std::string& relative) const;
-    // Precisions of "core" or "dream": the variants of its image graph; none where the part is not complete.
-    std::vector<std::string> precisions(const std::string& part) const;
+    // The variants of a graph; none where it is not there.
+    std::vector<std::string> precisions(const std::string& graph) const;
     // What the manifest recommends for a device, "fp32" where it says nothing.
     std::string recommended_precision(const std::string& device) const;
 
@@ -39,6 +41,8 @@ private:
     std::map<std::string, GraphSpec> graphs_;
     std::optional<CoreSpec> core_;
     std::optional<DreamSpec> dream_;
+    std::vector<MeasureSpec> measures_;
+    MapPolicy maps_;
     std::map<std::string, std::string> recommended_;
     std::vector<std::string> listed_;
 };

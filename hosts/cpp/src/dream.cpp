@@ -13,15 +13,14 @@ namespace realm {
 namespace {
 
 constexpr int kSmallWindowPx = 112;  // of a tower's input: such windows leave a core idle between operators
-constexpr std::size_t kTopPhrases = 3;
-constexpr double kMarginZ = 1.0;  // a phrase this far behind the best describes something else
 constexpr std::size_t kMostPhrases = 10000;
 
 }  // namespace
 
-Dream::Dream(DreamSpec spec, std::shared_ptr<const TextEncoder> encoder, std::shared_ptr<const Session> session,
+Dream::Dream(DreamSpec spec, MapPolicy policy, std::shared_ptr<const TextEncoder> encoder, std::shared_ptr<const Session> session,
              const MemoryLimit& memory, std::size_t batch, bool bounded)
     : spec_(std::move(spec)),
+      policy_(policy),
       encoder_(std::move(encoder)),
       session_(std::move(session)),
       memory_(memory),
@@ -125,6 +124,7 @@ RealnessMap Dream::map(ImageView image, const std::vector<std::string>& texts, c
     result.stride_px = options.stride_px;
     result.texts = texts;
     result.windows = total;
+    result.policy = policy_.regions;
     return result;
 }
 
@@ -144,16 +144,16 @@ std::vector<Phrase> Dream::pick(const std::vector<BankEntry>& bank, ImageView im
         for (std::size_t index = 0; index < column.size(); ++index)
             column[index] =
                 (static_cast<double>(values[index * bank.size() + phrase]) - bank[phrase].mean) / bank[phrase].std;
-        scores.push_back(percentile(column, 95));
+        scores.push_back(percentile(column, policy_.phrases.percentile));
     }
     std::vector<std::size_t> order(bank.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
     std::stable_sort(order.begin(), order.end(),
                      [&](std::size_t one, std::size_t other) { return scores[one] > scores[other]; });
     std::vector<Phrase> chosen;
-    for (std::size_t at = 0; at < std::min(kTopPhrases, order.size()); ++at) {
+    for (std::size_t at = 0; at < std::min(static_cast<std::size_t>(policy_.phrases.most), order.size()); ++at) {
         const double score = scores[order[at]];
-        if (score < scores[order[0]] - kMarginZ) break;
+        if (score < scores[order[0]] - policy_.phrases.margin_z) break;
         chosen.push_back({bank[order[at]].text, bank[order[at]].kind, std::nearbyint(score * 1000.0) / 1000.0});
     }
     return chosen;

@@ -26,13 +26,13 @@ std::vector<BankEntry> read_bank(const std::string& json, const std::string& whe
 // Maps images of any size with one pair of graphs. Safe from several threads at once.
 class Dream {
 public:
-    Dream(DreamSpec spec, std::shared_ptr<const TextEncoder> encoder, std::shared_ptr<const Session> session,
+    Dream(DreamSpec spec, MapPolicy policy, std::shared_ptr<const TextEncoder> encoder, std::shared_ptr<const Session> session,
           const MemoryLimit& memory, std::size_t batch, bool bounded);
 
     // `options` is resolved: it holds windows, stride and aggregate.
     RealnessMap map(ImageView image, const std::vector<std::string>& texts, const MapOptions& options) const;
 
-    // The phrases that stand out most on an image, best first, at most three.
+    // The phrases that stand out most on an image, best first, as many as the policy allows.
     std::vector<Phrase> pick(const std::vector<BankEntry>& bank, ImageView image, int window_px) const;
 
     // Embeddings of texts, texts x width in one piece.
@@ -50,6 +50,7 @@ private:
     std::size_t fitting(std::uint64_t pixels) const;
 
     DreamSpec spec_;
+    MapPolicy policy_;
     std::shared_ptr<const TextEncoder> encoder_;
     std::shared_ptr<const Session> session_;
     MemoryLimit memory_;

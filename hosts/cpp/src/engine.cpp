@@ -1,28 +1,18 @@
 #include <algorithm>
-#include <future>
-#include <map>
-#include <mutex>
+#include <limits>
 #include <set>
 #include <utility>
 
-#include "bundle.hpp"
-#include "core.hpp"
-#include "dream.hpp"
+#include "parts.hpp"
 #include "realm/realm.hpp"
 #include "realm_version.hpp"
-#include "session.hpp"
 #include "text_format.hpp"
 #include "unicode.hpp"
 
 namespace realm {
 namespace {
 
-constexpr std::size_t kMaxTokenizerBytes = std::size_t{64} << 20;
-constexpr std::size_t kMaxPhrasesBytes = std::size_t{16} << 20;
 constexpr std::uint64_t kMaxPixels = 200'000'000;
-constexpr const char* kNeverRun = "bf16";  // ONNX Runtime has no such convolutions, on the CPU nor on CUDA
-
-using SharedSession = std::shared_ptr<const Session>;
 
 void check_image(ImageView image) {
     const std::string shape = std::to_string(image.width) + " x " + std::to_string(image.height);
@@ -33,164 +23,6 @@ void check_image(ImageView image) {
 }
 
 }  // namespace
-
-struct Engine::Parts {
-    Parts(const std::filesystem::path& folder, const Options& options)
-        : bundle(Bundle::open(folder, options.verify)),
-          runtime(options.device, options.threads),
-          memory(options.max_memory),
-          warn(options.on_warning) {
-        std::vector<std::string> files;
-        for (const char* part : {"core", "dream"}) {
-            const auto has = bundle.precisions(part);
-            files.insert(files.end(), has.begin(), has.end());
-            const auto runs = [&](const std::string& name) {
-                return name != kNeverRun && std::find(has.begin(), has.end(), name) != has.end();
-            };
-            const bool choose = options.precision == "auto";
-            const std::string wanted = choose ? bundle.recommended_precision(runtime.device()) : options.precision;
-            const auto first = std::find_if(has.begin(), has.end(), runs);
-            if (runs(wanted)) precision[part] = wanted;
-            else if (choose && first != has.end()) precision[part] = *first;
-        }
-        if (!precision.empty()) return;
-        std::vector<std::string> different;
-        for (const std::string& name : files)
-            if (std::find(different.begin(), different.end(), name) == different.end()) different.push_back(name);
-        if (options.precision == kNeverRun && std::find(files.begin(), files.end(), kNeverRun) != files.end())
-            throw DeviceError("device " + runtime.device() + ": ONNX Runtime has no " + kNeverRun +
-                              " convolutions; use another --precision");
-        throw BundleError(bundle.name() + ": no " + options.precision + " variant; this bundle has " +
-                          joined(different));
-    }
-
-    // A graph in its part's precision; a text tower that lacks it runs in fp32.
-    SharedSession session(const std::string& graph, const std::string& part) {
-        const GraphSpec& spec = bundle.graphs().at(graph);
-        std::string own = precision.at(part);
-        if (spec.file(own) == nullptr) own = "fp32";
-        const std::string* file = spec.file(own);
-        if (file == nullptr) {
-            std::vector<std::string> names;
-            for (const auto& variant : spec.variants) names.push_back(variant.first);
-            throw BundleError(bundle.name() + ": " + graph + " is not there in " + own + "; this bundle has " +
-                              joined(names));
-        }
-        return once(sessions, *file + "\n" + own, [&] { return runtime.open(bundle.file(*file), own); });
-    }
-
-    std::shared_ptr<const Tokenizer> tokenizer(const std::string& relative) {
-        return once(tokenizers, relative, [&] {
-            const std::filesystem::path path = bundle.file(relative);
-            return std::make_shared<const Tokenizer>(read_text(path, kMaxTokenizerBytes), path.string());
-        });
-    }
-
-    std::shared_ptr<const TextEncoder> encoder(const std::string& graph, const std::string& part,
-                                               const TextSpec& spec, const std::string& output) {
-        return once(encoders, graph, [&] {
-            auto words = std::async(std::launch::async, [&] { return tokenizer(spec.tokenizer); });
-            SharedSession opened = session(graph, part);
-            std::vector<std::string> inputs;
-            for (const TensorSpec& input : bundle.graphs().at(graph).inputs) inputs.push_back(input.name);
-            return std::make_shared<const TextEncoder>(spec, words.get(), opened, inputs, output, warn);
-        });
-    }
-
-    std::shared_ptr<const TextEncoder> core_encoder() {
-        return encoder("core_text", "core", bundle.core()->text, "text_features");
-    }
-
-    // The score's graphs are opened side by side: that is most of the time until the first answer.
-    const Core& core(bool with_text) {
-        need("core", "CORE", "score", bundle.core().has_value());
-        auto text = with_text ? std::async(std::launch::async, [&] { core_encoder(); }) : std::future<void>{};
-        const auto opened = once(cores, "core", [&] {
-            return std::make_shared<const Core>(*bundle.core(), session("core", "core"), memory, runtime.image_batch(),
-                                                !runtime.own_memory(), warn);
-        });
-        if (text.valid()) text.get();
-        return *opened;
-    }
-
-    const Dream& dream() {
-        need("dream", "DREAM", "map", bundle.dream().has_value());
-        return *once(dreams, "dream", [&] {
-            auto text = std::async(std::launch::async, [&] {
-                return encoder("clip_text", "dream", bundle.dream()->text, "text_embedding");
-            });
-            SharedSession opened = session("dream", "dream");
-            auto made = std::make_shared<const Dream>(*bundle.dream(), text.get(), opened, memory,
-                                                      runtime.window_batch(), !runtime.own_memory());
-            made->check_memory();
-            return made;
-        });
-    }
-
-    std::size_t text_width() {
-        const TensorSpec* output = bundle.graphs().at("core_text").output("text_features");
-        if (output != nullptr && output->last_dimension > 0) return static_cast<std::size_t>(output->last_dimension);
-        return core_encoder()->features({""}).at(0)->size();
-    }
-
-    std::vector<BankEntry> bank() {
-        const auto& spec = bundle.dream();
-        if (!spec || !spec->phrases)
-            throw TextError(bundle.name() + ": this bundle has no phrase bank; give a text (--text)");
-        const std::filesystem::path path = bundle.file(*spec->phrases);
-        return read_bank(read_text(path, kMaxPhrasesBytes), path.string());
-    }
-
-    Bundle bundle;
-    Runtime runtime;
-    MemoryLimit memory;
-    Warn warn;
-    std::map<std::string, std::string> precision;  // of "core" and "dream", as far as they can run
-
-private:
-    template <typename Value>
-    using Kept = std::map<std::string, std::shared_future<std::shared_ptr<const Value>>>;
-
-    // Makes a thing on the first call for it; threads that come meanwhile wait for that one. A failure is not kept.
-    template <typename Value, typename Make>
-    std::shared_ptr<const Value> once(Kept<Value>& kept, const std::string& key, Make&& make) {
-        std::promise<std::shared_ptr<const Value>> promise;
-        std::shared_future<std::shared_ptr<const Value>> future;
-        {
-            const std::lock_guard<std::mutex> lock(mutex);
-            const auto found = kept.find(key);
-            if (found == kept.end()) kept[key] = promise.get_future().share();
-            else future = found->second;
-        }
-        if (future.valid()) return future.get();
-        try {
-            std::shared_ptr<const Value> value = make();
-            promise.set_value(value);
-            return value;
-        } catch (...) {
-            promise.set_exception(std::current_exception());
-            const std::lock_guard<std::mutex> lock(mutex);
-            kept.erase(key);
-            throw;
-        }
-    }
-
-    void need(const std::string& part, const std::string& title, const std::string& verb, bool complete) const {
-        if (!complete)
-            throw BundleError(bundle.name() + ": this bundle has no " + title + " and cannot " + verb +
-                              "; use another");
-        if (precision.count(part) == 0)
-            throw BundleError(bundle.name() + ": " + part + " is not there in " + precision.begin()->second +
-                              ", only in " + joined(bundle.precisions(part)));
-    }
-
-    std::mutex mutex;
-    Kept<Session> sessions;
-    Kept<Tokenizer> tokenizers;
-    Kept<TextEncoder> encoders;
-    Kept<Core> cores;
-    Kept<Dream> dreams;
-};
 
 Engine::Engine(const std::filesystem::path& bundle, const Options& options)
     : parts_(std::make_unique<Parts>(bundle, options)) {}
@@ -203,14 +35,36 @@ Score Engine::score(ImageView image, std::string_view text) const {
 }
 
 std::vector<Score> Engine::score(const std::vector<ImageView>& images, const std::vector<std::string>& texts) const {
+    const MeasureSpec& core = parts_->core();
+    const std::vector<Measured> measured = measure(images, texts, {core.told.name});
+    const auto value = [&](const Measured& each, const char* name) {
+        for (std::size_t at = 0; at < each.values.size(); ++at)
+            if (core.told.columns[at].name == name) return each.values[at];
+        return std::numeric_limits<double>::quiet_NaN();
+    };
+    std::vector<Score> scores;
+    for (const Measured& each : measured) scores.push_back({value(each, "mos"), value(each, "realness")});
+    return scores;
+}
+
+std::vector<Measure> Engine::measures() const {
+    std::vector<Measure> found;
+    for (const MeasureSpec& spec : parts_->bundle.measures())
+        if (spec.problem.empty()) found.push_back(spec.told);
+    return found;
+}
+
+Measured Engine::measure(ImageView image, std::string_view text, const std::vector<std::string>& names) const {
+    return measure(std::vector<ImageView>{image}, std::vector<std::string>{std::string(text)}, names).front();
+}
+
+std::vector<Measured> Engine::measure(const std::vector<ImageView>& images, const std::vector<std::string>& texts,
+                                      const std::vector<std::string>& names) const {
     if (!texts.empty() && texts.size() != images.size())
         throw UsageError(std::to_string(images.size()) + " images but " + std::to_string(texts.size()) +
                          " descriptions; give one per image");
     for (const ImageView& image : images) check_image(image);
-    const bool with_text = std::any_of(texts.begin(), texts.end(), [](const std::string& text) { return !unicode::is_blank(text); });
-    const Core& core = parts_->core(with_text);
-    const auto encoder = with_text ? parts_->core_encoder() : nullptr;
-    return core.score(images, texts, encoder.get(), with_text ? 0 : parts_->text_width());
+    return parts_->measure(parts_->choose(names), images, texts);
 }
 
 RealnessMap Engine::map(ImageView image, const std::string& text, const MapOptions& options) const {
@@ -270,7 +124,10 @@ MapOptions Engine::resolve(const MapOptions& options) const {
     return full;
 }
 
-void Engine::prepare_score(bool with_text) const { parts_->core(with_text).per_call(1); }
+void Engine::prepare_measure(const std::vector<std::string>& names, bool with_text) const {
+    parts_->prepare(parts_->choose(names), with_text);
+}
+void Engine::prepare_score(bool with_text) const { prepare_measure({parts_->core().told.name}, with_text); }
 void Engine::prepare_map() const { parts_->dream(); }
 
 Info Engine::info() const {
@@ -280,11 +137,12 @@ Info Engine::info() const {
     result.device = parts_->runtime.device();
     result.runtime = "ONNX Runtime " + runtime_version();
     result.threads = parts_->runtime.threads();
-    const auto precision = [&](const char* part) {
-        const auto found = parts_->precision.find(part);
+    const auto precision = [&](const std::string& graph) {
+        const auto found = parts_->precision.find(graph);
         return found == parts_->precision.end() ? std::string{} : found->second;
     };
-    result.score_precision = precision("core");
+    for (const MeasureSpec& spec : parts_->bundle.measures())
+        if (spec.problem.empty() && result.score_precision.empty()) result.score_precision = precision(spec.graph);
     result.map_precision = precision("dream");
     if (parts_->bundle.dream())
         for (const PresetSpec& preset : parts_->bundle.dream()->presets) result.presets.push_back(preset.name);

@@ -37,6 +37,12 @@ std::vector<TensorSpec> tensors(const Section& entry, const char* key) {
     return found;
 }
 
+const TensorSpec* named(const std::vector<TensorSpec>& tensors, const std::string& name) {
+    for (const TensorSpec& tensor : tensors)
+        if (tensor.name == name) return &tensor;
+    return nullptr;
+}
+
 TextSpec parse_text(const Section& section) {
     TextSpec spec;
     const int most = section.positive("max_tokens", kMaxTokens);
@@ -61,10 +67,11 @@ const std::string* GraphSpec::file(const std::string& precision) const {
     return nullptr;
 }
 
-const TensorSpec* GraphSpec::output(const std::string& name) const {
-    for (const TensorSpec& tensor : outputs)
-        if (tensor.name == name) return &tensor;
-    return nullptr;
+const TensorSpec* GraphSpec::input(const std::string& name) const { return named(inputs, name); }
+const TensorSpec* GraphSpec::output(const std::string& name) const { return named(outputs, name); }
+
+std::string ViewSpec::key() const {
+    return native ? "native" : std::to_string(height_px) + " x " + std::to_string(width_px) + " " + interpolation;
 }
 
 Section::Section(const OrderedJson* data, std::string where) : data_(data), where_(std::move(where)) {
@@ -172,10 +179,10 @@ void check_version(const Section& manifest) {
                (value > kFormatMajor ? "update realm-engine" : "export the bundle again"));
 }
 
-std::map<std::string, GraphSpec> parse_graphs(const Section& section) {
+std::map<std::string, GraphSpec> parse_graphs(const Section& section, const std::set<std::string>& names) {
     std::map<std::string, GraphSpec> graphs;
-    for (const char* name : {"core_text", "core", "clip_text", "dream"}) {
-        if (section.data().find(name) == section.data().end()) continue;
+    for (const std::string& name : names) {
+        if (!section.has(name.c_str())) continue;
         const Section entry = section.section(name);
         const Section variants = entry.section("variants");
         if (variants.data().empty()) refuse(entry.where() + ": no variant; export the bundle again");

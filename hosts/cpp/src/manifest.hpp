@@ -4,11 +4,13 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "json.hpp"
+#include "realm/realm.hpp"
 
 namespace realm {
 
@@ -23,6 +25,7 @@ struct GraphSpec {
     std::vector<TensorSpec> inputs, outputs;
 
     const std::string* file(const std::string& precision) const;
+    const TensorSpec* input(const std::string& name) const;
     const TensorSpec* output(const std::string& name) const;
 };
 
@@ -57,6 +60,47 @@ struct DreamSpec {
     std::optional<std::string> phrases;
 };
 
+// How pixels get into a graph: a whole picture resized by matrices that go along, or as it is.
+struct ViewSpec {
+    bool native = false;
+    int height_px = 0, width_px = 0;  // of a whole picture
+    std::string interpolation;
+
+    std::string key() const;
+};
+
+// Where a column's value comes from: an output of the measure's graph, perhaps along a line that is clipped.
+struct ColumnSource {
+    std::string output;
+    std::optional<std::pair<double, double>> line;  // offset, slope
+};
+
+// A measure of the manifest. One with a problem is of a kind that this host does not know: it is left out.
+struct MeasureSpec {
+    Measure told;                       // what a user is told
+    std::vector<ColumnSource> sources;  // one per column
+    std::string graph;                  // looks at the picture
+    ViewSpec view;
+    std::string features;  // kind head: what `graph` gives to `head`
+    std::string head;
+    std::string problem;
+
+    bool reads_text() const { return told.kind == "core"; }
+    // The graph whose outputs are the columns'.
+    const std::string& answers() const { return head.empty() ? graph : head; }
+};
+
+// Policy of maps, the numbers of the format where a manifest says nothing.
+struct PhrasePolicy {
+    int most = 3;
+    double margin_z = 1.0;  // a phrase this far behind the best describes something else
+    double percentile = 95.0;
+};
+struct MapPolicy {
+    PhrasePolicy phrases;
+    RegionPolicy regions;
+};
+
 // A JSON object of the manifest together with the place it stands, for errors that name both.
 class Section {
 public:
@@ -71,6 +115,7 @@ public:
     std::vector<int> positives(const char* key) const;
     double number(const char* key) const;
     bool truth(const char* key) const;
+    bool has(const char* key) const { return data_->find(key) != data_->end(); }
     std::string choice(const char* key, const std::vector<std::string>& choices) const;
     const OrderedJson& list(const char* key) const;
     Section section(const std::string& key) const;
@@ -85,8 +130,15 @@ private:
 // The path when it is a plain relative POSIX path that cannot leave its folder. Throws BundleError otherwise.
 std::string safe_relative(const OrderedJson& path, const std::string& where);
 void check_version(const Section& manifest);
-std::map<std::string, GraphSpec> parse_graphs(const Section& section);
+// Those of the named graphs that are there.
+std::map<std::string, GraphSpec> parse_graphs(const Section& section, const std::set<std::string>& names);
 CoreSpec parse_core(const Section& section);
 DreamSpec parse_dream(const Section& section);
+// In the manifest's order. Without a section `measures` (format 1.0) CORE, where there is one, is a measure.
+std::vector<MeasureSpec> parse_measures(const Section& manifest, const std::optional<CoreSpec>& core);
+// Graphs, their inputs and outputs are there as the measures need them. Throws BundleError.
+void check_measures(const std::vector<MeasureSpec>& measures, const std::map<std::string, GraphSpec>& graphs,
+                    const std::string& where);
+MapPolicy parse_maps(const Section& manifest);
 
 }  // namespace realm

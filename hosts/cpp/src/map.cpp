@@ -60,14 +60,14 @@ Statistics RealnessMap::statistics() const {
     return result;
 }
 
-std::vector<Region> RealnessMap::regions(std::size_t k) const {
+std::vector<Region> RealnessMap::regions(std::size_t most) const {
     const std::vector<float> real = realness();
     const std::vector<float> used = kept(real, covered);
-    if (used.empty() || k == 0) return {};
+    if (used.empty() || most == 0) return {};
     const Moments found = moments(used);
     if (!(found.std >= 1e-6)) return {};  // a constant map, up to rounding, or one that is no number
     // NumPy compares float32 values with a bound of float32.
-    const auto bound = static_cast<float>(found.mean - found.std);
+    const auto bound = static_cast<float>(found.mean - policy.below_std * found.std);
     std::vector<std::uint8_t> open(real.size());
     for (std::size_t at = 0; at < real.size(); ++at) open[at] = covered[at] != 0 && real[at] < bound ? 1 : 0;
     const double window = windows_px.empty() ? 1.0 : *std::min_element(windows_px.begin(), windows_px.end());
@@ -97,13 +97,13 @@ std::vector<Region> RealnessMap::regions(std::size_t k) const {
                     waiting.push_back(next);
                 }
         }
-        if (static_cast<double>(area) >= window * window / 4.0)
+        if (static_cast<double>(area) >= policy.least_window_areas * window * window)
             result.push_back({left, top, right - left + 1, bottom - top + 1, sum / static_cast<double>(area), area});
     }
     std::stable_sort(result.begin(), result.end(), [](const Region& one, const Region& other) {
         return one.mean_realness < other.mean_realness;
     });
-    if (result.size() > k) result.resize(k);
+    if (result.size() > most) result.resize(most);
     return result;
 }
 

@@ -64,11 +64,11 @@ class OnnxSession final : public Session {
 public:
     OnnxSession(Ort::Session session, std::string name) : session_(std::move(session)), name_(std::move(name)) {}
 
-    std::vector<float> run(const std::vector<Feed>& feeds, const char* output,
-                           const std::vector<std::int64_t>& shape) const override {
+    std::vector<std::vector<float>> run(const std::vector<Feed>& feeds,
+                                        const std::vector<Wanted>& outputs) const override {
         try {
             const auto memory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
-            std::vector<const char*> names;
+            std::vector<const char*> names, asked;
             std::vector<Ort::Value> values;
             for (const Feed& feed : feeds) {
                 names.push_back(feed.name);
@@ -77,26 +77,30 @@ public:
                                                           feed.shape.data(), feed.shape.size(),
                                                           element_type(feed.element)));
             }
-            const auto answers =
-                session_.Run(Ort::RunOptions{nullptr}, names.data(), values.data(), values.size(), &output, 1);
-            return copy(answers.at(0), output, shape);
+            for (const Wanted& output : outputs) asked.push_back(output.name.c_str());
+            const auto answers = session_.Run(Ort::RunOptions{nullptr}, names.data(), values.data(), values.size(),
+                                              asked.data(), asked.size());
+            std::vector<std::vector<float>> result;
+            for (std::size_t at = 0; at < outputs.size(); ++at) result.push_back(copy(answers.at(at), outputs[at]));
+            return result;
         } catch (const Ort::Exception& error) {
             throw DeviceError(name_ + ": ONNX Runtime failed: " + one_line(error.what()));
         }
     }
 
 private:
-    std::vector<float> copy(const Ort::Value& answer, const char* output, const std::vector<std::int64_t>& shape) const {
+    std::vector<float> copy(const Ort::Value& answer, const Wanted& output) const {
         const auto wrong = [&](const std::string& what) {
-            return DeviceError(name_ + ": its output '" + output + "' is " + what + "; export the bundle again");
+            return DeviceError(name_ + ": its output '" + output.name + "' is " + what + "; export the bundle again");
         };
         if (!answer.IsTensor()) throw wrong("no tensor");
         const auto info = answer.GetTensorTypeAndShapeInfo();
         if (info.GetElementType() != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) throw wrong("not float32");
         const std::vector<std::int64_t> actual = info.GetShape();
-        bool fits = actual.size() == shape.size();
-        for (std::size_t axis = 0; fits && axis < shape.size(); ++axis)
-            fits = shape[axis] < 0 || shape[axis] == actual[axis];
+        const bool fits = std::any_of(output.shapes.begin(), output.shapes.end(), [&](const auto& shape) {
+            return std::equal(shape.begin(), shape.end(), actual.begin(), actual.end(),
+                              [](std::int64_t want, std::int64_t got) { return want < 0 || want == got; });
+        });
         if (!fits) {
             std::vector<std::string> sizes;
             for (const std::int64_t size : actual) sizes.push_back(std::to_string(size));
@@ -159,7 +163,7 @@ std::shared_ptr<const Session> Runtime::open(const std::filesystem::path& path, 
         options.SetIntraOpNumThreads(threads_);
         options.SetInterOpNumThreads(1);
         options.SetGraphOptimizationLevel(ORT_ENABLE_ALL);
-        options.SetLogSeverityLevel(device_ == "cpu" ? ORT_LOGGING_LEVEL_ERROR : ORT_LOGGING_LEVEL_FATAL);
+        options.SetLogSeverityLevel(ORT_LOGGING_LEVEL_FATAL);  // its errors are thrown, in one line
         // Spinning workers would take the cores from the threads that decode the next images.
         options.AddConfigEntry("session.intra_op.allow_spinning", "0");
         if (device_ == "cuda") add_cuda(options, precision);

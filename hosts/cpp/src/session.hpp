@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace realm {
@@ -19,13 +20,23 @@ struct Feed {
     std::vector<std::int64_t> shape;
 };
 
+// An output, and the shapes that it may have (-1: any size).
+struct Wanted {
+    std::string name;
+    std::vector<std::vector<std::int64_t>> shapes;
+};
+
 // An opened graph. May be run from several threads at once.
 class Session {
 public:
     virtual ~Session() = default;
-    // The float32 values of one output, whose shape must be `shape` (-1: any). Throws DeviceError.
-    virtual std::vector<float> run(const std::vector<Feed>& feeds, const char* output,
-                                   const std::vector<std::int64_t>& shape) const = 0;
+    // The float32 values of outputs, each of which must have one of its shapes (-1: any). Throws DeviceError.
+    virtual std::vector<std::vector<float>> run(const std::vector<Feed>& feeds,
+                                                const std::vector<Wanted>& outputs) const = 0;
+    std::vector<float> run(const std::vector<Feed>& feeds, const char* output,
+                           const std::vector<std::int64_t>& shape) const {
+        return std::move(run(feeds, {Wanted{output, {shape}}}).front());
+    }
 };
 
 // The values as they are. Throws AnswerError, naming the output, where one is NaN or infinite.

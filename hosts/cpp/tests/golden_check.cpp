@@ -249,7 +249,7 @@ int run(const std::string& bundle_path, const std::string& golden_path, const st
     const TextEncoder core = encoder(bundle, runtime, "core_text", text, "text_features");
     const auto clip = std::shared_ptr<const TextEncoder>(
         new TextEncoder(encoder(bundle, runtime, "clip_text", bundle.dream().value().text, "text_embedding")));
-    const Dream dream(*bundle.dream(), clip, runtime.open(bundle.file(*bundle.graphs().at("dream").file("fp32")), "fp32"),
+    const Dream dream(*bundle.dream(), bundle.maps(), clip, runtime.open(bundle.file(*bundle.graphs().at("dream").file("fp32")), "fp32"),
                       MemoryLimit(), runtime.window_batch(), true);
     const Engine engine(bundle_path);
     const Tokenizer word_piece(read_text(bundle.file(text.tokenizer), kMaxBytes), text.tokenizer);

@@ -14,7 +14,6 @@
 
 #include "files.hpp"
 #include "json.hpp"
-#include "output.hpp"
 #include "realm/realm.hpp"
 #include "tokenizer.hpp"
 
@@ -47,7 +46,8 @@ int decode(const std::vector<std::string>& files) {
 
 int pixels(const std::string& file, const std::string& out) {
     const realm::Image image = realm::load_image(file);
-    realm::write_atomically(out, {reinterpret_cast<const char*>(image.rgb.data()), image.rgb.size()});
+    std::ofstream(out, std::ios::binary)
+        .write(reinterpret_cast<const char*>(image.rgb.data()), static_cast<std::streamsize>(image.rgb.size()));
     std::cout << image.height << ' ' << image.width << '\n';
     return 0;
 }
@@ -77,6 +77,7 @@ int bundles(const std::string& file, const std::vector<std::string>& folders) {
             const realm::Engine engine(folder, options);
             attempt([&] { engine.score(image, "Yes, the face is melted"); });
             attempt([&] { engine.score(image); });
+            attempt([&] { engine.measure(image, "Yes, the face is melted"); });
             attempt([&] { engine.map(image, "the face is melted"); });
             attempt([&] { engine.map(image); });
         });

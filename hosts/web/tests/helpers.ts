@@ -7,8 +7,8 @@ import * as ort from "onnxruntime-web";
 import { onWhite } from "../src/decode/pixels";
 import { decodePng } from "../src/decode/png";
 import type { BundleSource } from "../src/engine/bundle";
-import type { Picture } from "../src/engine/core";
 import type { Steps } from "../src/engine/dream";
+import type { Picture } from "../src/engine/looker";
 import { Runtime } from "../src/engine/runtime";
 
 export const REPOSITORY = path.resolve(fileURLToPath(import.meta.url), "../../../..");

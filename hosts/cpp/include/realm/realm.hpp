@@ -3,6 +3,8 @@
 //     realm::Engine engine("realm-tiny");
 //     realm::Image image = realm::load_image("photo.jpg");
 //     realm::Score score = engine.score(image, "Yes. The hand has six fingers.");
+//     for (const realm::Measure& measure : engine.measures()) std::puts(measure.name.c_str());
+//     realm::Measured every = engine.measure(image, "Yes. The hand has six fingers.");
 //     realm::RealnessMap map = engine.map(image, "the hand has six fingers");
 //
 // An engine may be used from several threads at once: every const function is safe. Construct, move and destroy it
@@ -34,8 +36,33 @@ struct Options {
     std::function<void(const std::string&)> on_warning;
 };
 
-// mos: mean opinion score, a z-score, higher = more real. realness: the 0-100 rating behind it. Both are NaN where
-// the model's answer is not a number.
+enum class Better { high, low };
+
+// One number of a measure, as the bundle describes it.
+struct Column {
+    std::string name, meaning;
+    double low = 0, high = 0;  // its usual range
+    Better better = Better::high;
+    int decimals = 6;  // how tables print it
+};
+
+// What a bundle can tell about a picture, in one or more numbers.
+struct Measure {
+    std::string name, kind, says;
+    std::vector<Column> columns;
+    std::string licence;  // of its weights
+    bool commercial_use = false;
+};
+
+// The answers to one picture: a value per column of the measures asked for, in their order. NaN where the model's
+// answer is not a number; `error` then names the measure, in one line.
+struct Measured {
+    std::vector<double> values;
+    std::string error;
+};
+
+// The two numbers of CORE. mos: mean opinion score, a z-score, higher = more real. realness: the 0-100 rating behind
+// it, NaN for a bundle whose CORE has none. Both are NaN where the model's answer is not a number.
 struct Score {
     double mos = 0;
     double realness = 0;
@@ -71,6 +98,14 @@ struct Region {
     std::size_t area_px = 0;
 };
 
+// What counts as a region: pixels more than `below_std` standard deviations below the map's mean, in pieces of at least
+// `least_window_areas` of the smallest window; and how many at most. From the bundle.
+struct RegionPolicy {
+    double below_std = 1.0;
+    double least_window_areas = 0.25;
+    std::size_t most = 5;
+};
+
 // Of the values of covered pixels.
 struct Statistics {
     double min = 0, max = 0, mean = 0, std = 0, p5 = 0, median = 0, p95 = 0, covered_fraction = 0;
@@ -89,6 +124,7 @@ struct RealnessMap {
     std::vector<std::string> texts;
     std::vector<Phrase> phrases;  // what the engine chose where no text was given
     std::size_t windows = 0;      // how many were looked at
+    RegionPolicy policy;
 
     float at(int y, int x) const {
         return values[static_cast<std::size_t>(y) * static_cast<std::size_t>(width) + static_cast<std::size_t>(x)];
@@ -96,15 +132,16 @@ struct RealnessMap {
     // 1 - cosine of every pixel, whatever `values` hold.
     std::vector<float> realness() const;
     Statistics statistics() const;
-    // At most k regions, the least real first: connected covered pixels more than a standard deviation below the
-    // map's mean, of at least a quarter of the smallest window. Relative to its own map: where an image is least real.
-    std::vector<Region> regions(std::size_t k = 5) const;
+    // The least real first: connected covered pixels as `policy` says, at most its number or `most`. Relative to its
+    // own map: where an image is least real.
+    std::vector<Region> regions() const { return regions(policy.most); }
+    std::vector<Region> regions(std::size_t most) const;
 };
 
 // What answers.
 struct Info {
     std::string bundle, weights, device, runtime;
-    std::string score_precision, map_precision;  // empty where the bundle cannot do it
+    std::string score_precision, map_precision;  // empty where the bundle has no measure, or no map
     int threads = 0;
     std::vector<std::string> presets;  // of maps, the recommended one first
 };
@@ -117,6 +154,17 @@ public:
     ~Engine();
     Engine(Engine&&) noexcept;
     Engine& operator=(Engine&&) noexcept;
+
+    // The measures of the bundle that this library can compute, in its order: the first is the default.
+    std::vector<Measure> measures() const;
+
+    // The named measures of the images, in order; without names, all of `measures()`. As many texts as images (what each
+    // says about its image, UTF-8; blank: none), or none. Images of one size share calls, and measures that look through
+    // the same graph share its run. Throws UsageError for a name that is not there or of a kind that this library does
+    // not support, TextError, DeviceError.
+    std::vector<Measured> measure(const std::vector<ImageView>& images, const std::vector<std::string>& texts = {},
+                                  const std::vector<std::string>& names = {}) const;
+    Measured measure(ImageView image, std::string_view text = {}, const std::vector<std::string>& names = {}) const;
 
     // What `text` says about the image; blank: scored from the picture alone. UTF-8.
     // Throws TextError, DeviceError, and BundleError where the bundle has no CORE.
@@ -133,7 +181,8 @@ public:
     // What `map` will do, for those who want to know before any work: an options object with every field filled.
     MapOptions resolve(const MapOptions& options) const;
 
-    // Opens the graphs now rather than on first use, and finds out what would fail then.
+    // Opens the graphs now rather than on first use, and finds out what would fail then. Names as for `measure`.
+    void prepare_measure(const std::vector<std::string>& names = {}, bool with_text = true) const;
     void prepare_score(bool with_text = true) const;
     void prepare_map() const;
 

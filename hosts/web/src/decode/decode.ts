@@ -5,8 +5,8 @@
  * its JPEG decoder may round differently by a level or two. TIFF is refused, as browsers do not read it.
  */
 
-import type { Picture } from "../engine/core";
 import { messageOf, RealmError } from "../engine/errors";
+import type { Picture } from "../engine/looker";
 import { type Facts, inspect } from "./formats";
 import { exifOrientation, onWhite, upright, withoutAlpha } from "./pixels";
 import { decodePng } from "./png";

@@ -1,6 +1,6 @@
 /** Arithmetic on decoded pixels: alpha on white, EXIF orientation. Pure functions, as in realm_engine/pictures/decode.py. */
 
-import type { Picture } from "../engine/core";
+import type { Picture } from "../engine/looker";
 
 /** RGB of straight RGBA composited on white, rounded to the nearest level. */
 export function onWhite(rgba: Uint8Array | Uint8ClampedArray): Uint8Array {

@@ -1,7 +1,8 @@
 /** An opened bundle: a checked manifest, and files whose size and sha256 are compared before anyone uses them. */
 
 import { messageOf, RealmError } from "./errors";
-import { type FileEntry, type GraphName, type Manifest, parseManifest } from "./manifest";
+import { type FileEntry, type Manifest, parseManifest } from "./manifest";
+import type { MeasureSpec } from "./measure-specs";
 
 export const MANIFEST = "bundle.json";
 const PRECISION = "fp32";
@@ -84,13 +85,20 @@ export class Bundle {
     }
   }
 
+  /** The measures that this page can compute; the first is the default. */
+  get measures(): MeasureSpec[] {
+    return this.manifest.measures.filter((measure) => measure.problem === null);
+  }
+
   /** Files that the engine reads, each once. */
   neededFiles(): string[] {
     const { core, dream } = this.manifest;
+    const measured = this.measures.flatMap(({ graph, head }) => (head === null ? [graph] : [graph, head]));
     const files = [
       ...(core ? [core.text.tokenizer, this.graphFile("core_text"), this.graphFile("core")] : []),
       ...(dream ? [dream.text.tokenizer, this.graphFile("clip_text"), this.graphFile("dream")] : []),
       ...(dream?.phrases ? [dream.phrases] : []),
+      ...measured.map((graph) => this.graphFile(graph)),
     ];
     return [...new Set(files)];
   }
@@ -101,7 +109,7 @@ export class Bundle {
   }
 
   /** File of a graph. Other precisions are files of other runtimes: the page computes in float32. */
-  graphFile(name: GraphName): string {
+  graphFile(name: string): string {
     const { graphs, name: bundle } = this.manifest;
     const graph = graphs.get(name);
     if (graph === undefined) {

@@ -1,7 +1,7 @@
 /** DREAM: a picture and texts -> a map of how real every pixel looks, in calls of a few windows. */
 
-import type { Picture } from "./core";
 import { RealmError } from "./errors";
+import type { Picture } from "./looker";
 import type { Aggregate, DreamSpec } from "./manifest";
 import { ResampleCache } from "./resample";
 import { finite, type Session } from "./runtime";

@@ -1,10 +1,12 @@
 /** The engine: a bundle opened on a runtime, ready to score pictures and to draw maps. */
 
 import type { Bundle } from "./bundle";
-import { Core, type Picture, type Score } from "./core";
 import { countWindows, Dream, type MapConfig, type Steps } from "./dream";
 import { messageOf, RealmError } from "./errors";
-import type { GraphName, TextSpec } from "./manifest";
+import { Looker, type Picture } from "./looker";
+import type { TextSpec } from "./manifest";
+import { type Head, lookKey, type Measured, measure, type Parts } from "./measure";
+import type { MeasureSpec } from "./measure-specs";
 import { type BankEntry, type Phrase, parseBank, phraseConfig, pickPhrases } from "./phrases";
 import type { Runtime, Session } from "./runtime";
 import { isMissing, TextEncoder } from "./text";
@@ -27,7 +29,9 @@ export interface RealnessMap {
 export class Engine {
   private constructor(
     readonly bundle: Bundle,
-    readonly core: Core | null,
+    private readonly parts: Omit<Parts, "pause">,
+    /** Of the descriptions that CORE reads. */
+    readonly coreText: TextEncoder | null,
     readonly dream: Dream | null,
     readonly bank: readonly BankEntry[],
   ) {}
@@ -47,7 +51,7 @@ export class Engine {
     const tokenizers = new Map<string, Promise<Tokenizer>>();
 
     /** Graphs that share a file share a session. */
-    function session(name: GraphName): Promise<Session> {
+    function session(name: string): Promise<Session> {
       const file = bundle.graphFile(name);
       const opened = sessions.get(file) ?? openGraph(file);
       sessions.set(file, opened);
@@ -71,7 +75,7 @@ export class Engine {
       spec: TextSpec,
       output: string,
     ): Promise<TextEncoder> {
-      const inputs = manifest.graphs.get(name)!.inputs;
+      const inputs = manifest.graphs.get(name)!.inputs.map((input) => input.name);
       return new TextEncoder(
         await tokenizer(spec.tokenizer),
         spec,
@@ -84,8 +88,8 @@ export class Engine {
 
     const { core, dream } = manifest;
     // One after the other: a model's bytes are dropped before the next one is read.
-    const coreReady =
-      core && new Core(core, await encoder("core_text", core.text, "text_features"), await session("core"));
+    const coreText = core && (await encoder("core_text", core.text, "text_features"));
+    if (core !== null) await session("core");
     const dreamReady =
       dream &&
       new Dream(dream, await encoder("clip_text", dream.text, "text_embedding"), await session("dream"));
@@ -94,18 +98,61 @@ export class Engine {
       phrases === null
         ? []
         : parseBank(await bundle.readJson(phrases, "a phrase bank"), bundle.where(phrases));
-    return new Engine(bundle, coreReady, dreamReady, bank);
-  }
 
-  /** Score a picture. Throws RealmError "bundle" without CORE. */
-  async score(picture: Picture, text: string): Promise<Score> {
-    if (this.core === null) {
+    /** How wide the text features are that a graph takes: as declared, or as CORE's text graph makes them. */
+    async function textWidth(graph: string): Promise<number | null> {
+      const input = manifest.graphs.get(graph)!.inputs.find(({ name }) => name === "text_features");
+      if (input === undefined || input.lastSize !== null) return input?.lastSize ?? null;
+      const [row] = (await coreText?.features([""])) ?? [];
+      if (row !== undefined) return row.length;
       throw new RealmError(
         "bundle",
-        `${this.bundle.manifest.name}: this bundle has no CORE and cannot score; use another`,
+        `${manifest.name}: ${graph} does not say how wide its 'text_features' are; export the bundle again`,
       );
     }
-    return this.core.score(picture, text);
+
+    const lookers = new Map<string, Looker>();
+    const heads = new Map<string, Head>();
+    for (const spec of bundle.measures) {
+      const { graph, view, head } = spec;
+      const key = lookKey(spec);
+      if (!lookers.has(key)) lookers.set(key, new Looker(view, await session(graph), await textWidth(graph)));
+      if (head === null || heads.has(head)) continue;
+      const file = bundle.graphFile(head);
+      const opened = await runtime.openOnCpu(await bundle.read(file), bundle.where(file));
+      heads.set(head, { session: opened, input: manifest.graphs.get(head)!.inputs[0]!.name });
+    }
+    const features = async (text: string) => (await coreText!.features([text]))[0]!;
+    return new Engine(bundle, { lookers, heads, features }, coreText, dreamReady, bank);
+  }
+
+  /** The measures that this page can compute; the first is the default. */
+  get measures(): MeasureSpec[] {
+    return this.bundle.measures;
+  }
+
+  /**
+   * The named measures of a picture, all without names; a blank text means that there is no description.
+   * Throws RealmError "usage" for a name that is not there or of a kind that this page does not support.
+   */
+  async measure(
+    picture: Picture,
+    text: string,
+    names: readonly string[] = this.measures.map((spec) => spec.name),
+    pause: () => Promise<void> = async () => {},
+  ): Promise<Measured[]> {
+    const specs = names.map((name) => this.measureOf(name));
+    return measure({ ...this.parts, pause }, specs, picture, isMissing(text) ? null : text);
+  }
+
+  private measureOf(name: string): MeasureSpec {
+    const found = this.bundle.manifest.measures.find((spec) => spec.name === name);
+    const has = this.measures.map((spec) => spec.name).join(", ");
+    if (found === undefined) {
+      throw new RealmError("usage", `measure ${name} is not in this bundle; it has ${has}`);
+    }
+    if (found.problem !== null) throw new RealmError("usage", `measure ${name} ${found.problem}`);
+    return found;
   }
 
   /** Map a picture; without texts the phrase bank decides. */
@@ -134,10 +181,17 @@ export class Engine {
       }
       const largest = Math.max(...config.windowsPx);
       before = countWindows(phraseConfig(largest), picture);
-      phrases = await pickPhrases(this.dream, this.bank, picture, largest, {
-        progress: (done) => steps.progress(done, before + windows),
-        pause: () => steps.pause(),
-      });
+      phrases = await pickPhrases(
+        this.dream,
+        this.bank,
+        this.bundle.manifest.phrasePolicy,
+        picture,
+        largest,
+        {
+          progress: (done) => steps.progress(done, before + windows),
+          pause: () => steps.pause(),
+        },
+      );
     }
     const used = texts.length > 0 ? texts : phrases.map((phrase) => phrase.text);
     const { values, covered } = await this.dream.map(picture, used, config, {

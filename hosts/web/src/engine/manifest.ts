@@ -1,6 +1,8 @@
 /** `bundle.json`, every field checked once, with the words of the Python engine (realm_engine/bundle_new/manifest.py). */
 
 import { RealmError } from "./errors";
+import { checkMeasures, type MeasureSpec, parseMeasures } from "./measure-specs";
+import { Section, safeRelative } from "./section";
 
 const FORMAT = "realm-bundle";
 const FORMAT_MAJOR = 1;
@@ -8,15 +10,28 @@ const GRAPHS = ["core_text", "core", "clip_text", "dream"] as const;
 const AGGREGATES = ["mean", "max"] as const;
 const INTERPOLATIONS = ["bilinear", "bicubic"] as const;
 
-export type GraphName = (typeof GRAPHS)[number];
 export type Aggregate = (typeof AGGREGATES)[number];
 export type Interpolation = (typeof INTERPOLATIONS)[number];
 
+/** An input or output of a graph; `lastSize` is null where the manifest leaves it free. */
+export interface TensorSpec {
+  readonly name: string;
+  readonly lastSize: number | null;
+}
+
 export interface GraphSpec {
-  readonly name: GraphName;
+  readonly name: string;
   /** File by precision: "fp32" -> "core.onnx". */
   readonly variants: Readonly<Record<string, string>>;
-  readonly inputs: readonly string[];
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+}
+
+/** Which phrases of the bank count: at most so many, none further behind the best, by a percentile of windows. */
+export interface PhrasePolicy {
+  readonly most: number;
+  readonly marginZ: number;
+  readonly percentile: number;
 }
 
 /** How text becomes token ids; `buckets` ascend and end with `maxTokens`. */
@@ -65,100 +80,12 @@ export interface Manifest {
   readonly description: string;
   readonly weightsLicence: string;
   readonly files: ReadonlyMap<string, FileEntry>;
-  readonly graphs: ReadonlyMap<GraphName, GraphSpec>;
+  readonly graphs: ReadonlyMap<string, GraphSpec>;
   readonly core: CoreSpec | null;
   readonly dream: DreamSpec | null;
-}
-
-/** A JSON object together with the place it stands, for errors that name both. */
-class Section {
-  readonly data: Record<string, unknown>;
-
-  constructor(
-    data: unknown,
-    readonly where: string,
-  ) {
-    if (typeof data !== "object" || data === null || Array.isArray(data)) {
-      throw new RealmError("bundle", `${where} must be a JSON object; export the bundle again`);
-    }
-    this.data = data as Record<string, unknown>;
-  }
-
-  private fail(key: string): never {
-    const state = key in this.data ? `${JSON.stringify(this.data[key])}, of the wrong kind` : "missing";
-    throw new RealmError("bundle", `${this.where}: '${key}' is ${state}; export the bundle again`);
-  }
-
-  string(key: string): string {
-    const value = this.data[key];
-    return typeof value === "string" ? value : this.fail(key);
-  }
-
-  boolean(key: string): boolean {
-    const value = this.data[key];
-    return typeof value === "boolean" ? value : this.fail(key);
-  }
-
-  number(key: string): number {
-    const value = this.data[key];
-    return typeof value === "number" && Number.isFinite(value) ? value : this.fail(key);
-  }
-
-  whole(key: string): number {
-    const value = this.number(key);
-    return Number.isInteger(value) ? value : this.fail(key);
-  }
-
-  positive(key: string): number {
-    const value = this.whole(key);
-    if (value < 1) {
-      throw new RealmError("bundle", `${this.where}: '${key}' is ${value}, below 1; export the bundle again`);
-    }
-    return value;
-  }
-
-  positives(key: string): number[] {
-    const values = this.array(key);
-    if (values.length === 0 || values.some((v) => typeof v !== "number" || !Number.isInteger(v) || v < 1)) {
-      throw new RealmError(
-        "bundle",
-        `${this.where}: '${key}' must list whole numbers from 1; export it again`,
-      );
-    }
-    return values as number[];
-  }
-
-  array(key: string): unknown[] {
-    const value = this.data[key];
-    return Array.isArray(value) ? value : this.fail(key);
-  }
-
-  choice<T extends string>(key: string, choices: readonly T[]): T {
-    const value = this.string(key);
-    if (!(choices as readonly string[]).includes(value)) {
-      throw new RealmError(
-        "bundle",
-        `${this.where}: '${key}' is '${value}', must be one of ${choices.join(", ")}`,
-      );
-    }
-    return value as T;
-  }
-
-  section(key: string): Section {
-    return new Section(this.data[key], `${this.where}, '${key}'`);
-  }
-}
-
-/** Return `path` when it is a plain relative POSIX path that cannot leave its folder. */
-function safeRelative(path: unknown, where: string): string {
-  if (typeof path === "string" && path !== "" && !/[\\\0]/.test(path) && !/^[A-Za-z]:/.test(path)) {
-    const parts = path.split("/").filter((part) => part !== "" && part !== ".");
-    if (!path.startsWith("/") && parts.length > 0 && !parts.includes("..")) return path;
-  }
-  throw new RealmError(
-    "bundle",
-    `${where}: the path '${String(path)}' leaves the bundle; do not use a bundle that asks for it`,
-  );
+  /** In the order of the manifest, those with a problem included; the first is the default. */
+  readonly measures: readonly MeasureSpec[];
+  readonly phrasePolicy: PhrasePolicy;
 }
 
 function checkVersion(manifest: Section): void {
@@ -182,10 +109,20 @@ function checkVersion(manifest: Section): void {
   }
 }
 
-function parseGraphs(section: Section): Map<GraphName, GraphSpec> {
-  const graphs = new Map<GraphName, GraphSpec>();
-  for (const name of GRAPHS) {
-    if (!(name in section.data)) continue; // unknown names are ignored: a minor version may add some
+function parseTensors(entry: Section, key: string): TensorSpec[] {
+  return entry.array(key).map((item) => {
+    const tensor = new Section(item, `${entry.where}, '${key}'`);
+    const size = tensor.array("shape").at(-1);
+    const known = typeof size === "number" && Number.isInteger(size) && size > 0;
+    return { name: tensor.string("name"), lastSize: known ? size : null };
+  });
+}
+
+/** Those of the named graphs that are there: unknown ones are ignored, a minor version may add some. */
+function parseGraphs(section: Section, names: Iterable<string>): Map<string, GraphSpec> {
+  const graphs = new Map<string, GraphSpec>();
+  for (const name of names) {
+    if (!section.has(name)) continue;
     const entry = section.section(name);
     const variants: Record<string, string> = {};
     for (const [precision, path] of Object.entries(entry.section("variants").data)) {
@@ -194,10 +131,28 @@ function parseGraphs(section: Section): Map<GraphName, GraphSpec> {
     if (Object.keys(variants).length === 0) {
       throw new RealmError("bundle", `${entry.where}: no variant; export the bundle again`);
     }
-    const inputs = entry.array("inputs").map((item) => new Section(item, `${entry.where}, 'inputs'`));
-    graphs.set(name, { name, variants, inputs: inputs.map((input) => input.string("name")) });
+    const [inputs, outputs] = [parseTensors(entry, "inputs"), parseTensors(entry, "outputs")];
+    graphs.set(name, { name, variants, inputs, outputs });
   }
   return graphs;
+}
+
+/** What `maps` says of phrases, the numbers of the format where it says nothing. The page draws no regions. */
+function parsePhrasePolicy(manifest: Section): PhrasePolicy {
+  const maps = manifest.has("maps") ? manifest.section("maps") : new Section({}, manifest.where);
+  const phrases = maps.has("phrases") ? maps.section("phrases") : new Section({}, maps.where);
+  const policy = {
+    most: phrases.has("most") ? phrases.positive("most") : 3,
+    marginZ: phrases.has("margin_z") ? phrases.number("margin_z") : 1,
+    percentile: phrases.has("percentile") ? phrases.number("percentile") : 95,
+  };
+  if (policy.marginZ < 0 || policy.percentile < 0 || policy.percentile > 100) {
+    throw new RealmError(
+      "bundle",
+      `${phrases.where}: 'margin_z' or 'percentile' is out of range; export the bundle again`,
+    );
+  }
+  return policy;
 }
 
 function parseText(section: Section): TextSpec {
@@ -269,20 +224,25 @@ export function parseManifest(json: unknown, where: string): Manifest {
   const manifest = new Section(json, where);
   checkVersion(manifest);
   const name = manifest.string("name");
-  const graphs = parseGraphs(manifest.section("graphs"));
+  const graphs = parseGraphs(manifest.section("graphs"), GRAPHS);
   const hasCore = graphs.has("core_text") && graphs.has("core");
   const hasDream = graphs.has("clip_text") && graphs.has("dream");
-  if (!hasCore && !hasDream) {
+  const core = hasCore ? parseCore(manifest.section("core")) : null;
+  const dream = hasDream ? parseDream(manifest.section("dream")) : null;
+  if (!hasCore && !hasDream && !manifest.has("measures")) {
     throw new RealmError("bundle", `${where}: neither CORE nor DREAM is complete; export the bundle again`);
   }
+  const measures = parseMeasures(manifest, core);
+  const usable = measures.filter((measure) => measure.problem === null);
+  const more = usable.flatMap(({ graph, head }) => (head === null ? [graph] : [graph, head]));
+  for (const [other, graph] of parseGraphs(manifest.section("graphs"), more)) graphs.set(other, graph);
+  if (manifest.has("measures")) checkMeasures(usable, graphs, where);
   const files = new Map<string, FileEntry>();
   const listed = manifest.section("files");
   for (const path of Object.keys(listed.data)) {
     const entry = listed.section(safeRelative(path, listed.where));
     files.set(path, { sha256: entry.string("sha256").toLowerCase(), sizeBytes: entry.whole("size_bytes") });
   }
-  const core = hasCore ? parseCore(manifest.section("core")) : null;
-  const dream = hasDream ? parseDream(manifest.section("dream")) : null;
   const used = [...graphs.values()].flatMap((graph) => Object.values(graph.variants));
   for (const spec of [core, dream]) if (spec !== null) used.push(spec.text.tokenizer);
   if (dream?.phrases) used.push(dream.phrases);
@@ -305,5 +265,7 @@ export function parseManifest(json: unknown, where: string): Manifest {
     graphs,
     core,
     dream,
+    measures,
+    phrasePolicy: parsePhrasePolicy(manifest),
   };
 }

@@ -1,13 +1,9 @@
 /** The phrase bank: which flaw a picture most likely has, when nobody has described it (realm_engine/maps/phrases.py). */
 
-import type { Picture } from "./core";
 import { type Dream, gridsOf, type MapConfig, type Steps } from "./dream";
 import { RealmError } from "./errors";
-
-const TOP = 3;
-// A phrase this far behind the best one (in z) describes something else: averaging it in blurs the map.
-const MARGIN_Z = 1;
-const PERCENTILE = 0.95;
+import type { Picture } from "./looker";
+import type { PhrasePolicy } from "./manifest";
 
 /** A phrase with the mean and standard deviation of its window similarity on clean photographs. */
 export interface BankEntry {
@@ -56,10 +52,11 @@ export function phraseConfig(windowPx: number): MapConfig {
   return { windowsPx: [windowPx], stridePx: Math.max(1, Math.floor(windowPx / 2)), aggregate: "mean" };
 }
 
-/** The phrases that stand out most on a picture, best first, at most 3. `windowPx` as for `phraseConfig`. */
+/** The phrases that stand out most on a picture, best first, as many as the policy allows. `windowPx` as for `phraseConfig`. */
 export async function pickPhrases(
   dream: Dream,
   bank: readonly BankEntry[],
+  policy: PhrasePolicy,
   picture: Picture,
   windowPx: number,
   steps: Steps,
@@ -72,12 +69,12 @@ export async function pickPhrases(
     for (let window = 0; window < grid.count; window++) {
       values[window] = (similarity[window * bank.length + column]! - entry.mean) / entry.std;
     }
-    return percentile(values, PERCENTILE);
+    return percentile(values, policy.percentile / 100);
   });
   const order = scores.map((_, index) => index).sort((a, b) => scores[b]! - scores[a]! || a - b);
   const best = scores[order[0]!]!;
   return order
-    .slice(0, TOP)
-    .filter((index) => scores[index]! >= best - MARGIN_Z)
+    .slice(0, policy.most)
+    .filter((index) => scores[index]! >= best - policy.marginZ)
     .map((index) => ({ text: bank[index]!.text, kind: bank[index]!.kind, zScore: scores[index]! }));
 }

@@ -27,6 +27,8 @@ export interface Answer {
 export interface Session {
   /** Run the graph and return one float32 output. Throws RealmError "device". */
   run(feeds: Record<string, Feed>, output: string): Promise<Answer>;
+  /** The same for several outputs of one run. */
+  runAll(feeds: Record<string, Feed>, outputs: readonly string[]): Promise<Answer[]>;
 }
 
 /** One build of ONNX Runtime, ready to open graphs. */
@@ -51,16 +53,21 @@ class OrtSession implements Session {
   ) {}
 
   async run(feeds: Record<string, Feed>, output: string): Promise<Answer> {
+    const [answer] = await this.runAll(feeds, [output]);
+    return answer!;
+  }
+
+  async runAll(feeds: Record<string, Feed>, outputs: readonly string[]): Promise<Answer[]> {
     await this.follow();
     const { loader } = this;
     try {
-      return await this.runOnce(feeds, output);
+      return await this.runOnce(feeds, outputs);
     } catch (error) {
       if (error instanceof RealmError) throw error;
       // A graph that opens on WebGPU may still fail there: a lost device, a kernel that is missing.
       if (loader.provider === "webgpu" && this.model !== null) {
         await this.runtime.fallBack(loader, error);
-        return this.run(feeds, output);
+        return this.runAll(feeds, outputs);
       }
       throw new RealmError("device", `${this.where}: ONNX Runtime failed (${messageOf(error)})`);
     }
@@ -74,20 +81,48 @@ class OrtSession implements Session {
     this.loader = loader;
   }
 
-  private async runOnce(feeds: Record<string, Feed>, output: string): Promise<Answer> {
+  private async runOnce(feeds: Record<string, Feed>, outputs: readonly string[]): Promise<Answer[]> {
     const { ort, lost } = this.loader;
     const tensors: Record<string, Tensor> = {};
     for (const [name, [type, data, dims]] of Object.entries(feeds)) {
       tensors[name] = new ort.Tensor(type, data as never, dims);
     }
-    const results = await orLost(this.session.run(tensors, [output]), lost);
-    const found = results[output];
-    if (found === undefined || found.type !== "float32") {
-      throw new RealmError("bundle", `${this.where}: no float32 output '${output}'; export the bundle again`);
-    }
-    const answer = { values: Float32Array.from(found.data as Float32Array), dims: [...found.dims] };
-    found.dispose();
-    return answer;
+    const results = await orLost(this.session.run(tensors, outputs), lost);
+    return outputs.map((output) => {
+      const found = results[output];
+      if (found === undefined || found.type !== "float32") {
+        throw new RealmError(
+          "bundle",
+          `${this.where}: no float32 output '${output}'; export the bundle again`,
+        );
+      }
+      const answer = { values: Float32Array.from(found.data as Float32Array), dims: [...found.dims] };
+      found.dispose();
+      return answer;
+    });
+  }
+}
+
+function openSession(loader: RuntimeLoader, model: Uint8Array): Promise<InferenceSession> {
+  return loader.ort.InferenceSession.create(model, {
+    executionProviders: [loader.provider],
+    graphOptimizationLevel: "all",
+    logSeverityLevel: 3,
+  });
+}
+
+async function createSession(
+  loader: RuntimeLoader,
+  model: Uint8Array,
+  where: string,
+): Promise<InferenceSession> {
+  try {
+    return await openSession(loader, model);
+  } catch (error) {
+    throw new RealmError(
+      "bundle",
+      `${where}: ONNX Runtime cannot open it (${messageOf(error)}); export the bundle again`,
+    );
   }
 }
 
@@ -132,28 +167,25 @@ export class Runtime {
     return new OrtSession(this, loader.provider === "webgpu" ? model : null, session, loader, where);
   }
 
+  /** Open a graph that computes on the CPU whatever the others do: a head is small, and float32 there. */
+  async openOnCpu(model: Uint8Array, where: string): Promise<Session> {
+    const { lost: _, ...build } = this.loader;
+    const loader: RuntimeLoader = { ...build, provider: "wasm" };
+    return new OrtSession(this, null, await createSession(loader, model, where), loader, where);
+  }
+
   /** Create ONNX Runtime's session on the build in use, on WebAssembly where WebGPU fails. */
   async create(
     model: Uint8Array,
     where: string,
   ): Promise<{ session: InferenceSession; loader: RuntimeLoader }> {
     const { loader } = this;
+    if (loader.provider !== "webgpu") return { session: await createSession(loader, model, where), loader };
     try {
-      const opening = loader.ort.InferenceSession.create(model, {
-        executionProviders: [loader.provider],
-        graphOptimizationLevel: "all",
-        logSeverityLevel: 3,
-      });
-      return { session: await orLost(opening, loader.lost), loader };
+      return { session: await orLost(openSession(loader, model), loader.lost), loader };
     } catch (error) {
-      if (loader.provider === "webgpu") {
-        await this.fallBack(loader, error);
-        return this.create(model, where);
-      }
-      throw new RealmError(
-        "bundle",
-        `${where}: ONNX Runtime cannot open it (${messageOf(error)}); export the bundle again`,
-      );
+      await this.fallBack(loader, error);
+      return this.create(model, where);
     }
   }
 

@@ -1,14 +1,15 @@
 /** The page: what happens when, and what is said about it. */
 
 import { RealmError } from "../engine/errors";
+import type { MeasureSpec } from "../engine/measure-specs";
 import type { RuntimeInfo } from "../engine/runtime";
 import { Client, WorkerError } from "../worker/client";
 import type { BundleFacts, Device, Event } from "../worker/protocol";
 import { box, button, counted, number, progressBar } from "./dom";
 import { listen } from "./intake";
 import { MapView } from "./map-view";
+import { showMeasures } from "./measures-view";
 import { clearError, clearNotes, say, showError, showNote } from "./messages";
-import { showScore } from "./score-view";
 import { AUTOMATIC_WINDOWS, Settings } from "./settings";
 import { Texts } from "./texts";
 
@@ -92,7 +93,10 @@ async function openBundle(): Promise<void> {
   box("about").textContent = `Bundle ${facts.name}, ${megabytes(facts.bytes)} MB, ${kept}.${licence}`;
   settings.offer(facts.presets);
   texts.suggest(facts.phrases);
-  if (!facts.canScore) showNote(`${facts.name} has no CORE: it draws maps, but no score.`, true);
+  if (facts.measures.length === 0) showNote(`${facts.name} has no CORE: it draws maps, but no score.`, true);
+  if (facts.leftOut.length > 0) {
+    showNote(`Of a kind that this page cannot compute: ${facts.leftOut.join(", ")}.`, true);
+  }
   if (!facts.canMap) showNote(`${facts.name} has no DREAM: it scores, but draws no map.`, true);
   say("The models are ready.");
   document.body.dataset.ready = "true";
@@ -116,7 +120,7 @@ async function openPicture(file: Blob, name: string, text: string | null): Promi
     for (const note of picture.notes) showNote(note);
     view.showPicture(picture.rgba, picture.width, picture.height, name);
     settings.setPicture(picture);
-    showScore(null, "");
+    showMeasures([], [], "");
     hasPicture = true;
     updateButtons();
     shown = true;
@@ -158,7 +162,7 @@ async function run(automatic: boolean): Promise<void> {
   box("map-text").textContent = "Scoring…";
   updateButtons();
   try {
-    if (facts?.canScore) await score(controller);
+    if (facts !== null && facts.measures.length > 0) await measure(facts.measures, controller);
     if (facts?.canMap) await map(controller, automatic);
   } catch (error) {
     report(error);
@@ -170,10 +174,13 @@ async function run(automatic: boolean): Promise<void> {
   }
 }
 
-async function score(controller: AbortController): Promise<void> {
+async function measure(measures: readonly MeasureSpec[], controller: AbortController): Promise<void> {
   const text = texts.values.join(". ");
   const options = { signal: controller.signal, onEvent: hear };
-  showScore(await client.call("score", { text }, options), text);
+  const { measured } = await client.call("measure", { text }, options);
+  showMeasures(measures, measured, text);
+  const failed = measured.flatMap(({ error }) => (error === null ? [] : [error]));
+  if (failed.length > 0) showError(failed.join("; "));
 }
 
 async function map(controller: AbortController, automatic: boolean): Promise<void> {

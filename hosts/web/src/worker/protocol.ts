@@ -1,10 +1,11 @@
 /** What the page and its worker say to each other: calls with one answer, events on the way, and cancelling. */
 
-import type { Score } from "../engine/core";
 import type { MapConfig } from "../engine/dream";
 import type { RealnessMap } from "../engine/engine";
 import type { ErrorKind } from "../engine/errors";
 import type { Preset } from "../engine/manifest";
+import type { Measured } from "../engine/measure";
+import type { MeasureSpec } from "../engine/measure-specs";
 import type { RuntimeInfo } from "../engine/runtime";
 
 export type Device = "auto" | "webgpu" | "wasm";
@@ -13,7 +14,10 @@ export interface BundleFacts {
   readonly name: string;
   readonly description: string;
   readonly weightsLicence: string;
-  readonly canScore: boolean;
+  /** Those that the page can compute; the first is the default. */
+  readonly measures: readonly MeasureSpec[];
+  /** Names of those that it cannot. */
+  readonly leftOut: readonly string[];
   readonly canMap: boolean;
   /** The recommended one first. */
   readonly presets: readonly Preset[];
@@ -38,7 +42,8 @@ export interface Calls {
   open: { params: { page: string; bundle: string; device: Device }; result: BundleFacts };
   /** Decode a picture and keep it for the calls that follow. */
   decode: { params: { file: Blob; name: string }; result: PictureFacts };
-  score: { params: { text: string }; result: Score };
+  /** All measures of the picture, in the order of `BundleFacts.measures`. */
+  measure: { params: { text: string }; result: { measured: readonly Measured[] } };
   map: { params: { texts: readonly string[]; config: MapConfig }; result: RealnessMap & { seconds: number } };
 }
 

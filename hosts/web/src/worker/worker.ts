@@ -2,9 +2,9 @@
 
 import { decodePicture } from "../decode/decode";
 import { Bundle } from "../engine/bundle";
-import type { Picture } from "../engine/core";
 import { Engine } from "../engine/engine";
 import { Cancelled, messageOf, RealmError } from "../engine/errors";
+import type { Picture } from "../engine/looker";
 import { Runtime } from "../engine/runtime";
 import { bundleAddress, HttpSource } from "./download";
 import type { CallName, Calls, Event, Failure, FromWorker, ToWorker } from "./protocol";
@@ -53,7 +53,8 @@ async function open({ page, bundle: given, device }: Calls["open"]["params"], co
     name: manifest.name,
     description: manifest.description,
     weightsLicence: manifest.weightsLicence,
-    canScore: engine.core !== null,
+    measures: engine.measures,
+    leftOut: manifest.measures.filter(({ problem }) => problem !== null).map(({ name }) => name),
     canMap: engine.dream !== null,
     presets: manifest.dream?.presets ?? [],
     phrases: engine.bank.map((entry) => entry.text),
@@ -97,9 +98,9 @@ const handlers: {
 } = {
   open,
   decode,
-  score: ({ text }) => {
+  measure: async ({ text }, context) => {
     const { engine, picture } = ready();
-    return engine.score(picture, text);
+    return { measured: await engine.measure(picture, text, undefined, () => context.pause()) };
   },
   map,
 };

@@ -1,9 +1,11 @@
 /** What a visitor does on the page, and what can be read from it. */
 
 import fs from "node:fs";
+import { createRequire } from "node:module";
 import type { Page } from "playwright-core";
 import { readNpy } from "../helpers";
 
+const AXE = fs.readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const READY = 100_000; // a software adapter for WebGPU on a busy machine
 
 /** Open the page and wait for the models. */
@@ -100,4 +102,17 @@ export async function pixelsOf(page: Page): Promise<{ width: number; height: num
   });
   const bytes = Buffer.from(rgba, "base64");
   return { width, height, rgb: Uint8Array.from(bytes.filter((_, i) => i % 4 !== 3)) };
+}
+
+/** What axe finds that keeps somebody from using the page. */
+export async function violations(page: Page): Promise<string[]> {
+  await page.evaluate(AXE);
+  return page.evaluate(async () => {
+    const { axe } = window as unknown as {
+      axe: { run(): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }> };
+    };
+    return (await axe.run()).violations.map(
+      ({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`,
+    );
+  });
 }

@@ -74,7 +74,7 @@ function withoutCore(file: string, content: Buffer): Buffer {
   if (file !== "bundle/bundle.json") return content;
   const manifest = JSON.parse(content.toString());
   for (const name of ["core", "core_text"]) Reflect.deleteProperty(manifest.graphs, name);
-  Reflect.deleteProperty(manifest, "core");
+  for (const section of ["core", "measures", "towers"]) Reflect.deleteProperty(manifest, section);
   return Buffer.from(JSON.stringify(manifest));
 }
 

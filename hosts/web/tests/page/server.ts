@@ -27,7 +27,7 @@ export interface Site {
   /** Files that were asked for, in order. */
   readonly requests: string[];
   change: NonNullable<Options["change"]>;
-  /** Another name for a folder below the page: { "other/": "bundle/" }. */
+  /** Another name for a folder below the page, { "other/": "bundle/" }, or a name for one elsewhere on disk. */
   alias: Record<string, string>;
   close(): Promise<void>;
 }
@@ -41,7 +41,7 @@ export async function serve(options: Options = {}): Promise<Site> {
     for (const [name, folder] of Object.entries(site.alias)) {
       if (file.startsWith(name)) file = folder + file.slice(name.length);
     }
-    const full = path.join(DIST, file);
+    const full = path.resolve(DIST, file);
     requests.push(file);
     const found = address.startsWith("/sub/path/") && fs.existsSync(full) && fs.statSync(full).isFile();
     const content = found ? site.change(file, fs.readFileSync(full)) : null;

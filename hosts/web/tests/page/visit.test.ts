@@ -1,18 +1,16 @@
 /** A visit: progress, the cache, nothing leaves, the keyboard, cancelling, looks, accessibility. */
 
 import fs from "node:fs";
-import { createRequire } from "node:module";
 import path from "node:path";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { BUNDLE, REPOSITORY } from "../helpers";
-import { choose, nextPicture, picturesSeen, run, settled, visit } from "./actions";
+import { choose, nextPicture, picturesSeen, run, settled, violations, visit } from "./actions";
 import { launch } from "./browser";
 import { type Site, serve } from "./server";
 
 const CAT = path.join(REPOSITORY, "samples/cat-doubled.png");
 const COFFEE = path.join(REPOSITORY, "samples/coffee.jpg");
-const AXE = fs.readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const out = process.env.REALM_OUT;
 
 let browser: Browser;
@@ -224,16 +222,7 @@ test("looks: light, dark and narrow, without violations that axe finds", async (
     const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     expect(overflow, `${scheme} ${width}`).toBeLessThanOrEqual(0);
     if (out) await page.screenshot({ path: path.join(out, `${scheme}-${width}.png`), fullPage: true });
-    await page.evaluate(AXE);
-    const violations = await page.evaluate(async () => {
-      const { axe } = window as unknown as {
-        axe: { run(): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }> };
-      };
-      return (await axe.run()).violations.map(
-        ({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`,
-      );
-    });
-    expect(violations, `${scheme} ${width}`).toEqual([]);
+    expect(await violations(page), `${scheme} ${width}`).toEqual([]);
   }
 });
 

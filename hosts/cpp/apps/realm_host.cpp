@@ -1,0 +1,228 @@
+// An example of a host: measures pictures to CSV on stdout, and maps them to files. Everything else is in the library.
+#include <algorithm>
+#include <cmath>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <future>
+#include <set>
+
+#include <CLI11/CLI11.hpp>
+
+#include "files.hpp"
+#include "realm/realm.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Settings {
+    std::string bundle, descriptions, text, output = "out/maps", aggregate, quantity = "realness";
+    realm::Options engine;
+    std::vector<std::string> paths, measures, texts;
+    realm::MapOptions map;
+};
+
+void say(const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }
+
+// The paths themselves, and for a folder the JPEG and PNG files in it.
+std::vector<std::string> pictures(const std::vector<std::string>& paths) {
+    std::vector<std::string> found;
+    for (const std::string& path : paths) {
+        std::error_code failed;
+        if (!fs::exists(path, failed)) throw realm::ImageError(path + ": no such file or folder");
+        if (!fs::is_directory(path, failed)) {
+            found.push_back(path);
+            continue;
+        }
+        std::vector<std::string> inside;
+        for (fs::directory_iterator at(path, failed), end; !failed && at != end; at.increment(failed)) {
+            std::string extension = at->path().extension().string();
+            for (char& each : extension) each = static_cast<char>(std::tolower(static_cast<unsigned char>(each)));
+            if (extension == ".jpg" || extension == ".jpeg" || extension == ".png") inside.push_back(at->path().string());
+        }
+        if (failed) throw realm::ImageError(path + ": cannot be listed (" + failed.message() + ")");
+        if (inside.empty()) throw realm::ImageError(path + ": no .jpg, .jpeg or .png in this folder");
+        std::sort(inside.begin(), inside.end());
+        found.insert(found.end(), inside.begin(), inside.end());
+    }
+    return found;
+}
+
+// The description of each picture, by its path or its bare file name; blank where there is none.
+std::vector<std::string> descriptions(const std::vector<std::string>& paths, const std::string& csv) {
+    std::vector<std::string> texts(paths.size());
+    if (csv.empty()) return texts;
+    const auto known = host::read_descriptions(csv);
+    for (std::size_t at = 0; at < paths.size(); ++at)
+        for (const std::string& name : {fs::path(paths[at]).filename().string(), paths[at]})
+            if (const auto found = known.find(name); found != known.end()) texts[at] = found->second;
+    return texts;
+}
+
+realm::Engine open_engine(Settings& settings) {
+    if (settings.bundle.empty()) throw realm::UsageError("no bundle; give --bundle DIR, a folder that holds bundle.json");
+    settings.engine.on_warning = [](const std::string& warning) { say("warning: " + warning); };
+    return realm::Engine(settings.bundle, settings.engine);
+}
+
+// What an action threw, in one line; empty where it threw nothing. Bugs go on.
+template <typename Action>
+std::string problem_of(const Action& action) {
+    try {
+        action();
+        return {};
+    } catch (const realm::OutputError&) {
+        throw;
+    } catch (const realm::Error& error) {
+        return error.what();
+    } catch (const std::bad_alloc&) {
+        return "not enough memory; use a smaller picture";
+    }
+}
+
+int list_measures(Settings& settings) {
+    for (const realm::Measure& measure : open_engine(settings).measures())
+        for (const realm::Column& column : measure.columns)
+            std::printf("%s: %s, %g to %g, %s = better: %s\n", measure.name.c_str(), column.name.c_str(), column.low,
+                        column.high, column.better == realm::Better::high ? "high" : "low", column.meaning.c_str());
+    return 0;
+}
+
+int score(Settings& settings) {
+    const std::vector<std::string> paths = pictures(settings.paths);
+    std::vector<std::string> texts = descriptions(paths, settings.descriptions);
+    if (!settings.text.empty()) texts.assign(paths.size(), settings.text);
+    const realm::Engine engine = open_engine(settings);
+    const std::vector<realm::Measure> all = engine.measures();
+    std::vector<std::string> names = settings.measures;
+    if (names.empty() && !all.empty()) names = {all[0].name};
+    if (names == std::vector<std::string>{"all"}) {
+        names.clear();
+        for (const realm::Measure& measure : all) names.push_back(measure.name);
+    }
+    engine.prepare_measure(names, std::any_of(texts.begin(), texts.end(), [](const auto& text) { return !text.empty(); }));
+    std::vector<realm::Column> columns;
+    std::string header = "filename,";
+    for (const std::string& name : names)
+        for (const realm::Measure& measure : all)
+            if (measure.name == name) columns.insert(columns.end(), measure.columns.begin(), measure.columns.end());
+    for (const realm::Column& column : columns) header += host::csv_field(column.name) + ",";
+    std::printf("%sdescription,error\n", header.c_str());
+    const auto decode = [&](std::size_t at) {
+        return std::async(std::launch::async, [&paths, at] { return realm::load_image(paths[at]); });
+    };
+    std::future<realm::Image> next = decode(0);
+    std::size_t failed = 0;
+    for (std::size_t at = 0; at < paths.size(); ++at) {
+        std::future<realm::Image> current = std::move(next);
+        if (at + 1 < paths.size()) next = decode(at + 1);  // while the model looks at this one
+        realm::Measured answer;
+        const std::string problem = problem_of([&] { answer = engine.measure(current.get(), texts[at], names); });
+        if (!problem.empty()) answer = {{}, problem};
+        failed += answer.error.empty() ? 0 : 1;
+        answer.values.resize(columns.size(), NAN);
+        std::printf("%s,", host::csv_field(paths[at]).c_str());
+        for (std::size_t column = 0; column < columns.size(); ++column) {
+            if (std::isfinite(answer.values[column])) std::printf("%.*f", columns[column].decimals, answer.values[column]);
+            std::printf(",");
+        }
+        std::printf("%s,%s\n", host::csv_field(texts[at]).c_str(), host::csv_field(answer.error).c_str());
+        if (std::fflush(stdout) != 0) throw realm::OutputError("stdout: cannot be written");
+    }
+    if (failed > 0) say(std::to_string(failed) + " of " + std::to_string(paths.size()) + " images failed; see the column error");
+    return failed == 0 ? 0 : 1;
+}
+
+int map(Settings& settings) {
+    const std::vector<std::string> paths = pictures(settings.paths);
+    const std::vector<std::string> texts = descriptions(paths, settings.descriptions);
+    std::vector<std::string> stems;
+    for (const std::string& path : paths) stems.push_back((fs::path(settings.output) / fs::path(path).stem()).string());
+    if (std::set<std::string>(stems.begin(), stems.end()).size() != stems.size())
+        throw realm::UsageError("two images have the same name without extension; map them into different --output");
+    if (!settings.aggregate.empty())
+        settings.map.aggregate = settings.aggregate == "max" ? realm::Aggregate::max : realm::Aggregate::mean;
+    settings.map.quantity = settings.quantity == "similarity" ? realm::Quantity::similarity : realm::Quantity::realness;
+    std::error_code failed_folder;
+    fs::create_directories(settings.output, failed_folder);
+    if (!fs::is_directory(settings.output, failed_folder))
+        throw realm::OutputError(settings.output + ": is no folder and cannot be made; choose another --output");
+    const realm::Engine engine = open_engine(settings);
+    engine.resolve(settings.map);
+    engine.prepare_map();
+    std::size_t failed = 0;
+    for (std::size_t at = 0; at < paths.size(); ++at) {
+        const std::string problem = problem_of([&] {
+            const realm::Image image = realm::load_image(paths[at]);
+            std::vector<std::string> own = settings.texts;
+            if (own.empty() && !texts[at].empty()) own = {texts[at]};
+            host::write_map(stems[at], paths[at], image, engine.map(image, own, settings.map), engine.info());
+        });
+        if (problem.empty()) continue;
+        ++failed;
+        say("error: " + (problem.rfind(paths[at], 0) == 0 ? "" : paths[at] + ": ") + problem);
+    }
+    say(std::to_string(paths.size() - failed) + " of " + std::to_string(paths.size()) + " maps in " + settings.output);
+    return failed == 0 ? 0 : 1;
+}
+
+void describe(CLI::App& app, Settings& settings) {
+    const CLI::Range kPositive(1, 1'000'000);
+    if (const char* bundle = std::getenv("REALM_BUNDLE")) settings.bundle = bundle;
+    app.require_subcommand(1);
+    app.set_version_flag("--version", std::string("realm_host ") + realm::version() + ", ONNX Runtime " + realm::runtime_version());
+    app.footer("Exit codes: 0 all done; 1 some images failed, the others are done; 2 nothing could be done.");
+    CLI::App* const list = app.add_subcommand("measures", "List what the bundle can measure.");
+    CLI::App* const scores = app.add_subcommand("score", "Measure images: CSV on stdout.");
+    CLI::App* const maps = app.add_subcommand("map", "Map where images look unreal: .npy, .json and .overlay.png of each.");
+    for (CLI::App* verb : {list, scores, maps}) {
+        verb->add_option("--bundle", settings.bundle, "A folder with bundle.json [$REALM_BUNDLE]");
+        verb->add_option("--device", settings.engine.device, "cpu or cuda; never replaced by another");
+        verb->add_option("--precision", settings.engine.precision, "auto, fp32, fp16 or int8, as the bundle has them");
+        verb->add_option("--threads", settings.engine.threads, "CPU threads")->check(kPositive);
+        verb->add_option("--max-memory", settings.engine.max_memory, "Memory that the process may hold, such as 800M")
+            ->transform(CLI::AsSizeValue(false));
+        if (verb == list) continue;
+        verb->add_option("path", settings.paths, "JPEG and PNG files, or folders that hold some")->required();
+        verb->add_option("--descriptions", settings.descriptions, "CSV with the columns filename and description");
+    }
+    scores->add_option("--measure", settings.measures, "Names, or all; without: the bundle's first")->allow_extra_args(false);
+    scores->add_option("--text", settings.text, "The description of all images")->excludes("--descriptions");
+    maps->add_option("--text", settings.texts, "What looks unreal; several: the mean of their maps; none: phrases that fit")
+        ->allow_extra_args(false)->excludes("--descriptions");
+    maps->add_option("--preset", settings.map.preset, "Windows, stride and aggregate");
+    maps->add_option("--window", settings.map.windows_px, "Window sizes, px")->allow_extra_args(false)->check(kPositive);
+    maps->add_option("--stride", settings.map.stride_px, "Px between windows")->check(kPositive);
+    maps->add_option("--aggregate", settings.aggregate, "How window sizes are combined")->check(CLI::IsMember({"mean", "max"}));
+    maps->add_option("--quantity", settings.quantity, "realness (low = unreal) or similarity (high = unreal)")
+        ->check(CLI::IsMember({"realness", "similarity"}));
+    maps->add_option("--output", settings.output, "Folder to write to")->capture_default_str();
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+    std::signal(SIGPIPE, SIG_DFL);
+    CLI::App app("Measures and maps of how real pictures look.");
+    Settings settings;
+    try {
+        describe(app, settings);
+        app.parse(count, words);
+        if (app.got_subcommand("measures")) return list_measures(settings);
+        return app.got_subcommand("score") ? score(settings) : map(settings);
+    } catch (const CLI::ParseError& error) {
+        if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+        std::string message = error.what();
+        std::replace(message.begin(), message.end(), '\n', ' ');
+        say("error: " + message + "; see --help");
+    } catch (const realm::Error& error) {
+        say(std::string("error: ") + error.what());
+    } catch (const std::bad_alloc&) {
+        say("error: not enough memory; use smaller images, or fewer at once");
+    } catch (const std::exception& error) {
+        say(std::string("realm_host: this is a bug: ") + error.what());
+        return 3;
+    }
+    return 2;
+}

@@ -1,0 +1,192 @@
+// The manifest's measures, what they look through, and the policy of maps (format 1.1).
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "manifest.hpp"
+#include "realm/error.hpp"
+#include "text_format.hpp"
+
+namespace realm {
+namespace {
+
+constexpr int kMaxInputPx = 1 << 14;
+constexpr int kMaxPhrases = 10000;
+constexpr int kMaxDecimals = 17;
+constexpr double kLowestMos = -3.0, kHighestMos = 2.0;
+constexpr double kHighestRating = 100.0;
+
+[[noreturn]] void refuse(const std::string& where, const std::string& what) {
+    throw BundleError(where + ": " + what + "; export the bundle again");
+}
+
+ViewSpec whole_view(const Section& section) {
+    return {false, section.positive("height_px", kMaxInputPx), section.positive("width_px", kMaxInputPx),
+            section.choice("interpolation", {"bilinear", "bicubic"})};
+}
+
+// Fills graph and view from a section that holds both, a measure's or a tower's.
+void parse_look(const Section& section, MeasureSpec& into) {
+    into.graph = section.text("graph");
+    const Section view = section.section("view");
+    const std::string kind = view.text("kind");
+    if (kind == "native") into.view.native = true;
+    else if (kind == "whole") into.view = whole_view(view);
+    else into.problem = "looks through a view of the kind " + in_quotes(kind) + ", that this host does not support";
+}
+
+void parse_columns(const Section& section, MeasureSpec& into) {
+    for (const OrderedJson& item : section.list("columns")) {
+        const Section entry(&item, section.where() + ", 'columns'");
+        Column column;
+        ColumnSource source;
+        column.name = entry.text("name");
+        column.meaning = entry.text("meaning");
+        column.low = entry.number("low");
+        column.high = entry.number("high");
+        column.better = entry.choice("better", {"high", "low"}) == "high" ? Better::high : Better::low;
+        if (!(column.low < column.high)) refuse(entry.where(), "'low' must lie below 'high'");
+        if (entry.has("decimals")) {
+            const std::int64_t decimals = entry.whole("decimals");
+            if (decimals < 0 || decimals > kMaxDecimals)
+                refuse(entry.where(), "'decimals' is " + std::to_string(decimals) + ", must be 0 to 17");
+            column.decimals = static_cast<int>(decimals);
+        }
+        source.output = entry.text("output");
+        if (entry.has("line")) {
+            const Section line = entry.section("line");
+            source.line = {line.number("offset"), line.number("slope")};
+        }
+        into.told.columns.push_back(std::move(column));
+        into.sources.push_back(std::move(source));
+    }
+    if (into.sources.empty()) refuse(section.where(), "no column");
+}
+
+void parse_licence(const Section& section, MeasureSpec& into) {
+    const Section licence = section.section("licence");
+    into.told.licence = licence.text("weights");
+    into.told.commercial_use = licence.truth("commercial_use");
+    section.text("training_data");
+    section.section("metrics");
+}
+
+// Format 1.0 has no measures: what its CORE says.
+MeasureSpec core_of_old(const CoreSpec& core) {
+    MeasureSpec spec;
+    spec.told.name = spec.told.kind = "core";
+    spec.told.says = "How real does it look to people: a mean opinion score, from the picture and a description of its flaws.";
+    spec.told.columns = {{"mos", "mean opinion score as a z-score", kLowestMos, kHighestMos, Better::high, 6},
+                         {"realness", "the 0-100 rating behind the score", 0.0, kHighestRating, Better::high, 4}};
+    spec.sources = {{"mos", std::nullopt}, {"mos", std::make_pair(core.rating_offset, core.rating_slope)}};
+    return spec;
+}
+
+MeasureSpec parse_measure(const std::string& name, const Section& entry, const Section& manifest,
+                          const std::optional<CoreSpec>& core) {
+    MeasureSpec spec;
+    spec.told.name = name;
+    spec.told.kind = entry.text("kind");
+    const std::string& kind = spec.told.kind;
+    if (kind != "core" && kind != "graph" && kind != "head") {
+        spec.problem = "is of a kind that this host does not support (" + in_quotes(kind) + ")";
+        return spec;
+    }
+    spec.told.says = entry.text("says");
+    parse_columns(entry, spec);
+    parse_licence(entry, spec);
+    if (kind == "graph") parse_look(entry, spec);
+    if (kind == "head") {
+        const std::string tower = entry.text("tower");
+        const Section towers = manifest.section("towers");
+        if (!towers.has(tower.c_str())) refuse(entry.where(), "the tower " + in_quotes(tower) + " is not in 'towers'");
+        const Section section = towers.section(tower);
+        parse_look(section, spec);
+        spec.features = section.text("output");
+        spec.head = entry.text("graph");
+    }
+    if (kind == "core" && !core) refuse(entry.where(), "the graphs core_text and core are not there");
+    return spec;
+}
+
+// "nothing" where it is not there: a section of its own or a number.
+double number_or(const Section& section, const char* key, double nothing, double least, double most) {
+    if (!section.has(key)) return nothing;
+    const double value = section.number(key);
+    if (!(value >= least && value <= most)) refuse(section.where(), std::string("'") + key + "' is out of range");
+    return value;
+}
+
+}  // namespace
+
+std::vector<MeasureSpec> parse_measures(const Section& manifest, const std::optional<CoreSpec>& core) {
+    std::vector<MeasureSpec> found;
+    if (manifest.has("measures")) {
+        const Section section = manifest.section("measures");
+        for (const auto& [name, value] : section.data().items())
+            found.push_back(parse_measure(name, Section(&value, section.where() + ", " + in_quotes(name)), manifest, core));
+    } else if (core) {
+        found.push_back(core_of_old(*core));
+    }
+    std::set<std::string> columns{"filename", "description", "error"};
+    for (MeasureSpec& spec : found) {
+        if (spec.reads_text() && core) {
+            spec.graph = "core";
+            spec.view = {false, core->height_px, core->width_px, core->interpolation};
+        }
+        for (const Column& column : spec.told.columns)
+            if (column.name.empty() || !columns.insert(column.name).second)
+                refuse(manifest.where(), "the column " + in_quotes(column.name) + " is named twice or not allowed");
+    }
+    return found;
+}
+
+void check_measures(const std::vector<MeasureSpec>& measures, const std::map<std::string, GraphSpec>& graphs,
+                    const std::string& where) {
+    for (const MeasureSpec& spec : measures) {
+        if (!spec.problem.empty()) continue;
+        const std::string own = where + ", 'measures', " + in_quotes(spec.told.name);
+        const auto graph_of = [&](const std::string& name) -> const GraphSpec& {
+            const auto found = graphs.find(name);
+            if (found == graphs.end()) refuse(own, "the graph " + in_quotes(name) + " is not in 'graphs'");
+            return found->second;
+        };
+        const auto check_output = [&](const std::string& graph, const std::string& output) {
+            if (graph_of(graph).output(output) == nullptr)
+                refuse(own, "the graph " + in_quotes(graph) + " has no output " + in_quotes(output));
+        };
+        if (!spec.head.empty()) {
+            check_output(spec.graph, spec.features);
+            if (graph_of(spec.head).inputs.size() != 1 || graph_of(spec.head).file("fp32") == nullptr)
+                refuse(own, "the graph " + in_quotes(spec.head) + " is no head: one input, a variant fp32");
+        }
+        const GraphSpec& looks = graph_of(spec.graph);
+        const bool resized = looks.input("resample_rows") != nullptr && looks.input("resample_cols") != nullptr;
+        if (looks.input("pixels") == nullptr || resized == spec.view.native)
+            refuse(own, "the inputs of the graph " + in_quotes(spec.graph) + " do not suit its view");
+        for (const ColumnSource& source : spec.sources) check_output(spec.answers(), source.output);
+    }
+}
+
+MapPolicy parse_maps(const Section& manifest) {
+    constexpr double kAnything = 1e9;
+    MapPolicy policy;
+    if (!manifest.has("maps")) return policy;
+    const Section maps = manifest.section("maps");
+    if (maps.has("phrases")) {
+        const Section phrases = maps.section("phrases");
+        if (phrases.has("most")) policy.phrases.most = phrases.positive("most", kMaxPhrases);
+        policy.phrases.margin_z = number_or(phrases, "margin_z", policy.phrases.margin_z, 0.0, kAnything);
+        policy.phrases.percentile = number_or(phrases, "percentile", policy.phrases.percentile, 0.0, 100.0);
+    }
+    if (maps.has("regions")) {
+        const Section regions = maps.section("regions");
+        RegionPolicy& own = policy.regions;
+        own.below_std = number_or(regions, "below_std", own.below_std, -kAnything, kAnything);
+        own.least_window_areas = number_or(regions, "least_window_areas", own.least_window_areas, 0.0, kAnything);
+        if (regions.has("most")) own.most = static_cast<std::size_t>(regions.positive("most", kMaxPhrases));
+    }
+    return policy;
+}
+
+}  // namespace realm

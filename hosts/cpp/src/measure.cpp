@@ -1,0 +1,174 @@
+// Measures of pictures: which are asked for, which graphs that takes, and the values of their columns.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "parts.hpp"
+#include "unicode.hpp"
+
+namespace realm {
+namespace {
+
+const std::vector<std::vector<std::int64_t>> kOneNumber{{}, {1}};  // of a picture, without the batch
+const std::vector<std::vector<std::int64_t>> kFeatures{{-1}};
+
+// What is asked of one graph through one view, for all the measures that share it.
+struct Request {
+    const MeasureSpec* first;
+    std::vector<Wanted> outputs;
+    bool reads_text = false;
+
+    std::size_t place(const std::string& output) const {
+        const auto found = std::find_if(outputs.begin(), outputs.end(), [&](const Wanted& each) { return each.name == output; });
+        return static_cast<std::size_t>(found - outputs.begin());
+    }
+
+    void add(const std::string& output, const std::vector<std::vector<std::int64_t>>& shapes) {
+        const std::size_t at = place(output);
+        if (at == outputs.size()) outputs.push_back({output, shapes});
+        else if (outputs[at].shapes != shapes) outputs[at].shapes = {{1}};  // a column that is a feature as well
+    }
+};
+
+std::string key_of(const MeasureSpec& spec) { return spec.graph + "\n" + spec.view.key(); }
+
+std::map<std::string, Request> requests_of(const std::vector<const MeasureSpec*>& chosen) {
+    std::map<std::string, Request> requests;
+    for (const MeasureSpec* spec : chosen) {
+        Request& request = requests.try_emplace(key_of(*spec), Request{spec, {}, false}).first->second;
+        request.reads_text = request.reads_text || spec->reads_text();
+        if (!spec->head.empty()) request.add(spec->features, kFeatures);
+        else for (const ColumnSource& source : spec->sources) request.add(source.output, kOneNumber);
+    }
+    return requests;
+}
+
+double value_of(float answer, const Column& column, const ColumnSource& source) {
+    if (!std::isfinite(answer)) return std::numeric_limits<double>::quiet_NaN();
+    const double value = static_cast<double>(answer);
+    if (!source.line) return value;
+    return std::clamp(source.line->first + source.line->second * value, column.low, column.high);
+}
+
+// Outputs of a head, in the order of its columns, from features of so many pictures.
+std::vector<std::vector<float>> run_head(const Session& session, const std::string& input, const MeasureSpec& spec,
+                                         const std::vector<float>& features, std::int64_t count) {
+    Request request{&spec, {}, false};
+    for (const ColumnSource& source : spec.sources) request.add(source.output, {{count}, {count, 1}});
+    const std::int64_t width = static_cast<std::int64_t>(features.size()) / count;
+    const auto answers =
+        session.run({{input.c_str(), Element::float32, features.data(), {count, width}}}, request.outputs);
+    std::vector<std::vector<float>> columns;
+    for (const ColumnSource& source : spec.sources) columns.push_back(answers[request.place(source.output)]);
+    return columns;
+}
+
+}  // namespace
+
+const MeasureSpec& Engine::Parts::core() const {
+    for (const MeasureSpec& spec : bundle.measures())
+        if (spec.reads_text()) return spec;
+    throw BundleError(bundle.name() + ": this bundle has no CORE and cannot score; use another");
+}
+
+std::vector<const MeasureSpec*> Engine::Parts::choose(const std::vector<std::string>& names) const {
+    std::vector<const MeasureSpec*> chosen;
+    std::vector<std::string> known;
+    for (const MeasureSpec& spec : bundle.measures()) {
+        if (!spec.problem.empty()) continue;
+        known.push_back(spec.told.name);
+        if (names.empty()) chosen.push_back(&spec);
+    }
+    if (known.empty())
+        throw BundleError(bundle.name() + ": this bundle has no measure that this host supports and cannot score; use "
+                          "another");
+    for (const std::string& name : names) {
+        const auto& all = bundle.measures();
+        const auto found = std::find_if(all.begin(), all.end(), [&](const MeasureSpec& spec) { return spec.told.name == name; });
+        if (found == all.end())
+            throw UsageError("measure " + name + " is not in this bundle; it has " + joined(known));
+        if (!found->problem.empty()) throw UsageError("measure " + name + " " + found->problem);
+        chosen.push_back(&*found);
+    }
+    return chosen;
+}
+
+void Engine::Parts::prepare(const std::vector<const MeasureSpec*>& chosen, bool with_text) {
+    const bool reads = std::any_of(chosen.begin(), chosen.end(), [](const MeasureSpec* spec) { return spec->reads_text(); });
+    if (reads) need("core");
+    auto text = reads && with_text ? std::async(std::launch::async, [&] { core_encoder(); }) : std::future<void>{};
+    for (const MeasureSpec* spec : chosen) {
+        looker(*spec)->per_call(1, 1);
+        if (!spec->head.empty()) head(spec->head);
+    }
+    if (text.valid()) text.get();
+}
+
+std::vector<Measured> Engine::Parts::measure(const std::vector<const MeasureSpec*>& chosen,
+                                             const std::vector<ImageView>& images,
+                                             const std::vector<std::string>& texts) {
+    const std::map<std::string, Request> requests = requests_of(chosen);
+    const bool reads = std::any_of(requests.begin(), requests.end(), [](const auto& each) { return each.second.reads_text; });
+    std::vector<std::string> present;
+    std::vector<std::size_t> owners;
+    for (std::size_t index = 0; reads && index < texts.size(); ++index) {
+        if (unicode::is_blank(texts[index])) continue;
+        present.push_back(texts[index]);
+        owners.push_back(index);
+    }
+    prepare(chosen, !present.empty());
+    if (reads && present.size() < images.size() && bundle.core()->missing_text == "empty-description" && warn)
+        std::call_once(warned_of_missing_text, [&] {
+            warn(
+                "this bundle was never trained without descriptions: where one is missing it is scored as if it "
+                "were empty, which is less reliable (said once)");
+        });
+    const std::vector<Embedding> embedded = present.empty() ? std::vector<Embedding>{} : core_encoder()->features(present);
+    TextRows rows(images.size(), nullptr);
+    for (std::size_t at = 0; at < owners.size(); ++at) rows[owners[at]] = embedded[at].get();
+
+    std::map<std::pair<int, int>, std::vector<std::size_t>> groups;
+    for (std::size_t index = 0; index < images.size(); ++index)
+        groups[{images[index].height, images[index].width}].push_back(index);
+    std::vector<Measured> measured(images.size());
+    for (const auto& group : groups) {
+        const std::vector<std::size_t>& indices = group.second;
+        std::vector<ImageView> views;
+        TextRows own_rows;
+        for (const std::size_t index : indices) {
+            views.push_back(images[index]);
+            own_rows.push_back(rows[index]);
+        }
+        const TextRows no_rows(views.size(), nullptr);
+        std::map<std::string, std::vector<std::vector<float>>> answers;
+        for (const auto& [key, request] : requests)
+            answers[key] = looker(*request.first)->look(views, request.reads_text ? own_rows : no_rows, request.outputs);
+        for (const MeasureSpec* spec : chosen) {
+            const Request& request = requests.at(key_of(*spec));
+            const auto& found = answers.at(key_of(*spec));
+            std::vector<std::vector<float>> columns;
+            if (!spec->head.empty()) {
+                const std::string& input = bundle.graphs().at(spec->head).inputs.at(0).name;
+                columns = run_head(*head(spec->head), input, *spec, found[request.place(spec->features)],
+                                   static_cast<std::int64_t>(views.size()));
+            } else {
+                for (const ColumnSource& source : spec->sources) columns.push_back(found[request.place(source.output)]);
+            }
+            for (std::size_t at = 0; at < indices.size(); ++at) {
+                Measured& into = measured[indices[at]];
+                bool numbers = true;
+                for (std::size_t column = 0; column < columns.size(); ++column) {
+                    into.values.push_back(
+                        value_of(columns[column][at], spec->told.columns[column], spec->sources[column]));
+                    numbers = numbers && !std::isnan(into.values.back());
+                }
+                if (numbers) continue;
+                into.error += (into.error.empty() ? "" : "; ") + ("measure " + spec->told.name) +
+                              ": the model's answer is not a number";
+            }
+        }
+    }
+    return measured;
+}
+
+}  // namespace realm

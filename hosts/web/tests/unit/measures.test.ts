@@ -1,0 +1,139 @@
+/**
+ * Measures of a bundle of format 1.1, against graphs that ONNX Runtime ran alone in Python.
+ *
+ * REALM_MEASURES names a folder that tests/hosts/test_web.py writes: `bundle`, PNG pictures, and `cases.json` with a
+ * text and the value of every column for each picture.
+ */
+
+import fs from "node:fs";
+import path from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { Bundle } from "../../src/engine/bundle";
+import { Engine } from "../../src/engine/engine";
+import { parseManifest } from "../../src/engine/manifest";
+import { BUNDLE, folderSource, goldenPicture, nodeRuntime, QUIET } from "../helpers";
+
+const folder = process.env.REALM_MEASURES;
+type Json = Record<string, unknown>;
+
+interface Case {
+  picture: string;
+  text: string | null;
+  values: Record<string, number>;
+}
+
+describe.skipIf(folder === undefined)("a bundle with measures of every kind", () => {
+  const at = folder ?? "";
+  let engine: Engine;
+
+  beforeAll(async () => {
+    engine = await Engine.open(
+      await Bundle.open(folderSource(path.join(at, "bundle"))),
+      nodeRuntime(),
+      () => {},
+    );
+  }, 60_000);
+
+  /** Values of all columns of all measures, and the errors. */
+  async function measured(file: string, text: string | null, names?: string[]) {
+    const found = await engine.measure(await goldenPicture(path.join(at, file)), text ?? "", names);
+    const values = found.flatMap(({ name, values }) => {
+      const { columns } = engine.measures.find((spec) => spec.name === name)!;
+      return columns.map((column, index) => [column.name, values[index]!] as const);
+    });
+    return { values: Object.fromEntries(values), errors: found.map(({ error }) => error) };
+  }
+
+  test("every kind gives the numbers of its graph alone", async () => {
+    const cases: Case[] = JSON.parse(fs.readFileSync(path.join(at, "cases.json"), "utf8"));
+    expect(cases.length).toBeGreaterThan(2);
+    for (const { picture, text, values } of cases) {
+      const { loss, ...found } = (await measured(picture, text)).values;
+      expect(Object.keys(found)).toEqual(Object.keys(values));
+      for (const [column, value] of Object.entries(values)) {
+        const limit = ["realness", "contrast"].includes(column) ? 0.02 : 1e-4;
+        expect(Math.abs(found[column]! - value), `${picture} ${column}`).toBeLessThanOrEqual(limit);
+      }
+      const alone = await measured(picture, text, ["judge", "edges"]);
+      expect(Object.keys(alone.values)).toEqual(["real", "unreal", "sharpness"]);
+      expect(alone.values.real).toBeCloseTo(found.real!, 5);
+    }
+  });
+
+  test("an answer that is no number is empty and names its measure, the others keep theirs", async () => {
+    const { values, errors } = await measured("a.png", null);
+    expect(values.loss).toBeNull();
+    expect(errors).toEqual([
+      ...Array(errors.length - 1).fill(null),
+      "measure lost: the model's answer is not a number",
+    ]);
+    expect(Object.values(values).filter((value) => value === null)).toHaveLength(1);
+  });
+
+  test("unknown kinds are left out and named when asked for", async () => {
+    expect(engine.measures.map((spec) => spec.name)).toEqual(["core", "light", "edges", "judge", "lost"]);
+    for (const [name, message] of [
+      ["scenes", "measure scenes is of a kind that this host does not support ('statistics')"],
+      ["tiled", "measure tiled looks through a view of the kind 'tiles', that this host does not support"],
+      ["beauty", "measure beauty is not in this bundle; it has core, light, edges, judge, lost"],
+    ] as const) {
+      await expect(measured("a.png", null, [name])).rejects.toThrow(message);
+    }
+  });
+
+  test.each<[string, unknown, string]>([
+    ["measures", [], "m, 'measures' must be a JSON object"],
+    ["measures/light/kind", 7, "'kind' is 7, of the wrong kind"],
+    ["measures/light/columns", [], "m, 'measures', 'light': no column"],
+    ["measures/light/columns/0/name", "error", "the column 'error' is named twice or not allowed"],
+    ["measures/light/columns/0/name", "mos", "the column 'mos' is named twice or not allowed"],
+    ["measures/light/columns/0/output", "gone", "the graph 'light' has no output 'gone'"],
+    ["measures/light/columns/0/low", 2, "'low' must lie below 'high'"],
+    ["measures/light/columns/0/better", "up", "'better' is 'up', must be one of high, low"],
+    ["measures/light/columns/0/decimals", 400, "'decimals' is 400, must be 0 to 17"],
+    ["measures/light/graph", "gone", "the graph 'gone' is not in 'graphs'"],
+    ["measures/light/view", { kind: "native" }, "the inputs of the graph 'light' do not suit its view"],
+    ["measures/light/licence", "free", "'licence' must be a JSON object"],
+    ["measures/judge/tower", "gone", "the tower 'gone' is not in 'towers'"],
+    ["measures/judge/graph", "light", "the graph 'light' is no head: one input"],
+    ["towers/core/output", "gone", "the graph 'core' has no output 'gone'"],
+    ["graphs/light/variants/fp32", "../light.onnx", "leaves the bundle"],
+    ["graphs/light/variants", { int8: "light.onnx" }, "the graph 'light' has no file in fp32"],
+    ["maps", { phrases: { percentile: 101 } }, "'margin_z' or 'percentile' is out of range"],
+    ["maps", { phrases: { most: 0 } }, "'most' is 0, below 1"],
+  ])("%s = %j is refused", (keys, value, message) => {
+    const manifest: Json = JSON.parse(fs.readFileSync(path.join(at, "bundle/bundle.json"), "utf8"));
+    const steps = keys.split("/");
+    const last = steps.pop()!;
+    steps.reduce((json, key) => json[key] as Json, manifest)[last] = value;
+    expect(() => parseManifest(manifest, "m")).toThrow(message);
+  });
+});
+
+test("a bundle of format 1.0 has the measure core", () => {
+  const manifest: Json = JSON.parse(fs.readFileSync(path.join(BUNDLE, "bundle.json"), "utf8"));
+  for (const key of ["measures", "towers", "maps"]) Reflect.deleteProperty(manifest, key);
+  manifest.format_version = "1.0";
+  const { measures, phrasePolicy } = parseManifest(manifest, "m");
+  expect(measures.map(({ name }) => name)).toEqual(["core"]);
+  expect(measures[0]!.columns.map(({ name }) => name)).toEqual(["mos", "realness"]);
+  expect(phrasePolicy).toEqual({ most: 3, marginZ: 1, percentile: 95 });
+});
+
+test("which phrases count stands in the manifest", async () => {
+  const source = folderSource(BUNDLE);
+  const picture = await goldenPicture("images/cat.png");
+  const config = { windowsPx: [64], stridePx: 64, aggregate: "mean" } as const;
+  async function phrases(policy: Json): Promise<string[]> {
+    const manifest: Json = JSON.parse(fs.readFileSync(path.join(BUNDLE, "bundle.json"), "utf8"));
+    manifest.maps = { phrases: policy };
+    const bytes = new TextEncoder().encode(JSON.stringify(manifest));
+    const bundle = await Bundle.open({ ...source, readManifest: async () => bytes });
+    const engine = await Engine.open(bundle, nodeRuntime(), () => {});
+    return [...(await engine.map(picture, [], config, QUIET)).texts];
+  }
+  const many = await phrases({ most: 7, margin_z: 1000 });
+  expect(many).toHaveLength(7);
+  expect(await phrases({ most: 1 })).toEqual(many.slice(0, 1));
+  expect(await phrases({ most: 7, margin_z: 0 })).toEqual(many.slice(0, 1));
+}, 120_000);
