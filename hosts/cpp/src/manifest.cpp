@@ -170,7 +170,7 @@ void check_version(const Section& manifest) {
     const std::string major = version.substr(0, version.find('.'));
     const auto digit = [](char each) { return each >= '0' && each <= '9'; };
     if (major.empty() || !std::all_of(major.begin(), major.end(), digit))
-        refuse(manifest.where() + ": format version " + in_quotes(version) + " is none; export the bundle again");
+        refuse(manifest.where() + ": format version " + in_quotes(version) + " is not a version; export the bundle again");
     const std::size_t first = std::min(major.find_first_not_of('0'), major.size() - 1);
     const int value = major.size() - first > 6 ? std::numeric_limits<int>::max() : std::stoi(major);
     if (value != kFormatMajor)

@@ -97,7 +97,7 @@ function checkVersion(manifest: Section): void {
   if (!/^\d+$/.test(major)) {
     throw new RealmError(
       "bundle",
-      `${manifest.where}: format version '${version}' is none; export the bundle again`,
+      `${manifest.where}: format version '${version}' is not a version; export the bundle again`,
     );
   }
   if (Number(major) !== FORMAT_MAJOR) {

@@ -34,7 +34,7 @@ describe("manifests", () => {
     ["format", "zip", "m: 'format' is not 'realm-bundle'; this is no REALM bundle"],
     ["format_version", "2.1", "m: format version 2.1, but this engine reads 1.x; update realm-engine"],
     ["format_version", "0.9", "m: format version 0.9, but this engine reads 1.x; export the bundle again"],
-    ["format_version", "new", "m: format version 'new' is none; export the bundle again"],
+    ["format_version", "new", "m: format version 'new' is not a version; export the bundle again"],
     ["name", 7, "m: 'name' is 7, of the wrong kind; export the bundle again"],
     ["graphs", [], "m, 'graphs' must be a JSON object; export the bundle again"],
     ["graphs", {}, "m: neither CORE nor DREAM is complete; export the bundle again"],
