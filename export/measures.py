@@ -8,50 +8,22 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from export.errors import ExportError
+from realm_engine.bundle.manifest import MOST_PIXELS, RESERVED_COLUMNS, Column
 
 NAME = re.compile(r"[a-z][a-z0-9-]*")
-# Columns that every table has.
-RESERVED = frozenset({"filename", "description", "error"})
 # CORE and DREAM: their names, columns and graphs.
 TAKEN = frozenset({"core", "core-text", "mos", "realness", "dream", "clip-text"})
-MOST_PIXELS = 1 << 14  # of a side of a view, as readers have it
 
 
-@dataclass(frozen=True)
-class Column:
-    """One number of a measure.
-
-    Attributes:
-        name: Header in tables.
-        output: Which output of the measure's graph it is, float32 [batch] or [batch, 1].
-        low: Usual range; a column with a line is clipped to it.
-        high: See low.
-        better: Which end is better.
-        meaning: One line.
-        line: offset and slope; the column is offset + slope * output.
-        decimals: How tables print it.
-        tolerance: How far a lower precision may move it.
-    """
-
-    name: str
-    output: str
-    low: float
-    high: float
-    better: Literal["high", "low"]
-    meaning: str
-    line: tuple[float, float] | None = None
-    decimals: int = 6
-    tolerance: float | None = None
-
-    def manifest(self) -> dict[str, Any]:
-        """The entry of a bundle's manifest."""
-        entry: dict[str, Any] = {"name": self.name, "output": self.output}
-        if self.line is not None:
-            entry["line"] = {"offset": self.line[0], "slope": self.line[1]}
-        entry |= {"low": self.low, "high": self.high, "better": self.better, "decimals": self.decimals}
-        if self.tolerance is not None:
-            entry["tolerance"] = self.tolerance
-        return {**entry, "meaning": self.meaning}
+def column_entry(column: Column) -> dict[str, Any]:
+    """A column as the manifest holds it."""
+    entry: dict[str, Any] = {"name": column.name, "output": column.output}
+    if column.line is not None:
+        entry["line"] = {"offset": column.line[0], "slope": column.line[1]}
+    entry |= {"low": column.low, "high": column.high, "better": column.better, "decimals": column.decimals}
+    if column.tolerance is not None:
+        entry["tolerance"] = column.tolerance
+    return {**entry, "meaning": column.meaning}
 
 
 @dataclass(frozen=True)
@@ -118,7 +90,7 @@ class Measure:
             "kind": self.kind,
             **self.inside,
             "says": self.says,
-            "columns": [column.manifest() for column in self.columns],
+            "columns": [column_entry(column) for column in self.columns],
             "licence": dict(licence),
             "training_data": training_data,
             "metrics": dict(metrics),
@@ -135,7 +107,7 @@ def check_name(name: str) -> str:
         raise ExportError(
             f"--measure {name}: a measure's name has lower case letters, digits and '-', and begins with a letter"
         )
-    if name in RESERVED:
+    if name in RESERVED_COLUMNS:
         raise ExportError(f"--measure {name}: every table has a column of that name; choose another")
     if name in TAKEN:
         raise ExportError(f"--measure {name}: the name is taken by CORE or DREAM; choose another")

@@ -16,7 +16,7 @@ from export.graph.int8 import Feeds, Study
 from export.graph.model import PRECISIONS, Port
 from export.graph.to_onnx import GraphExport
 from export.manifest import text_section
-from export.measures import Column, Measure
+from export.measures import Measure
 from export.proof.calibration import RESAMPLING, scores_study, some, text_feeds
 from export.proof.limits import Tier, gate
 from export.towers.clip_text import text_ports
@@ -26,6 +26,7 @@ from export.towers.shared_text import TextGraph
 from export.towers.transformer import AdditiveMask
 from realm_engine import Engine
 from realm_engine.arrays import Array
+from realm_engine.bundle.manifest import Column
 from realm_engine.verbs.fidelity import TEXTS, two_digits
 
 # rating = offset + slope * MOS, the 0-100 scale that RAISE-TD's z-scores were made from.

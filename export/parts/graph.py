@@ -16,9 +16,10 @@ from PIL import Image
 from export.errors import ExportError
 from export.graph.model import Port
 from export.graph.wrap import OUTPUT, Brought, open_brought, session_of, wrap, wrapped_inputs
-from export.measures import Column, Measure, View, check_name
+from export.measures import Measure, View, check_name
 from export.proof.limits import Tier, gate
 from realm_engine.arrays import Array
+from realm_engine.bundle.manifest import Column
 from realm_engine.pictures.resample import resample_matrix_float32
 from realm_engine.verbs.fidelity import two_digits
 

@@ -138,14 +138,9 @@ def _measure(bundle: Bundle, name: str, words: Words) -> Measure:
     bundle.file(spec.text.tokenizer)
     features = bundle.graphs[TEXT_GRAPH].output("text_features")
     width = features.shape[-1] if features is not None else None
-    return Measure(
+    return words.measure(
         name=name,
         kind="core",
-        says=words.says,
-        columns=words.columns,
-        licence=words.licence,
-        training_data=words.training_data,
-        worth=words.worth,
         part=PART,
         view=spec.view,
         text=spec.text,

@@ -19,17 +19,11 @@ def open_graph(bundle: Bundle, name: str, section: Section) -> Measure:
     def read(look: Look) -> Mapping[str, Array]:
         return look.run(graph, view.feeds(look.pixels))
 
-    return Measure(
+    return words.measure(
         name=name,
         kind="graph",
-        says=words.says,
-        columns=words.columns,
-        licence=words.licence,
-        training_data=words.training_data,
-        worth=words.worth,
         part=Part(graph, (graph,)),
         view=view,
-        text=None,
         outputs={graph: required_outputs(bundle, graph, words.columns, section.where)},
         read=read,
     )

@@ -31,17 +31,11 @@ def open_head(bundle: Bundle, name: str, section: Section) -> Measure:
     def read(look: Look) -> Mapping[str, Array]:
         return look.run(head, {given: look.tower(graph, view, features)})
 
-    return Measure(
+    return words.measure(
         name=name,
         kind="head",
-        says=words.says,
-        columns=words.columns,
-        licence=words.licence,
-        training_data=words.training_data,
-        worth=words.worth,
         part=Part(graph, (graph,)),
         view=view,
-        text=None,
         outputs={
             graph: frozenset({features}),
             head: required_outputs(bundle, head, words.columns, section.where),

@@ -80,6 +80,32 @@ class Words:
             worth=section.section("metrics").data,
         )
 
+    def measure(
+        self,
+        name: str,
+        kind: str,
+        part: Part,
+        view: View,
+        outputs: Mapping[str, frozenset[str]],
+        read: Read,
+        text: TextSpec | None = None,
+    ) -> Measure:
+        """The measure that these words are about."""
+        return Measure(
+            name=name,
+            kind=kind,
+            says=self.says,
+            columns=self.columns,
+            licence=self.licence,
+            training_data=self.training_data,
+            worth=self.worth,
+            part=part,
+            view=view,
+            text=text,
+            outputs=outputs,
+            read=read,
+        )
+
 
 def required_outputs(bundle: Bundle, graph: str, columns: tuple[Column, ...], where: str) -> frozenset[str]:
     """The outputs that columns name. Raises BundleError where the manifest lists no such graph or output."""
