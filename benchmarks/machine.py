@@ -6,10 +6,9 @@ import importlib.metadata
 import os
 import platform
 import re
-from pathlib import Path
 from typing import Any
 
-from realm_engine.machine.processor import default_threads
+from realm_engine.machine.processor import cpuinfo, default_threads
 from realm_engine.runtimes.devices import available
 
 _FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8")
@@ -26,7 +25,7 @@ _PACKAGES = (
 
 def describe() -> dict[str, Any]:
     """Processor, memory, GPU, runtimes and versions."""
-    info = _cpu_info()
+    info = cpuinfo()
     flags = set(info.get("flags", info.get("Features", "")).split())
     return {
         "cpu": info.get("model name") or platform.processor() or platform.machine(),
@@ -52,15 +51,6 @@ def slug(machine: dict[str, Any]) -> str:
         units = [flag for flag in machine["flags"] if flag.startswith(("amx", "avx512_bf16"))]
         words = " ".join([str(machine["cpu"]), f"{machine['cores_usable']} cores", *units[:1]])
     return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
-
-
-def _cpu_info() -> dict[str, str]:
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0]
-    except OSError:
-        return {}
-    pairs = (line.partition(":") for line in text.splitlines())
-    return {key.strip(): value.strip() for key, _, value in pairs}
 
 
 def _memory_gib() -> float | None:

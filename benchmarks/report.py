@@ -11,10 +11,11 @@ from benchmarks import names
 from benchmarks.measure import percentile
 from benchmarks.results import Book, Case, Row
 from benchmarks.work import WORKS, Work
+from realm_engine.runtimes.words import Precision
 
 NOTHING = "-"  # a cell of what was not run
 FAMILIES = ("published", "eager", "compile", "engine")
-PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+PRECISIONS = tuple(precision.value for precision in Precision)
 _READING = (
     "Seconds are medians over rounds, (2.00 x) is how many times as fast as the published loop in the same rounds, "
     "* was measured on a sample and scaled, - was not run. realm-tiny is the embedded default; the other models have "

@@ -13,13 +13,14 @@ import click
 from export.errors import ExportError
 from realm_engine.errors import RealmError
 from realm_engine.machine.packages import needs
+from realm_engine.runtimes.words import Precision
 
 if TYPE_CHECKING:
     from export.manifest import BundleInfo
     from export.parts.part import Part
 
 SAMPLES = Path(__file__).parent.parent / "samples"
-PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+PRECISIONS = tuple(precision.value for precision in Precision)
 STORAGES = ("fp32", "fp16", "int8-embeddings", "int8-text")
 
 # Options of --graph alone.

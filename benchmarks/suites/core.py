@@ -19,6 +19,7 @@ from benchmarks.results import Book, Case, clean
 from benchmarks.settings import Settings, UnavailableError
 from benchmarks.suites.common import Entry, Say, attempt, close, fastest, reference_note, time_case
 from benchmarks.work import SCORES
+from realm_engine.runtimes.words import Precision
 
 COUNTS = (1, 8, 64, 256)
 QUICK_COUNTS = (1, 64)
@@ -96,7 +97,7 @@ def _prepare(
 
 
 def _chosen(entries: Sequence[Entry]) -> list[Entry]:
-    best = [fastest(entries, "engine", precision) for precision in ("fp32", "fp16", "bf16", "int8")]
+    best = [fastest(entries, "engine", precision) for precision in Precision]
     keep = {id(entry) for entry in best if entry is not None}
     return [entry for entry in entries if id(entry) in keep or entry.spec.family in ("published", "eager")]
 

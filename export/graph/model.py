@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import onnx
 
+from realm_engine.runtimes.words import Precision
+
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+PRECISIONS = tuple(precision.value for precision in Precision)
 OPSET = 20  # single-node LayerNormalization and Gelu; opset 23's Attention does not build in TensorRT
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from realm_engine.machine import cgroup
 
+CPUINFO = Path("/proc/cpuinfo")
 # Instructions that decide how fast a precision is, as /proc/cpuinfo (x86, then Arm) calls them.
 _FEATURES = {
     "avx2": "AVX2",
@@ -39,11 +40,12 @@ class Processor:
     features: tuple[str, ...]
 
 
-def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Processor:
+def processor(path: Path = CPUINFO) -> Processor:
     """What computes here."""
-    model, flags = read_cpuinfo(_read(cpuinfo))
+    said = cpuinfo(path)
+    flags = said.get("flags", said.get("Features", "")).split()
     return Processor(
-        model=model or platform.processor() or platform.machine(),
+        model=said.get("model name") or platform.processor() or platform.machine(),
         cores=os.cpu_count() or 1,
         affinity=_affinity(),
         quota=cgroup.cpu_quota(),
@@ -52,16 +54,13 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> Processor:
     )
 
 
-def read_cpuinfo(text: str) -> tuple[str, frozenset[str]]:
-    """Model name and flags of the first processor in a /proc/cpuinfo."""
-    model, flags = "", frozenset[str]()
-    for line in text.splitlines():
+def cpuinfo(path: Path = CPUINFO) -> dict[str, str]:
+    """What Linux says of the first processor: "model name", "cpu family", "flags" (Arm: "Features")...; {} elsewhere."""
+    found: dict[str, str] = {}
+    for line in _read(path).split("\n\n")[0].splitlines():
         key, _, value = line.partition(":")
-        if key.strip() == "model name" and not model:
-            model = value.strip()
-        elif key.strip() in ("flags", "Features") and not flags:
-            flags = frozenset(value.split())
-    return model, flags
+        found.setdefault(key.strip(), value.strip())
+    return found
 
 
 def default_threads() -> int:
