@@ -16,6 +16,7 @@ from export.parts.part import Part
 from export.proof.inputs import Photographs, half_probes, int8_studies
 from export.proof.verify import verify
 from realm_engine.bundle.bundle import MANIFEST, Bundle
+from realm_engine.opened import Contents
 
 __all__ = ["PRECISIONS", "Photographs", "Variants", "check_output", "export_bundle"]
 
@@ -71,8 +72,7 @@ def export_bundle(
         manifest["fidelity"] = fidelity
         manifest = write_manifest(folder, manifest)
         size = sum(path.stat().st_size for path in folder.rglob("*"))
-        if any(part.section("") for part in parts):
-            Bundle.open(folder)  # measures alone are for readers of 1.1
+        Contents(Bundle.open(folder))
         _publish(folder, output)
     if precision_report is not None:
         precision_report.parent.mkdir(parents=True, exist_ok=True)

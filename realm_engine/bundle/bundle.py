@@ -106,9 +106,9 @@ class Bundle:
     def read(cls, root: Path) -> Bundle:
         """Read the manifest in a folder alone; the files may be elsewhere. Raises BundleError."""
         content = _read_manifest(root / MANIFEST)
-        check_version(content)
+        later = check_version(content)
         check_name(content)
-        return cls(root, content, parse_graphs(content.section("graphs")))
+        return cls(root, content, parse_graphs(content.section("graphs"), later))
 
     @property
     def manifest(self) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from realm_engine.errors import BundleError
 
 FORMAT = "realm-bundle"
-FORMAT_MAJOR = 1
+FORMAT_MAJOR, FORMAT_MINOR = 1, 1
 INTERPOLATIONS = ("bilinear", "bicubic")
 # Beyond these a resample matrix, or the ids of one text, would fill the memory.
 MOST_PIXELS = 1 << 14
@@ -105,6 +105,13 @@ class Section:
             raise BundleError(f"{self.where}: '{key}' is {state}; export the bundle again")
         return value
 
+    def text(self, key: str) -> str:
+        """A text that is not empty."""
+        value = str(self.get(key, str))
+        if not value:
+            raise BundleError(f"{self.where}: '{key}' is empty; export the bundle again")
+        return value
+
     def whole(self, key: str, least: int, most: int) -> int:
         """A whole number within limits."""
         value = int(self.get(key, int))
@@ -118,8 +125,10 @@ class Section:
         """A whole number of at least 1."""
         return self.whole(key, 1, most)
 
-    def number(self, key: str) -> float:
-        """A finite number."""
+    def number(self, key: str, otherwise: float | None = None) -> float:
+        """A finite number; `otherwise` where there is no such key."""
+        if otherwise is not None and key not in self.data:
+            return otherwise
         value = float(self.get(key, (int, float)))
         if not math.isfinite(value):
             raise BundleError(f"{self.where}: '{key}' is {value}; export the bundle again")
@@ -192,8 +201,8 @@ def safe_name(name: str, where: str) -> str:
     return name
 
 
-def check_version(manifest: Section) -> None:
-    """Refuse anything but a bundle of the major version this engine reads."""
+def check_version(manifest: Section) -> bool:
+    """Whether a bundle is of a later minor version than this engine knows. Raises BundleError for another major one."""
     if manifest.data.get("format") != FORMAT:
         raise BundleError(f"{manifest.where}: 'format' is not {FORMAT!r}; this is no REALM bundle")
     version = str(manifest.get("format_version", str))
@@ -207,13 +216,15 @@ def check_version(manifest: Section) -> None:
         raise BundleError(
             f"{manifest.where}: format version {version}, but this engine reads {FORMAT_MAJOR}.x; {cure}"
         )
+    minor = version.split(".")[1:2]
+    return bool(minor) and minor[0].isdecimal() and int(minor[0]) > FORMAT_MINOR
 
 
-def parse_graphs(section: Section) -> dict[str, GraphSpec]:
-    """The graphs by name. An entry without variants is of a form that a minor version has added: it is left out."""
+def parse_graphs(section: Section, later: bool) -> dict[str, GraphSpec]:
+    """The graphs by name. `later`: an entry without variants is of a form that a later version added, and left out."""
     graphs = {}
     for name, entry in section.section_items():
-        if "variants" not in entry.data:
+        if later and "variants" not in entry.data:
             continue
         variants = entry.section("variants").data
         if not variants:
@@ -280,5 +291,14 @@ def _column(section: Section) -> Column:
         meaning=section.get("meaning", str),
         line=None if line is None else (line.number("offset"), line.number("slope")),
         decimals=section.whole("decimals", 0, 12) if "decimals" in section.data else 6,
-        tolerance=section.number("tolerance") if "tolerance" in section.data else None,
+        tolerance=_tolerance(section),
     )
+
+
+def _tolerance(section: Section) -> float | None:
+    if "tolerance" not in section.data:
+        return None
+    value = section.number("tolerance")
+    if value <= 0:
+        raise BundleError(f"{section.where}: 'tolerance' is {value}, not above 0; export the bundle again")
+    return value

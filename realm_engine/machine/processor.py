@@ -55,7 +55,7 @@ def processor(path: Path = CPUINFO) -> Processor:
 
 
 def cpuinfo(path: Path = CPUINFO) -> dict[str, str]:
-    """What Linux says of the first processor: "model name", "cpu family", "flags" (Arm: "Features")...; {} elsewhere."""
+    """What Linux says of the first processor ("model name", "flags", on Arm "Features"); {} on other systems."""
     found: dict[str, str] = {}
     for line in _read(path).split("\n\n")[0].splitlines():
         key, _, value = line.partition(":")

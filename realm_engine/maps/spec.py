@@ -108,17 +108,22 @@ def _parse(section: Section, manifest: Section) -> MapSpec:
 def _phrase_policy(maps: Section) -> PhrasePolicy:
     if "phrases" not in maps.data:
         return PhrasePolicy()
-    section = maps.section("phrases")
-    percentile = section.number("percentile")
+    section, usual = maps.section("phrases"), PhrasePolicy()
+    percentile = section.number("percentile", usual.percentile)
     if not 0 <= percentile <= 100:
         raise BundleError(f"{section.where}: 'percentile' must be from 0 to 100; export the bundle again")
-    return PhrasePolicy(section.positive("most"), section.number("margin_z"), percentile)
+    most = section.positive("most") if "most" in section.data else usual.most
+    return PhrasePolicy(most, section.number("margin_z", usual.margin_z), percentile)
 
 
 def _region_policy(maps: Section) -> RegionPolicy:
     if "regions" not in maps.data:
         return RegionPolicy()
-    section = maps.section("regions")
-    return RegionPolicy(
-        section.number("below_std"), section.number("least_window_areas"), section.positive("most")
-    )
+    section, usual = maps.section("regions"), RegionPolicy()
+    areas = section.number("least_window_areas", usual.least_window_areas)
+    if areas < 0:
+        raise BundleError(
+            f"{section.where}: 'least_window_areas' is {areas}, below 0; export the bundle again"
+        )
+    most = section.positive("most") if "most" in section.data else usual.most
+    return RegionPolicy(section.number("below_std", usual.below_std), areas, most)

@@ -73,7 +73,7 @@ class Words:
         """Read them. Raises BundleError for what is missing."""
         licence = section.section("licence")
         return cls(
-            says=section.get("says", str),
+            says=section.text("says"),
             columns=columns,
             licence=Licence(licence.get("weights", str), bool(licence.get("commercial_use", bool))),
             training_data=section.get("training_data", str),

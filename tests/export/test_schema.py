@@ -10,12 +10,14 @@ from typing import Any
 import fastjsonschema
 import pytest
 from bundles import build_bundle, read_manifest
+from measures import NATIVE, add_graph, add_measures
 from repository import ROOT
 
 from export.errors import ExportError
 from export.schema import SCHEMA, check_manifest
 from realm_engine.bundle.bundle import Bundle
 from realm_engine.errors import BundleError
+from realm_engine.opened import Contents
 
 ABSENT = object()
 MEASURE: dict[str, Any] = {
@@ -183,7 +185,7 @@ def test_a_fault_is_refused_by_both(bundle, manifest, tmp_path, keys, value):
             (tmp_path / file.name).hardlink_to(file)
     (tmp_path / "bundle.json").write_text(json.dumps(broken), encoding="utf-8")
     with pytest.raises(BundleError):
-        Bundle.open(tmp_path)
+        Contents(Bundle.open(tmp_path))
 
 
 def test_a_path_that_leaves_the_folder_among_the_files(bundle, manifest):
@@ -218,10 +220,21 @@ FAULTY_MEASURES: list[tuple[tuple[Any, ...], Any]] = [
 
 
 @pytest.mark.parametrize(("keys", "value"), FAULTY_MEASURES)
-def test_faulty_measures(manifest, keys, value):
+def test_a_faulty_measure_is_refused_by_both(bundle, manifest, tmp_path, keys, value):
     check_manifest({**manifest, "measures": {"brightness": MEASURE}})
+    broken = changed(MEASURE, keys, value)
     with pytest.raises(ExportError):
-        check_manifest({**manifest, "measures": {"brightness": changed(MEASURE, keys, value)}})
+        check_manifest({**manifest, "measures": {"brightness": broken}})
+    folder = tmp_path / "b"
+    folder.mkdir()
+    for file in bundle.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    add_graph(folder, "brightness")
+    add_measures(folder, {"brightness": {**MEASURE, "view": NATIVE}})
+    assert len(Contents(Bundle.open(folder)).measures.all) == 2
+    add_measures(folder, {"brightness": broken})
+    with pytest.raises(BundleError):
+        Contents(Bundle.open(folder))
 
 
 @pytest.mark.parametrize("name", ["Brightness", "", "1st", "a_b", "a b"])

@@ -96,7 +96,7 @@ def test_missing_file(bundle):
     [
         ("2.0", "this engine reads 1.x; update realm-engine"),
         ("0.9", "this engine reads 1.x; export the bundle again"),
-        ("next", "is none"),
+        ("next", "is not a version"),
         (1, "wrong kind"),
     ],
 )

@@ -183,13 +183,13 @@ def test_without_a_policy_the_documented_numbers_count(bundle_path, tmp_path):
     ("maps", "words"),
     [
         ({"regions": POLICY | {"most": 0}}, "'most' is 0, below 1"),
-        ({"regions": {"below_std": 1.0}}, "'least_window_areas' is missing"),
+        ({"regions": {"least_window_areas": -0.1}}, "'least_window_areas' is -0.1, below 0"),
         ({"phrases": {"most": 3, "margin_z": "1", "percentile": 95}}, "'margin_z' is '1'"),
         ({"phrases": {"most": 3, "margin_z": 1, "percentile": 101}}, "'percentile' must be from 0 to 100"),
         ([], "'maps' must be a JSON object"),
     ],
 )
-def test_a_policy_that_is_none_is_refused(tmp_path, maps, words):
+def test_a_wrong_policy_is_refused(tmp_path, maps, words):
     with pytest.raises(BundleError, match=words):
         read_maps(Bundle.open(with_policy(tmp_path / "b", maps)))
 
