@@ -15,6 +15,8 @@ from cpp_host import CRASHED, errors, run, table
 from measured_bundles import COLUMNS, expected, measured_bundle
 from PIL import Image
 
+from realm_engine import Engine
+
 release, asan = cpp_host.release, cpp_host.asan
 TEXTS = {"a.png": "yes the image looks real", "b.png": None, "c.png": "somewhat unreal", "d.png": None}
 
@@ -63,6 +65,20 @@ def test_every_kind_gives_the_numbers_of_its_graph_alone(request, tmp_path, pict
         assert list(alone[name]) == ["filename", "real", "unreal", "sharpness", "description", "error"]
         for column in ("real", "unreal", "sharpness"):
             assert float(alone[name][column]) == pytest.approx(float(row[column]), abs=1e-5)
+
+
+def test_the_python_engine_reads_the_same_manifest(release, tmp_path, pictures) -> None:
+    folder = measured_bundle(tmp_path / "bundle")
+    arguments = [pictures, "--bundle", folder, "--descriptions", tmp_path / "texts.csv", "--measure", "all"]
+    rows = rows_of(run(release / "realm_host", "score", *arguments))
+    with Engine.open(folder, device="cpu", threads=1) as engine:
+        images = [np.asarray(Image.open(pictures / name)) for name in TEXTS]
+        names = [measure.name for measure in engine.measures]
+        found = engine.score(images, list(TEXTS.values()), metrics=names)
+    for row, measured in zip(rows.values(), found, strict=True):
+        assert list(measured.values) == list(COLUMNS)
+        for column, value in measured.values.items():
+            assert float(row[column]) == pytest.approx(value, abs=0.02 if column == "realness" else 0.005)
 
 
 def test_columns_are_told_with_range_and_direction(release, tmp_path) -> None:

@@ -121,13 +121,12 @@ Bundle Bundle::open(const fs::path& folder, bool verify) {
         return bundle.graphs_.count(words) != 0 && bundle.graphs_.count(pixels) != 0;
     };
     const bool scores = complete("core_text", "core"), maps = complete("clip_text", "dream");
-    if (!scores && !maps && !manifest.has("measures"))
-        throw BundleError(bundle.root_.string() + ": neither CORE nor DREAM is complete; export the bundle again");
     if (scores) bundle.core_ = parse_core(manifest.section("core"));
     if (maps) bundle.dream_ = parse_dream(manifest.section("dream"));
     bundle.measures_ = parse_measures(manifest, bundle.core_);
-    if (!scores && !maps && bundle.measures_.empty())
-        throw BundleError(bundle.root_.string() + ": neither CORE nor DREAM is complete; export the bundle again");
+    if (!maps && bundle.measures_.empty())
+        throw BundleError(bundle.root_.string() +
+                          ": nothing in it can be run; neither a measure nor maps are complete, export it again");
     std::set<std::string> more;
     for (const MeasureSpec& measure : bundle.measures_)
         if (measure.problem.empty()) more.insert({measure.graph, measure.answers()});

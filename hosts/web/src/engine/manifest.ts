@@ -229,10 +229,13 @@ export function parseManifest(json: unknown, where: string): Manifest {
   const hasDream = graphs.has("clip_text") && graphs.has("dream");
   const core = hasCore ? parseCore(manifest.section("core")) : null;
   const dream = hasDream ? parseDream(manifest.section("dream")) : null;
-  if (!hasCore && !hasDream && !manifest.has("measures")) {
-    throw new RealmError("bundle", `${where}: neither CORE nor DREAM is complete; export the bundle again`);
-  }
   const measures = parseMeasures(manifest, core);
+  if (!hasDream && measures.length === 0) {
+    throw new RealmError(
+      "bundle",
+      `${where}: nothing in it can be run; neither a measure nor maps are complete, export it again`,
+    );
+  }
   const usable = measures.filter((measure) => measure.problem === null);
   const more = usable.flatMap(({ graph, head }) => (head === null ? [graph] : [graph, head]));
   for (const [other, graph] of parseGraphs(manifest.section("graphs"), more)) graphs.set(other, graph);

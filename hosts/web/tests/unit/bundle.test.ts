@@ -37,7 +37,11 @@ describe("manifests", () => {
     ["format_version", "new", "m: format version 'new' is not a version; export the bundle again"],
     ["name", 7, "m: 'name' is 7, of the wrong kind; export the bundle again"],
     ["graphs", [], "m, 'graphs' must be a JSON object; export the bundle again"],
-    ["graphs", {}, "m: neither CORE nor DREAM is complete; export the bundle again"],
+    [
+      "graphs",
+      {},
+      "m, 'measures', 'core': the graphs core_text and core are not there; export the bundle again",
+    ],
     ["graphs/core/variants", {}, "m, 'graphs', 'core': no variant; export the bundle again"],
     ["core/image/height_px", 0, "m, 'core', 'image': 'height_px' is 0, below 1; export the bundle again"],
     ["core/image/height_px", true, "m, 'core', 'image': 'height_px' is true, of the wrong kind"],
@@ -62,6 +66,15 @@ describe("manifests", () => {
 
   test.each(["../x", "a/../../x", "/x", "C:/x", "a\\b", "", "a\0b", "."])("the path %j", (file) => {
     expect(() => parseManifest(changed("graphs/core/variants/fp32", file), "m")).toThrow("leaves the bundle");
+  });
+
+  test("a bundle that holds nothing", () => {
+    const manifest = changed("graphs", {});
+    for (const measures of [undefined, {}]) {
+      expect(() => parseManifest(JSON.parse(JSON.stringify({ ...manifest, measures })), "m")).toThrow(
+        "m: nothing in it can be run; neither a measure nor maps are complete, export it again",
+      );
+    }
   });
 
   test("fields and graphs of a later minor version are ignored", () => {
