@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from realm_engine.machine.memory import MemoryLimit
 from realm_engine.verbs import tune
 from realm_engine.verbs.fidelity import Trial
 from realm_engine.verbs.tune import Candidate, rates
@@ -109,6 +110,8 @@ def test_what_is_timed_is_the_work_of_one_call(engine, trial, monkeypatch):
         return session.run(feeds, names)
 
     monkeypatch.setattr(encoder, "_session", lambda: SimpleNamespace(run=run))
+    # What other tests have left in this process must not make calls smaller.
+    monkeypatch.setattr(encoder, "_memory", MemoryLimit(1 << 40))
     tune._map_call(engine, trial, 64)()
     assert sizes == [64]
 
