@@ -28,7 +28,7 @@ class Contender:
 
 @dataclass
 class Samples:
-    """Seconds of a whole case, one value per round, or why there are none."""
+    """Seconds of a whole case, one value per round, or why it was not timed."""
 
     seconds: list[float] = field(default_factory=list)
     error: str = ""
@@ -36,7 +36,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class Spread:
-    """Median, smallest and largest of `count` values; nan where there are none."""
+    """Median, smallest and largest of `count` values; nan of no values."""
 
     median: float
     low: float

@@ -64,7 +64,7 @@ def export_bundle(
         precisions = variants.precisions
         studies = int8_studies(variants.quantised(parts), photographs) if "int8" in precisions else {}
         probes = half_probes(parts, photographs) if "fp16" in precisions else {}
-        manifest, stayed = write_files(folder, info, parts, Work(variants, studies, probes), report)
+        manifest, kept_float32 = write_files(folder, info, parts, Work(variants, studies, probes), report)
         write_manifest(folder, manifest)
         fidelity = verify(folder, parts, photographs.verify, precisions, variants.storage, report)
         for precision, made in manifest["fidelity"].items():
@@ -76,7 +76,7 @@ def export_bundle(
         _publish(folder, output)
     if precision_report is not None:
         precision_report.parent.mkdir(parents=True, exist_ok=True)
-        precision_report.write_text(json.dumps(stayed, indent=1) + "\n", encoding="utf-8")
+        precision_report.write_text(json.dumps(kept_float32, indent=1) + "\n", encoding="utf-8")
     report(f"{output}: {size / 1e6:.1f} MB")
     return manifest
 

@@ -100,7 +100,7 @@ def write_files(
     }
     graphs: dict[str, Any] = {}
     made: dict[str, Any] = {}
-    stayed: dict[str, Any] = {}
+    kept_float32: dict[str, Any] = {}
     for file in _files(parts, texts, sections):
         report(f"exporting {file.stem}")
         master = file.graph.model()
@@ -113,7 +113,7 @@ def write_files(
             if record:
                 made.setdefault(precision, {"graphs": {}})["graphs"][file.stem] = record
             if precision in HALVES:
-                stayed.setdefault(precision, {})[file.stem] = [asdict(node) for node in float32]
+                kept_float32.setdefault(precision, {})[file.stem] = [asdict(node) for node in float32]
             path = f"{file.stem}.onnx" if precision == "fp32" else f"{file.stem}.{precision}.onnx"
             metadata = onnx_metadata(",".join(sorted(file.entries)), info.name, file.config)
             (folder / path).write_bytes(serialize(variant, metadata))
@@ -139,7 +139,7 @@ def write_files(
         **sections,
         **_measures(parts, info),
     }
-    return manifest, stayed
+    return manifest, kept_float32
 
 
 def _measures(parts: Sequence[Part], info: BundleInfo) -> dict[str, Any]:
@@ -171,7 +171,7 @@ def _variant(
     largest: Mapping[str, float],
     report: Report,
 ) -> tuple[ir.Model | onnx.ModelProto | None, dict[str, Any], Sequence[Float32Node]]:
-    """One precision of a graph: the model (None where there is none), its record, what stays float32 in it."""
+    """One precision of a graph: the model (None if there is no such file), its record, what stays float32 in it."""
     variants = work.variants
     if precision == "fp32" and variants.storage == "fp32":
         return master, {}, ()
@@ -192,7 +192,7 @@ def _variant(
 
         quantised = to_int8(master, work.studies[stem], stem, report, variants.int8_for)
         model = onnx_ir.from_proto(quantised.model)
-        store(model, "fp32" if variants.storage == "fp32" else "fp16", stem)  # what stayed float
+        store(model, "fp32" if variants.storage == "fp32" else "fp16", stem)  # what remains float
         return model, quantised.record(), ()
     model = onnx_ir.from_proto(master)
     store(model, variants.storage, stem)

@@ -101,7 +101,7 @@ def check_name(name: str) -> str:
     """A measure's name, unchanged.
 
     Raises:
-        ExportError: it is none, or the name of a column that tables have anyway.
+        ExportError: it is not a name, or the name of a column that tables have anyway.
     """
     if NAME.fullmatch(name) is None:
         raise ExportError(

@@ -152,7 +152,7 @@ class RunFolder:
             torch.save(dict(state), temporary)
 
     def load_state(self) -> dict[str, Any] | None:
-        """Read last.state on the CPU, without unpickling code; None if there is none yet."""
+        """Read last.state on the CPU, without unpickling code; None if it is not written yet."""
         if not self.state_file.is_file():
             return None
         try:
@@ -188,7 +188,7 @@ def open_run(path: Path | str, config: Any, resume: bool, **extra: Any) -> RunFo
     Args:
         path: The folder; its parents are made.
         config: The configuration, a dataclass. A resumed run must have been started with an equal one.
-        resume: Go on with a run that is there; where there is none, start one.
+        resume: Go on with a run that is there; if there is no run, start one.
         **extra: JSON-able facts for config.json beside the configuration.
 
     Raises:

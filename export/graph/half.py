@@ -57,7 +57,7 @@ class Half:
     float32: tuple[Float32Node, ...]
 
     def reasons(self) -> dict[str, int]:
-        """How many nodes stayed float32 for each reason."""
+        """How many nodes remain float32 for each reason."""
         return dict(sorted(Counter(entry.reason for entry in self.float32).items()))
 
     def record(self) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def calibration_pictures(folder: Path, *verified: Sequence[Path]) -> list[Array]
         verified: Files that the bundle is verified on: all of them, then those that matter most.
 
     Raises:
-        ExportError: there is none, or one is noise, on which ranges of values would be wrong.
+        ExportError: there is no photograph, or one is noise, on which ranges of values would be wrong.
     """
     try:
         files = find_images(folder)

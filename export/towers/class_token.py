@@ -53,8 +53,8 @@ class PlainBlock(nn.Module):
 
     def _split(self, x: torch.Tensor) -> torch.Tensor:
         """[N, L, D] -> [N, heads, L, D / heads]."""
-        apart: torch.Tensor = torch.unflatten(x, 2, (self.heads, -1))
-        return apart.transpose(1, 2)
+        per_head: torch.Tensor = torch.unflatten(x, 2, (self.heads, -1))
+        return per_head.transpose(1, 2)
 
 
 def use_class_token_only(tower: nn.Module) -> nn.Module:

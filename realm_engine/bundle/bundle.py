@@ -42,7 +42,7 @@ def find_bundle(name: str | os.PathLike[str]) -> Path:
     A text without a path separator that does not begin with "." is a name and never a folder of the working directory,
     which would replace the models that everybody knows by that name; such a folder is "./NAME". A `Path` is a path.
 
-    Raises BundleError when there is none, naming those that exist.
+    Raises BundleError for one that does not exist, naming those that do.
     """
     if isinstance(name, str) and not _is_path(name):
         return _installed_bundle(name)

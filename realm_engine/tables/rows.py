@@ -23,7 +23,7 @@ class Measured:
 
     `name`: of the picture; in a table its path relative to the directory given, POSIX style. `values`: by column, None
     where the measure has no answer; they are attributes as well (`measured.mos`). `description`: the text that was
-    looked at with the picture, None if there was no text. `error`: why there is no answer, None where there is one.
+    looked at with the picture, None if there was no text. `error`: why a number is missing, None if none is.
     """
 
     name: str

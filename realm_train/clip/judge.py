@@ -91,7 +91,7 @@ def judge_maps(planted: Sequence[Planted], mapper: Mapper, seed: int = 0) -> Map
     """Measure maps over planted flaws.
 
     Raises:
-        DataError: there is none.
+        DataError: nothing was planned.
     """
     if not planted:
         raise DataError("no flaw shows in any of the photographs: are they plain, or smaller than 64 px?")

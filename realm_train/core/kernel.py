@@ -2,7 +2,7 @@
 
 One machine answers from the image's standardised features, one from the description's, and a linear combination
 of both, fitted to predictions for rows that the machines had not seen (stacking, Wolpert 1992), is the score. In one
-joint kernel the many image features drown the description. Where there is none, the image's machine answers alone.
+joint kernel the many image features drown the description. Without a description the image's machine answers alone.
 Fitted by scikit-learn, evaluated as matrix products, so that it exports like any other head.
 """
 

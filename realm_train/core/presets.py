@@ -88,7 +88,7 @@ def core_preset(name: str) -> CoreConfig:
     """The configuration of that name.
 
     Raises:
-        ConfigError: There is none; names those there are.
+        ConfigError: There is no such preset; names those there are.
     """
     if name not in CORE_PRESETS:
         raise ConfigError(f"preset {name!r} is unknown; there are {', '.join(CORE_PRESETS)}")

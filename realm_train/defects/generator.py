@@ -123,7 +123,7 @@ PHRASES: tuple[dict[str, str], ...] = tuple(
 
 
 def _detail(window: UInt8) -> float:
-    """Mean step between pixels four apart: how much there is to distort."""
+    """Mean step between pixels four steps away from each other: how much there is to distort."""
     luma = window[::4, ::4].mean(axis=2)
     return float(np.abs(np.diff(luma, axis=0)).mean() + np.abs(np.diff(luma, axis=1)).mean())
 

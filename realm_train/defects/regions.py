@@ -89,10 +89,10 @@ def smooth_noise(h: int, w: int, cell_px: float, rng: np.random.Generator) -> Fl
     return np.asarray(cv2.resize(coarse, (w, h), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
-def elsewhere(region: Region, rng: np.random.Generator, apart: float = 0.6) -> tuple[int, int]:
+def elsewhere(region: Region, rng: np.random.Generator, distance_share: float = 0.6) -> tuple[int, int]:
     """Left and top of a box of the region's size, elsewhere in the image if it fits.
 
-    `apart` is the wanted distance as a fraction of the box; the farthest of a few draws is taken.
+    `distance_share` is the wanted distance as a fraction of the box; the farthest of a few draws is taken.
     """
     best, best_distance = (region.x, region.y), -1.0
     for _ in range(8):
@@ -101,7 +101,7 @@ def elsewhere(region: Region, rng: np.random.Generator, apart: float = 0.6) -> t
         distance = max(abs(x - region.x) / region.w, abs(y - region.y) / region.h)
         if distance > best_distance:
             best, best_distance = (x, y), distance
-        if distance >= apart:
+        if distance >= distance_share:
             break
     return best
 
