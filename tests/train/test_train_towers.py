@@ -154,7 +154,7 @@ try:
         from realm_train.towers import text_tower
         text_tower(folder)
     elif kind == "export":
-        from export.clip_model import open_clip_model
+        from export.towers.clip_model import open_clip_model
         open_clip_model(folder + "/clip.json", "random")
     else:
         import json
