@@ -2,7 +2,7 @@
 
 A row fails when the engine changes, and also when the promise is no longer there: whoever changes one of them is sent
 to the other. What needs more than a line to find out stands elsewhere (gates: verbs/test_fidelity.py, regions and the
-share of windows: maps/test_realness_map.py, bad input: hosts/test_embedding.py).
+share of windows: maps/test_realness_map.py, bad input: tests/hosts/test_embedding.py).
 """
 
 from __future__ import annotations

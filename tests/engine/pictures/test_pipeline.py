@@ -18,28 +18,32 @@ def entries(count: int):
     return (Entry(index, str(index), index) for index in range(count))
 
 
-def test_decoded_images_stay_within_the_budget():
-    live, most, lock = 0, 0, threading.Lock()
+class Held:
+    """Counts the decoded images, of at most 360 bytes, that no run has taken yet."""
 
-    def load(index):
-        nonlocal live, most
-        with lock:
-            live += 1
-            most = max(most, live)
+    def __init__(self):
+        self.now, self.most, self.lock = 0, 0, threading.Lock()
+
+    def load(self, index):
+        with self.lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
         return np.zeros((10, 10 + index % 3, 3), dtype=np.uint8)
 
-    def run(images, batch):
-        nonlocal live
-        with lock:
-            live -= len(batch)
+    def run(self, images, batch):
+        with self.lock:
+            self.now -= len(batch)
         return [entry.index for entry in batch]
 
+
+def test_decoded_images_stay_within_the_budget():
+    held = Held()
     pipeline = Pipeline(
-        load, run, lambda entry, message: message, batch_size=8, threads=2, budget_bytes=3 * 300
+        held.load, held.run, lambda entry, message: message, batch_size=8, threads=2, budget_bytes=3 * 300
     )
     assert list(pipeline.stream(entries(60))) == list(range(60))
     # three images of 300 bytes fill the budget; two decoders may each be at one more, and one is waited for
-    assert most <= 3 + 2 + 1
+    assert held.most <= 3 + 2 + 1
 
 
 def test_large_images_are_scored_in_smaller_batches():
@@ -118,24 +122,10 @@ def test_decoded_images_that_wait_take_an_eighth_of_the_memory_limit(bundle_path
 
 def test_an_engine_stops_decoding_where_its_memory_limit_says(bundle_path, monkeypatch):
     """Three images wait, two more are in the hands of decoders, and one is what the model waits for."""
-    live, most, lock = 0, 0, threading.Lock()
-
-    def load(index):
-        nonlocal live, most
-        with lock:
-            live += 1
-            most = max(most, live)
-        return np.zeros((10, 10 + index % 3, 3), dtype=np.uint8)
-
-    def run(images, batch):
-        nonlocal live
-        with lock:
-            live -= len(batch)
-        return [entry.index for entry in batch]
-
-    monkeypatch.setattr("realm_engine.engine.load_image", load)
+    held = Held()
+    monkeypatch.setattr("realm_engine.engine.load_image", held.load)
     with Engine.open(bundle_path, device="cpu", threads=1) as engine:
         engine._memory = MemoryLimit(8 * 3 * 300, strict=True)
-        pipeline = engine._pipeline(run, lambda entry, message: message, lambda image: 8, 8, 2)
+        pipeline = engine._pipeline(held.run, lambda entry, message: message, lambda image: 8, 8, 2)
         assert list(pipeline.stream(entries(60))) == list(range(60))
-    assert most <= 3 + 2 + 1
+    assert held.most <= 3 + 2 + 1

@@ -1,4 +1,4 @@
-/** `bundle.json`, every field checked once, with the words of the Python engine (realm_engine/bundle_new/manifest.py). */
+/** `bundle.json`, every field checked once, with the words of the Python engine (realm_engine/bundle/manifest.py). */
 
 import { RealmError } from "./errors";
 import { checkMeasures, type MeasureSpec, parseMeasures } from "./measure-specs";

@@ -1,4 +1,4 @@
-/** A bundle with measures of every kind on the page (tests/unit/measures.test.ts says where it comes from). */
+/** A bundle with measures of every kind on the page (../unit/measures.test.ts says where it comes from). */
 
 import fs from "node:fs";
 import path from "node:path";
