@@ -1,22 +1,21 @@
-"""The training loop against arithmetic written down here: optimizer steps, schedule, clipping, average, resume."""
+"""The training loop against arithmetic written down here: optimizer steps, schedule, clipping, average, means."""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
-from train_data import KilledError, killed_after, saved_states
+from train_data import saved_states
+from train_loops import parts, run_loop, sgd, step_of_parts
 
-from realm_train.errors import RunError, TowerError
 from realm_train.loop import LoopConfig, Step, Training, new_accelerator, train
 from realm_train.optimise import MovingAverage, adamw, learning_rate_factor
-from realm_train.runs import RunFolder, epoch_seed, set_seed
+from realm_train.runs import RunFolder
 
 LR, DECAY, BETAS, EPSILON = 0.1, 0.05, (0.9, 0.999), 1e-8
 EPOCHS, STEPS = 3, 4
@@ -103,15 +102,6 @@ def flat(state: dict[str, torch.Tensor]) -> np.ndarray:
     return np.concatenate([state["weight"].numpy().ravel(), state["bias"].numpy()])
 
 
-def run_loop(
-    training: Training[Any], folder: Path, config: LoopConfig, accumulation: int = 1, show: bool = False
-) -> RunFolder:
-    folder.mkdir(exist_ok=True)
-    run = RunFolder(folder)
-    train(training, config, run, new_accelerator("no", accumulation, cpu=True), show)
-    return run
-
-
 @pytest.mark.parametrize(("grad_clip", "ema_decay"), [(0.0, 0.0), (0.0, 0.4), (2.0, 0.0), (2.0, 0.4)])
 def test_steps_by_hand(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, grad_clip: float, ema_decay: float
@@ -140,17 +130,6 @@ def test_steps_by_hand(
     ]
     others += [expected.averaged(0.4)] if not ema_decay else [expected.weights[-1]]
     assert all(np.abs(other - linear.seen[-1]).max() > 1e-3 for other in others)
-
-
-def sgd(
-    model: nn.Module, step: Callable[[nn.Module, Any], Step], batches: Any, **settings: Any
-) -> Training[Any]:
-    """At a learning rate of 1 the weights move by exactly what the gradient says."""
-    return Training(
-        model,
-        torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1.0),
-        **({"rate": lambda _: 1.0, "evaluate": dict, "batches": lambda _: batches, "step": step} | settings),
-    )
 
 
 def test_a_gradient_is_cut_to_its_limit(tmp_path: Path) -> None:
@@ -208,49 +187,6 @@ def test_moving_average_in_closed_form() -> None:
         assert model.weight.item() == 1.0
 
 
-class Parts(nn.Module):
-    """A frozen part and one that learns, each with batch norm and dropout; and a mask that has no average."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.frozen, self.free = (
-            nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Dropout(0.5)) for _ in range(2)
-        )
-        self.frozen.requires_grad_(False)
-        self.register_buffer("mask", torch.tensor([0.0, -math.inf]), persistent=False)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.free(self.frozen(x)).sum(1) + torch.softmax(self.mask, 0)[0]
-
-
-def step_of_parts(forward: nn.Module, batch: int) -> Step:
-    x = torch.randn(6, 3, generator=torch.Generator().manual_seed(batch))
-    return Step((forward(x) - x.sum(1)).square().mean())
-
-
-def parts(epochs: int = 4, select: Any = None) -> tuple[Parts, Training[int]]:
-    torch.manual_seed(0)
-    model = Parts()
-    optimizer = adamw(model, lambda name: 0.01, 0.5, decay_norms=True)
-
-    def evaluate() -> dict[str, float]:
-        model.eval()  # as an evaluation may leave it
-        return {"loss_in_eval": float(step_of_parts(model, 99).loss.detach())}
-
-    def rate(step: int) -> float:
-        return learning_rate_factor(step, 3 * epochs, 2, cosine=True)
-
-    return model, Training(
-        model,
-        optimizer,
-        rate,
-        lambda epoch: range(3 * epoch, 3 * epoch + 3),
-        step_of_parts,
-        evaluate,
-        select=select,
-    )
-
-
 @pytest.mark.parametrize("freeze_batch_norm", [False, True])
 def test_frozen_parts_do_not_move(tmp_path: Path, freeze_batch_norm: bool) -> None:
     model, training = parts()
@@ -272,61 +208,6 @@ def test_frozen_parts_do_not_move(tmp_path: Path, freeze_batch_norm: bool) -> No
     )
     assert all(value.isfinite().all() for value in found.values())
     assert model.mask.tolist() == [0.0, -math.inf]
-
-
-@pytest.mark.parametrize("saved", [True, False], ids=["after-state", "before-state"])
-@pytest.mark.parametrize("keep", ["last", "best"])
-def test_a_run_that_was_killed_ends_as_one_that_was_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saved: bool, keep: str
-) -> None:
-    """Weights, average, optimizer, dropout, best epoch: killed in every epoch, equal to the last bit."""
-    states = saved_states(monkeypatch)
-    config = LoopConfig(4, 5, 0.5, 0.8, keep=keep)
-
-    def select(row: Any) -> float:
-        return -abs(row["epoch"] - 2)  # the second epoch is the best
-
-    straight = run_loop(parts(select=select)[1], tmp_path / "straight", config)
-    expected = states[-1]
-    for epoch in (1, 2, 3):
-        with monkeypatch.context() as patch:
-            killed_after(epoch, patch, saved)
-            with pytest.raises(KilledError):
-                run_loop(parts(select=select)[1], tmp_path / "killed", config)
-    resumed = run_loop(parts(select=select)[1], tmp_path / "killed", config)
-    assert (tmp_path / "straight" / "metrics.csv").read_text() == (
-        tmp_path / "killed" / "metrics.csv"
-    ).read_text()
-    assert straight.checkpoint_metadata() == resumed.checkpoint_metadata()
-    assert straight.checkpoint_metadata()["epoch"] == ("2" if keep == "best" else "4")
-    torch.testing.assert_close(states[-1], expected, rtol=0, atol=0)
-    torch.testing.assert_close(resumed.load_checkpoint(), straight.load_checkpoint(), rtol=0, atol=0)
-    # And there is something to lose: an epoch with other random numbers ends elsewhere.
-    other = run_loop(parts(select=select)[1], tmp_path / "other", replace(config, seed=6))
-    assert not torch.equal(
-        other.load_checkpoint()["free.0.weight"], straight.load_checkpoint()["free.0.weight"]
-    )
-
-
-def test_every_epoch_has_random_numbers_of_its_own(tmp_path: Path) -> None:
-    """Those of its seed and number, whatever was drawn before; `batches` is asked before they begin."""
-    drawn: list[float] = []
-
-    def step(forward: nn.Module, batch: int) -> Step:
-        drawn.append(torch.rand(1).item())
-        return Step(forward(torch.ones(1, 1)).sum())
-
-    def batches(epoch: int) -> range:
-        torch.manual_seed(0)
-        return range(1)
-
-    training = replace(sgd(nn.Linear(1, 1), step, []), batches=batches)
-    run_loop(training, tmp_path / "run", LoopConfig(3, seed=4))
-    expected = []
-    for epoch in range(3):
-        set_seed(epoch_seed(4, epoch))
-        expected.append(torch.rand(1).item())
-    assert drawn == expected and len(set(drawn)) == 3
 
 
 def test_gradients_are_averaged_before_a_step_and_none_is_left_over(tmp_path: Path) -> None:
@@ -378,61 +259,6 @@ def test_means_count_examples(tmp_path: Path) -> None:
     assert row["loss"] == 13 / 4 and row["size"] == 7 / 4
 
 
-@pytest.mark.parametrize(
-    ("values", "keep", "patience", "kept", "epochs"),
-    [
-        ([1, 3, 2, 3, 0], "best", 0, 2, 5),  # the first of equals
-        ([1, 3, 2, 3, 0], "last", 0, 5, 5),
-        ([1, 3, 2, 3, 4], "best", 2, 2, 4),
-        ([1, 3, 2, 3, 4], "last", 2, 4, 4),
-        ([-math.inf, -math.inf, 0, 1, 2], "best", 3, 5, 5),
-        ([-math.inf] * 5, "best", 0, 1, 5),
-    ],
-)
-def test_which_epoch_is_kept(
-    tmp_path: Path, values: list[float], keep: str, patience: int, kept: int, epochs: int
-) -> None:
-    model = nn.Linear(1, 1, bias=False)
-    nn.init.zeros_(model.weight)
-    training = sgd(
-        model,
-        lambda forward, _: Step(forward(torch.ones(1, 1)).sum()),
-        [0],
-        select=lambda row: values[row["epoch"] - 1],
-        metadata={"format": "test"},
-    )
-    for _ in range(2):  # the second goes on with a run that has ended, which changes nothing
-        run = run_loop(training, tmp_path / "run", LoopConfig(5, keep=keep, patience=patience))
-        assert run.checkpoint_metadata() == {"format": "test", "epoch": str(kept)}
-        assert run.load_checkpoint()["weight"].item() == -kept
-        assert len(run.metrics()) == epochs
-
-
-def test_epochs_are_compared_by_something(tmp_path: Path) -> None:
-    training = sgd(nn.Linear(1, 1), lambda forward, _: Step(forward(torch.ones(1, 1)).sum()), [0])
-    for config in (LoopConfig(2, keep="best"), LoopConfig(2, patience=1)):
-        with pytest.raises(ValueError, match=r"need Training\.select"):
-            run_loop(training, tmp_path / "run", config)
-
-
-def test_a_state_of_another_version_or_model_is_refused(tmp_path: Path) -> None:
-    run = run_loop(parts()[1], tmp_path / "run", LoopConfig(1))
-    other = sgd(nn.Linear(1, 1), lambda forward, _: Step(forward(torch.ones(1, 1)).sum()), [0])
-    with pytest.raises(TowerError, match=r"last\.state: does not fit Linear"):
-        run_loop(other, tmp_path / "run", LoopConfig(2))
-    run.save_state({"epoch": 1, "model": {}})
-    with pytest.raises(RunError, match=r"last\.state: of another version; delete it"):
-        run_loop(parts()[1], tmp_path / "run", LoopConfig(2))
-
-
-def test_a_loss_that_is_not_finite_is_an_error(tmp_path: Path) -> None:
-    model = nn.Linear(1, 1)
-    training = sgd(model, lambda forward, _: Step(forward(torch.ones(1, 1)).sum() * math.nan), [0])
-    with pytest.raises(RunError, match="run: the loss is not finite; lower lr"):
-        run_loop(training, tmp_path / "run", LoopConfig(1))
-    assert not list((tmp_path / "run").iterdir())
-
-
 def test_bf16_computes_in_bf16_and_keeps_float32(tmp_path: Path) -> None:
     class Probe(nn.Linear):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -446,17 +272,3 @@ def test_bf16_computes_in_bf16_and_keeps_float32(tmp_path: Path) -> None:
     train(training, LoopConfig(1), RunFolder(tmp_path), new_accelerator("bf16", cpu=True))
     assert types == [torch.bfloat16]
     assert {value.dtype for value in RunFolder(tmp_path).load_checkpoint().values()} == {torch.float32}
-
-
-def test_what_is_shown_and_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    linear = Linear()
-    training = replace(linear.training(), panels={"loss": ["loss"], "b": ["bias", "absent"]})
-    run = run_loop(training, tmp_path / "run", LoopConfig(1), show=True)
-    row = run.metrics()[0]
-    assert capsys.readouterr().err.startswith(f"epoch 1  loss {row['loss']:.4g}  bias {row['bias']:.4g}  ")
-    assert {path.name for path in run.path.iterdir()} == {
-        "metrics.csv",
-        "curves.png",
-        "checkpoint.safetensors",
-        "last.state",
-    }
