@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bundles import build_bundle, read_manifest, write_manifest
-from command_line import interrupted
+from command_line import interrupted, many_pictures
 from PIL import Image
 
+from realm_engine.machine.files import PARTIAL
 from realm_engine.pictures.decode import load_image
 
 
@@ -272,17 +273,16 @@ def test_a_memory_limit_below_the_models_need_is_an_error_with_the_cure(cli, pic
 
 
 def test_interrupt_leaves_no_half_written_file(photo, tmp_path, bundle_path) -> None:
-    """A real Ctrl-C in the middle of real maps."""
+    """A real Ctrl-C in the middle of real maps, while a file is being written."""
     folder, out = tmp_path / "many", tmp_path / "maps"
     folder.mkdir()
-    for number in range(40):
-        Image.fromarray(photo(400, 500, number)).save(folder / f"x{number:02}.png", compress_level=0)
+    many_pictures(folder, photo(800, 1000))
     command = [str(Path(sys.executable).with_name("realm-engine")), "map", str(folder), "--text", "x"]
-    command += ["--bundle", str(bundle_path), "--threads", "1", "--output", str(out), "--stride", "16"]
-    interrupted(command, lambda: bool(list(out.glob("*.json"))))
+    command += ["--bundle", str(bundle_path), "--threads", "1", "--output", str(out), "--stride", "64"]
+    interrupted(command, lambda: any(out.glob("*.json")) and any(out.glob(f".*{PARTIAL}")))
     for path in out.iterdir():
         if path.suffix == ".npy":
-            assert np.load(path).shape == (400, 500)
+            assert np.load(path).shape == (800, 1000)
         elif path.suffix == ".png":
             Image.open(path).load()
         else:
