@@ -15,7 +15,7 @@ from typing import Any
 
 from realm_engine.bundle.bundle import Bundle, installed_bundles
 from realm_engine.doctor.findings import ABSENT, BROKEN, OK, WARNING, Finding, Report, split_cure
-from realm_engine.doctor.isolated import Answer, ask
+from realm_engine.doctor.isolated import Answer, ask, of_this_package
 from realm_engine.errors import RealmError
 from realm_engine.machine.files import cache_dir
 from realm_engine.machine.memory import format_bytes, memory
@@ -290,4 +290,4 @@ def bundle_findings(open_bundle: Callable[..., Bundle] = Bundle.open) -> tuple[F
 
 
 def _probe(*arguments: str) -> list[str]:
-    return ["-m", "realm_engine.doctor.probe", *arguments]
+    return of_this_package("realm_engine.doctor.probe", *arguments)

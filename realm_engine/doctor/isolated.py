@@ -8,7 +8,13 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+_RUN_MODULE = (
+    "import runpy, sys; sys.path.append(sys.argv[1]); del sys.argv[:2]; "
+    "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
+)
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,15 @@ def ask(arguments: Sequence[str], timeout_s: float = 60.0) -> Answer:
         return Answer(value)
     said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
     return Answer(None, f"failed with exit code {done.returncode}" + (f" ({said[-1][:200]})" if said else ""))
+
+
+def of_this_package(module: str, *arguments: str) -> list[str]:
+    """What to `ask` to run a module of the package that is running, installed or found in the working folder.
+
+    Its place is the last on the path: a module of Python's own, or of another package, is not looked for there.
+    """
+    root = Path(__file__).resolve().parents[2]
+    return ["-c", _RUN_MODULE, str(root), module, *arguments]
 
 
 def signal_name(number: int) -> str:

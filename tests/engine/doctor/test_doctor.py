@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict
@@ -13,6 +14,7 @@ import pytest
 from bundles import build_bundle, read_manifest, write_manifest
 
 from realm_engine.doctor import examine as doctor
+from realm_engine.doctor import isolated
 from realm_engine.doctor.findings import (
     ABSENT,
     BROKEN,
@@ -24,7 +26,7 @@ from realm_engine.doctor.findings import (
     split_cure,
     verdict,
 )
-from realm_engine.doctor.isolated import Answer, ask
+from realm_engine.doctor.isolated import Answer, ask, of_this_package
 from realm_engine.doctor.probe import probe_device
 from realm_engine.errors import DeviceError
 from realm_engine.runtimes import nvidia
@@ -79,11 +81,27 @@ def test_a_device_that_cannot_be_had_says_what_an_explicit_choice_says():
         pytest.skip("this machine has a working GPU")
     with pytest.raises(DeviceError) as caught:
         open_backend("cuda")
-    message = ask(["-m", "realm_engine.doctor.probe", "device", "cuda"]).value["message"]
+    message = ask(of_this_package("realm_engine.doctor.probe", "device", "cuda")).value["message"]
     assert message == str(caught.value)
     packages = doctor.runtime_packages()
     finding = doctor.device_finding("cuda", Answer({"works": False, "message": message}), packages, NONE)
     assert f"device cuda: {finding.detail}; {finding.cure}" == message
+
+
+def test_a_package_that_lies_in_the_working_folder_examines_itself(tmp_path):
+    """`python -m realm_engine` in a clone that is not installed: its processes do not look in the working folder."""
+    doctor_of_a_clone = tmp_path / "a_clone" / "doctor"
+    doctor_of_a_clone.mkdir(parents=True)
+    shutil.copy(isolated.__file__, doctor_of_a_clone)
+    (doctor_of_a_clone / "probe.py").write_text(
+        "import json, sys\nprint(json.dumps({'got': sys.argv[1:]}))\n"
+    )
+    code = (
+        "from a_clone.doctor.isolated import ask, of_this_package as run\n"
+        "print(ask(run('a_clone.doctor.probe', 'nvidia', 'x y')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == "Answer(value={'got': ['nvidia', 'x y']}, failure=None)\n", done.stderr
 
 
 # --------------------------------------------------------------------------------------- one device each
