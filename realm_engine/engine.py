@@ -229,17 +229,20 @@ class Engine:
         todo: Iterable[Entry],
         metrics: str | Sequence[str] | None = None,
         batch_size: int | None = None,
-        gather: bool = False,
+        gather: bool | None = None,
     ) -> Iterator[Measured]:
         """Yield one Measured per entry, in order. See `iter_scores`.
 
-        `gather`: wait for images that are being decoded rather than make a call that is not full.
+        `gather`: wait for images that are being decoded rather than make a call that is not full; by default on
+        a device with a memory of its own, which decodes nothing meanwhile and is slow at shapes that are new.
         """
         if batch_size is not None and batch_size < 1:
             raise UsageError(f"batch size is {batch_size}; give a number of at least 1")
         stream, plans, wanted = self._stream(metrics, batch_size)
         stream.per_call(np.empty((1, 1, 3), dtype=np.uint8))  # a limit below the models' own need fails now
         threads = min(plan.backend.threads for plan in plans)
+        if gather is None:
+            gather = all(plan.backend.resident for plan in plans)
         pipeline = self._pipeline(stream.run, stream.fail, stream.per_call, wanted, threads, gather)
         return pipeline.stream(iter(todo))
 

@@ -56,7 +56,8 @@ class Backend(Protocol):
     files it cannot run here, each with the reason, found out from the runtime and the processor before
     anything is chosen. `resident`: the device has a memory of its own, so what several calls share is worth
     an `upload`. `window_batch` and `image_batch`: DREAM's windows and CORE's images per call where nothing
-    else is known.
+    else is known. `row_sizes`: where a call of another size is slow, the few numbers of rows that calls shall
+    have, by the name of the graph's free dimension ("batch", "windows").
     """
 
     name: str
@@ -69,6 +70,7 @@ class Backend(Protocol):
     resident: bool
     window_batch: int
     image_batch: int
+    row_sizes: Mapping[str, tuple[int, ...]]
 
     def upload(self, array: Array) -> Any:
         """Put an array where the device computes, for several calls; the array itself where that is here."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from realm_engine.arrays import Array
@@ -50,6 +50,7 @@ class OpenVinoBackend:
     resident = False
     window_batch = 32
     image_batch = 8
+    row_sizes: Mapping[str, tuple[int, ...]] = MappingProxyType({})
 
     def __init__(self, module: ModuleType, core: Any, threads: int) -> None:
         self.threads = threads

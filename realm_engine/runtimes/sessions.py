@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from realm_engine.bundle.bundle import Bundle, Part
+from realm_engine.bundle.manifest import GraphSpec
 from realm_engine.errors import BundleError, DeviceError
 from realm_engine.runtimes.base import Backend, FiniteSession, Session
 from realm_engine.runtimes.choose import PartPlan
 from realm_engine.runtimes.devices import open_backend
+from realm_engine.runtimes.padding import PaddedSession
 
 
 class Sessions:
@@ -44,7 +46,7 @@ class Sessions:
         path = self.bundle.path(graph, computed if computed in files else "fp32")
         key = (path, backend.device, computed)
         if key not in self._opened:
-            self._opened[key] = backend.load(path, computed)
+            self._opened[key] = _load(backend, path, computed, self.bundle.graphs[graph])
         return FiniteSession(self._opened[key], graph)
 
     def plan(self, part: str) -> PartPlan:
@@ -81,6 +83,13 @@ class Sessions:
             here = [plan.backend for plan in self.plans.values() if not plan.backend.resident]
             self._cpu = here[0] if here else open_backend("cpu")
         return self._cpu
+
+
+def _load(backend: Backend, path: Path, precision: str, graph: GraphSpec) -> Session:
+    # Text towers have no convolutions, whose plans are what another size costs.
+    if backend.row_sizes and not any("tokens" in tensor.shape for tensor in graph.inputs):
+        return PaddedSession(lambda: backend.load(path, precision), graph, backend.row_sizes)
+    return backend.load(path, precision)
 
 
 def _joined(values: Mapping[str, Any]) -> Any:

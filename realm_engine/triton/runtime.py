@@ -75,6 +75,7 @@ class TritonBackend:
     native: tuple[str, ...] = ()
     lacks: Mapping[str, str] = MappingProxyType({})
     resident = False
+    row_sizes: Mapping[str, tuple[int, ...]] = MappingProxyType({})
 
     def __init__(self, bundle: Bundle, utils: Any, max_batch: int, window_batch: int) -> None:
         self.threads = default_threads()

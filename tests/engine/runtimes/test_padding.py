@@ -1,0 +1,237 @@
+"""Few sizes for a device: what is padded gives the same answers, and the device sees what it shall see."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from realm_engine import Engine
+from realm_engine.bundle.manifest import GraphSpec, TensorSpec
+from realm_engine.errors import DeviceError
+from realm_engine.maps.encoders import equal_calls
+from realm_engine.maps.realness_map import DreamConfig
+from realm_engine.runtimes.base import Backend
+from realm_engine.runtimes.onnxruntime import OnnxRuntimeBackend, cuda_settings
+from realm_engine.runtimes.padding import PaddedSession
+
+SUMS = GraphSpec(
+    "sums",
+    {},
+    (
+        TensorSpec("rows", "float32", ("batch", 2)),
+        TensorSpec("shared", "float32", ("free",)),
+    ),
+    (TensorSpec("sum", "float32", ("batch",)), TensorSpec("total", "float32", (1,))),
+)
+
+
+class Sums:
+    """A graph: the sum of every row times the shared numbers' sum, and that sum; remembers the rows of its calls."""
+
+    def __init__(self) -> None:
+        self.calls: list[int] = []
+        self.closed = False
+
+    def run(self, inputs, outputs):
+        self.calls.append(len(inputs["rows"]))
+        total = inputs["shared"].sum(keepdims=True)
+        answers = {"sum": inputs["rows"].sum(axis=1) * total, "total": total}
+        return [answers[name] for name in outputs]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def opened() -> list[Sums]:
+    return []
+
+
+@pytest.fixture
+def sums(opened) -> PaddedSession:
+    def load() -> Sums:
+        opened.append(Sums())
+        return opened[-1]
+
+    return PaddedSession(load, SUMS, {"batch": (1, 4), "windows": (3,)})
+
+
+def ask(session: PaddedSession, count: int) -> None:
+    rows = np.random.default_rng(count).standard_normal((count, 2)).astype(np.float32)
+    shared = np.arange(5, dtype=np.float32)
+    total, found = session.run({"rows": rows, "shared": shared}, ["total", "sum"])
+    np.testing.assert_array_equal(found, rows.sum(axis=1) * 10)
+    assert total.tolist() == [10]
+
+
+def test_a_session_for_each_number_of_rows_and_one_for_all_that_are_too_many(sums, opened):
+    for count in (3, 1, 4, 2, 7, 1, 5):
+        ask(sums, count)
+    assert [each.calls for each in opened] == [[4, 4, 4], [1, 1], [7, 5]]
+
+
+def test_a_graph_that_cannot_be_opened_fails_at_once():
+    def load() -> Sums:
+        raise DeviceError("no such graph")
+
+    with pytest.raises(DeviceError, match="no such graph"):
+        PaddedSession(load, SUMS, {"batch": (4,)})
+
+
+@pytest.mark.parametrize("used", [(), (2,), (1, 9)])
+def test_closing_closes_all_and_nothing_opens_again(sums, opened, used):
+    for count in used:
+        ask(sums, count)
+    sums.close()
+    assert all(each.closed for each in opened) and len(opened) == max(1, len(used))
+    for count in (2, 9):
+        with pytest.raises(DeviceError, match="closed; open it again"):
+            ask(sums, count)
+    assert len(opened) == max(1, len(used))
+
+
+def test_a_graph_without_such_rows_runs_as_it_is(opened):
+    graph = GraphSpec(
+        "texts", {}, (TensorSpec("rows", "float32", ("tokens", 2)), SUMS.inputs[1]), SUMS.outputs
+    )
+    session = PaddedSession(lambda: opened.append(Sums()) or opened[-1], graph, {"batch": (4,)})
+    ask(session, 3)
+    assert [each.calls for each in opened] == [[3]]
+
+
+# ------------------------------------------------------------------ a whole engine, padded on the CPU
+
+
+@pytest.fixture
+def seen(monkeypatch) -> dict[str, list[dict[str, tuple[int, ...]]]]:
+    """The CPU as a device that wants few sizes; the shapes that each opened graph was run with."""
+    sizes = {"batch": (1, 4), "windows": (8, 16)}
+    found: dict[str, list[dict[str, tuple[int, ...]]]] = {}
+    load = OnnxRuntimeBackend.load
+
+    def watched(self, path, precision):
+        session = load(self, path, precision)
+        run = session.run
+        shapes = found.setdefault(path.name, [])
+
+        def noted(inputs, outputs):
+            shapes.append({name: np.shape(value) for name, value in inputs.items()})
+            return run(inputs, outputs)
+
+        session.run = noted
+        return session
+
+    made = OnnxRuntimeBackend.__init__
+
+    def init(self, *arguments):
+        made(self, *arguments)
+        self.row_sizes = sizes
+
+    monkeypatch.setattr(OnnxRuntimeBackend, "load", watched)
+    monkeypatch.setattr(OnnxRuntimeBackend, "__init__", init)
+    return found
+
+
+def test_pictures_of_five_sizes_are_scored_in_two_sizes_of_calls(bundle_path, engine, photo, seen):
+    sizes = ((60, 84), (84, 60), (30, 41), (50, 50), (99, 70))
+    order = np.random.default_rng(5).permutation([index % 5 for index in range(23)])
+    images = [photo(*sizes[kind], seed=index) for index, kind in enumerate(order)]
+    texts = [("yes the face", None, "no")[index % 3] for index in range(23)]
+    expected = [row.mos for row in engine.score(images, texts)]
+    seen.clear()
+    with Engine.open(bundle_path, device="cpu", threads=1) as padded:
+        found = [row.mos for row in padded.score(images, texts, batch_size=4)]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert {shapes["pixels"][0] for shapes in seen["core.onnx"]} <= {1, 4}
+    assert len(seen["core.onnx"]) < 23
+
+
+def test_maps_of_several_sizes_run_in_two_sizes_of_calls(bundle_path, engine, photo, seen):
+    images = [photo(60, 84), photo(40, 31), photo(25, 99)]
+    configs = [DreamConfig((24, 16), 8), DreamConfig((24,), 8, fraction=0.5), DreamConfig((24,), 24)]
+    expected = iter([engine.map(image, "yes", config) for image in images for config in configs])
+    seen.clear()
+    with Engine.open(bundle_path, device="cpu", threads=1) as padded:
+        padded.maps.dream.encoder = padded.maps.dream.encoder.with_per_call(16)
+        for image in images:
+            for config in configs:
+                found, wanted = padded.map(image, "yes", config), next(expected)
+                np.testing.assert_allclose(found.values, wanted.values, atol=1e-6)
+                assert found.windows == wanted.windows
+    counts = [shapes["top"][0] for shapes in seen["dream.onnx"]]
+    assert set(counts) == {8, 16}
+    assert all(shapes["top"] == shapes["left"] for shapes in seen["dream.onnx"])
+
+
+# ------------------------------------------------------------------ calls of one size
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize(
+    ("count", "most"), [(0, 4), (1, 4), (4, 4), (5, 4), (2337, 512), (2337, 256), (7, 100)]
+)
+def test_calls_have_one_size_and_leave_no_window_out(count, most, full):
+    calls = list(equal_calls(count, most, full))
+    covered = [index for chunk, _ in calls for index in range(chunk.start, chunk.stop)]
+    assert set(covered) == set(range(count)) and sum(new for _, new in calls) == count
+    sizes = {chunk.stop - chunk.start for chunk, _ in calls}
+    assert len(sizes) <= 1 and max(sizes, default=0) <= most
+    assert len(calls) == -(-count // most)
+    if full and count >= most:
+        assert sizes == {most}
+    elif not full:
+        assert len(covered) - count < max(1, len(calls))
+
+
+def test_what_is_done_adds_up_although_windows_are_encoded_twice(bundle_path, photo):
+    with Engine.open(bundle_path, device="cpu", threads=1) as engine:
+        engine.maps.dream.encoder = engine.maps.dream.encoder.with_per_call(5)
+        told: list[tuple[int, int]] = []
+        found = engine.map(
+            photo(60, 84), "yes", DreamConfig((24,), 8), lambda done, total: told.append((done, total))
+        )
+    assert told[-1] == (found.windows, found.windows)
+    assert [done for done, _ in told] == sorted({done for done, _ in told})
+
+
+# ------------------------------------------------------------------ ONNX Runtime on CUDA
+
+
+def provider() -> SimpleNamespace:
+    """ONNX Runtime as far as opening goes; keeps the `settings` of the provider, and opens on the CPU."""
+    import onnxruntime
+
+    module = SimpleNamespace(__version__="1", SessionOptions=onnxruntime.SessionOptions, settings={})
+
+    def opened(model, options, providers):
+        ((name, module.settings),) = providers
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        session.get_providers = lambda: [name]
+        return session
+
+    module.InferenceSession = opened
+    return module
+
+
+@pytest.mark.parametrize(
+    ("device", "name", "precision", "expected"),
+    [
+        ("cuda", "CUDAExecutionProvider", "fp32", {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}),
+        ("cuda", "CUDAExecutionProvider", "fp16", {"use_tf32": "1", "cudnn_conv_algo_search": "HEURISTIC"}),
+        ("cpu", "CPUExecutionProvider", "fp32", {}),
+    ],
+)
+def test_settings_of_the_provider(bundle_path, device, name, precision, expected):
+    module = provider()
+    backend: Backend = OnnxRuntimeBackend(module, device, name, 1)
+    backend.load(bundle_path / "core.onnx", precision)
+    assert module.settings == expected == (cuda_settings(precision) if device == "cuda" else {})
+
+
+def test_a_gpu_has_few_sizes_of_calls_and_a_processor_any():
+    module = provider()
+    gpu = OnnxRuntimeBackend(module, "cuda", "CUDAExecutionProvider", 1)
+    assert gpu.row_sizes["batch"][-1] == gpu.image_batch and gpu.window_batch in gpu.row_sizes["windows"]
+    assert OnnxRuntimeBackend(module, "cpu", "CPUExecutionProvider", 1).row_sizes == {}
