@@ -11,6 +11,8 @@ import pytest
 import torch
 from command_line import run_export
 
+from export.__main__ import main
+
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory) -> Path:
@@ -83,6 +85,12 @@ def test_weights_are_loaded_without_running_code(config, tmp_path):
         (["--clip", "missing.json", "--clip-weights", "random"], "no CLIP configuration"),
     ],
 )
-def test_refusals(arguments, expected, tmp_path):
-    assert_refused(run_export(*arguments, "--output", tmp_path / "b"), expected)
+def test_refusals(arguments, expected, tmp_path, monkeypatch, capsys):
+    """In this process, where torch is imported already; the tests above start one as users do."""
+    monkeypatch.setattr("sys.argv", ["export", *arguments, "--output", str(tmp_path / "b")])
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr()
+    assert_refused(subprocess.CompletedProcess(arguments, ended.value.code, said.out, said.err), expected)
     assert list(tmp_path.iterdir()) == []
