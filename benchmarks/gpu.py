@@ -132,8 +132,11 @@ def shapes(device: str, say: Say) -> None:
 
 def settings(device: str, say: Say) -> None:
     """Settings of ONNX Runtime's CUDA provider: maps of 2337 windows."""
+    if device != "cuda":
+        say(note="these are settings of cuda")
+        return
     chosen = runtime.cuda_settings
-    for name, changed in SETTINGS.items() if device == "cuda" else ():
+    for name, changed in SETTINGS.items():
 
         def changed_settings(precision: str, changed: dict[str, str] = changed) -> dict[str, str]:
             return {**chosen(precision), **changed}

@@ -65,3 +65,16 @@ def test_help():
     assert done.returncode == 0
     for word in ("dream", "core", "fast", "startup", "sizes", "--quick", "--models", "results.md"):
         assert word in done.stdout
+
+
+def test_questions_to_a_gpu_go_on_where_one_fails():
+    """The CPU against itself, and a device that nobody has."""
+    command = [sys.executable, "-m", "benchmarks.gpu", "same", "settings", "--devices", "abacus,cpu"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    refused, measured, *others = map(json.loads, done.stdout.splitlines())
+    assert (refused["question"], refused["device"]) == ("same", "abacus")
+    assert "device 'abacus'" in refused["error"]
+    assert [each["note"] for each in others] == ["these are settings of cuda"] * 2
+    assert (measured["question"], measured["device"]) == ("same", "cpu")
+    assert measured["mos_largest_difference"] == measured["map_largest_difference"] == 0
