@@ -51,18 +51,7 @@ def small(tmp_path_factory) -> Path:
     """A bundle of small towers in both precisions."""
     folder = tmp_path_factory.mktemp("towers")
     text = models.text_tower(folder / "text")
-    config = CoreModelConfig(
-        image_tower="resnet18",
-        text_tower=str(text),
-        image_height_px=96,
-        image_width_px=128,
-        max_tokens=40,
-        text_pooling="pooler",
-        hidden=24,
-    )
-    torch.manual_seed(3)
-    model, tower = build_core(config, text_weights="pretrained", text_folder=str(text))
-    core = core_source(LoadedCore(model, CoreConfig(model=config), tower.tokenizer, text))
+    core = models.small_core(text, text_pooling="pooler", hidden=24)
     clip = open_clip_model(str(models.native_clip(folder)), "random")
     output = folder / "small"
     export_bundle(

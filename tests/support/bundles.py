@@ -52,6 +52,15 @@ _ROUND = """
   {0}_r = Floor({0}_up)
   {1} = Clip({0}_r, zero, top_level)
 """
+# Pixels of the last axis to planes resized by two matrices, as Pillow does: each direction rounded to a level.
+_RESIZE = f"""
+  planes = Transpose<perm = [0, 3, 1, 2]>({{pixels}})
+  cols_t = Transpose<perm = [1, 0]>({{cols}})
+  wide = MatMul(planes, cols_t)
+  {_ROUND.format("wide", "wide_8")}
+  tall = MatMul({{rows}}, wide_8)
+  {_ROUND.format("tall", "tall_8")}
+"""
 
 
 def _weights(seed: int) -> dict[str, np.ndarray]:
@@ -110,12 +119,7 @@ core (uint8[batch, height, width, 3] pixels, float[{height}, height] resample_ro
       float[{width}, width] resample_cols, float[batch, {CORE_FEATURES}] text_features,
       float[batch] has_text) => (float[batch] mos) {{
   levels = Cast<to = 1>(pixels)
-  planes = Transpose<perm = [0, 3, 1, 2]>(levels)
-  cols_t = Transpose<perm = [1, 0]>(resample_cols)
-  wide = MatMul(planes, cols_t)
-  {_ROUND.format("wide", "wide_8")}
-  tall = MatMul(resample_rows, wide_8)
-  {_ROUND.format("tall", "tall_8")}
+  {_RESIZE.format(pixels="levels", rows="resample_rows", cols="resample_cols")}
   unit = Div(tall_8, top_level)
   convolved = Conv<strides = [{PATCH}, {PATCH}]>(unit, core_conv)
   features = Relu(convolved)
@@ -180,12 +184,7 @@ dream (uint8[height, width, 3] image, int64[windows] top, int64[windows] left,
   col_grid = Expand(cols_4d, square)
   index = Concat<axis = 3>(row_grid, col_grid)
   crops = GatherND(levels, index)
-  planes = Transpose<perm = [0, 3, 1, 2]>(crops)
-  cols_t = Transpose<perm = [1, 0]>(resample)
-  wide = MatMul(planes, cols_t)
-  {_ROUND.format("wide", "wide_8")}
-  tall = MatMul(resample, wide_8)
-  {_ROUND.format("tall", "tall_8")}
+  {_RESIZE.format(pixels="crops", rows="resample", cols="resample")}
   scaled = Div(tall_8, top_level)
   unit = Sub(scaled, half)
   convolved = Conv<strides = [{PATCH}, {PATCH}]>(unit, dream_conv)

@@ -11,6 +11,11 @@ import torch
 from tokenizers import BertWordPieceTokenizer
 from transformers import BertConfig, BertModel
 
+from export.towers.core_source import CoreSource, core_source
+from realm_train.core.config import CoreConfig, CoreModelConfig
+from realm_train.core.loaded import LoadedCore
+from realm_train.core.model import build_core
+
 WORDS = (
     "[PAD] [UNK] [CLS] [SEP] [MASK] yes no somewhat , . ' the a of is are face hand sign edge image looks "
     "text on melts melted into background garbled blurred repeated distorted has too many fingers shadow"
@@ -104,3 +109,20 @@ def tampered(clip: Any) -> Any:
             return self.inner.encode_text(ids)
 
     return dataclasses.replace(clip, model=Shifted(clip.model))
+
+
+def small_core(text: Path, **settings: Any) -> CoreSource:
+    """A seeded CORE of a ResNet-18 for 128 x 96 pixels and a text tower's folder, its features normalised."""
+    config = CoreModelConfig(
+        image_tower="resnet18",
+        text_tower=str(text),
+        image_height_px=96,
+        image_width_px=128,
+        max_tokens=40,
+        **settings,
+    )
+    torch.manual_seed(3)
+    model, tower = build_core(config, text_weights="pretrained", text_folder=str(text))
+    if model.missing_text is not None:
+        torch.nn.init.normal_(model.missing_text)
+    return core_source(LoadedCore(model, CoreConfig(model=config), tower.tokenizer, text))

@@ -50,23 +50,6 @@ SMALL = {
 PAPER_LIKE = {"text_pooling": "pooler", "hidden": 24}
 
 
-def build(text: Path, settings: dict) -> CoreSource:
-    """A seeded CORE with a ResNet-18 whose features are normalised as after training."""
-    config = CoreModelConfig(
-        image_tower="resnet18",
-        text_tower=str(text),
-        image_height_px=96,
-        image_width_px=128,
-        max_tokens=40,
-        **settings,
-    )
-    torch.manual_seed(3)
-    model, tower = build_core(config, text_weights="pretrained", text_folder=str(text))
-    if model.missing_text is not None:
-        torch.nn.init.normal_(model.missing_text)
-    return core_source(LoadedCore(model, CoreConfig(model=config), tower.tokenizer, text))
-
-
 @pytest.fixture(scope="module")
 def text(tmp_path_factory) -> Path:
     return models.text_tower(tmp_path_factory.mktemp("towers") / "text")
@@ -74,7 +57,7 @@ def text(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module", params=[SMALL, PAPER_LIKE], ids=["small", "paper-like"])
 def core(request, text) -> CoreSource:
-    return build(text, request.param)
+    return models.small_core(text, **request.param)
 
 
 @torch.no_grad()
@@ -139,7 +122,7 @@ def test_batch_norm_is_folded(core):
 
 @pytest.mark.parametrize("storage", ["fp16", "int8-embeddings"])
 def test_a_transformer_that_begins_another_shares_its_file(text, tmp_path, storage):
-    core = build(text, SMALL)
+    core = models.small_core(text, **SMALL)
     shallow = models.text_tower(tmp_path / "shallow", layers=1)
     clip = open_clip_model(str(models.convolutional_clip(tmp_path, shallow)), "random")
     assert not shared_transformer(Core(core).text(), Dream(clip).text())  # random weights differ
