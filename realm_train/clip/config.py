@@ -6,6 +6,7 @@ from realm_train.clip.pairs import PairsConfig
 from realm_train.errors import ConfigError
 
 TINY = "realm-tiny"
+EACH_WINDOW, ONE_PASS = "each-window", "one-pass"
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class ClipConfig:
         lock_text: keep the text transformer as it is; its projection is trained all the same.
         lock_image: keep the image tower as it is, to train the text projection alone.
         lock_batch_norm: keep the running statistics of batch norm.
+        encoder: "each-window": windows are cut out and embedded; realm-tiny also "one-pass": the trunk runs over a
+            picture, and windows are pooled from what it gives.
         steps: batches to train on.
         steps_per_epoch: batches between two validations and savings.
         head_lr: learning rate of parts without pretrained weights.
@@ -52,6 +55,7 @@ class ClipConfig:
     lock_text: bool = True
     lock_image: bool = False
     lock_batch_norm: bool = True
+    encoder: str = EACH_WINDOW
     steps: int = 1000
     steps_per_epoch: int = 200
     head_lr: float = 1e-3
@@ -76,6 +80,8 @@ class ClipConfig:
                 raise ConfigError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.precision not in ("fp32", "bf16"):
             raise ConfigError(f"precision {self.precision!r}: known are fp32 and bf16")
+        if self.encoder not in (EACH_WINDOW, ONE_PASS):
+            raise ConfigError(f"encoder {self.encoder!r}: known are {EACH_WINDOW} and {ONE_PASS}")
         if not 0 <= self.ema < 1:
             raise ConfigError(f"ema must be in [0, 1), not {self.ema}")
 

@@ -67,11 +67,15 @@ class Clip:
 
     def encode_windows(self, windows: Tensor) -> Tensor:
         """uint8 [B, S, S, 3] RGB -> L2-normalised embeddings float32 [B, D]."""
-        pixels = windows.to(self.device).permute(0, 3, 1, 2).float().div(255)
-        pixels = (pixels - self._mean.to(self.device)) / self._std.to(self.device)
-        pixels = pixels.contiguous(memory_format=torch.channels_last)
-        embedding: Tensor = nn.functional.normalize(self.model.encode_image(pixels).float(), dim=-1)
+        encoded = self.model.encode_image(self.normalise(windows))
+        embedding: Tensor = nn.functional.normalize(encoded.float(), dim=-1)
         return embedding
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """uint8 [B, H, W, 3] RGB -> what the image tower takes, float32 [B, 3, H, W]."""
+        pixels = images.to(self.device).permute(0, 3, 1, 2).float().div(255)
+        pixels = (pixels - self._mean.to(self.device)) / self._std.to(self.device)
+        return pixels.contiguous(memory_format=torch.channels_last)
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """Texts -> L2-normalised embeddings float32 [B, D]."""

@@ -4,11 +4,13 @@ One batch is drawn from its number alone, so that a resumed or distributed run s
 uninterrupted one would have seen.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
@@ -21,6 +23,11 @@ CLEAN = -1
 """Label of windows and texts without a flaw; a flaw's label is the number of its kind."""
 ANY_FLAW = -2
 """Label of texts that fit every flaw ("Yes. Something here looks unreal")."""
+
+_Counts = npt.NDArray[np.int32]
+
+STEP_PX = 8
+"""From one window of a picture to the next, as in the preset `released`."""
 
 PAIRED = 1000
 """Labels from here on are pairs of their own: one window, one text."""
@@ -51,6 +58,7 @@ class PairsConfig:
         windows_px: window sides to draw from; all are resized to the tower's input as DREAM does.
         least_cover: least share of an inside window that the flaw covers.
         jpeg: probability that an image is compressed after the flaw was put in.
+        picture_px: one pass only: side of the part of each image that the trunk runs over.
     """
 
     images: int = 32
@@ -62,6 +70,7 @@ class PairsConfig:
     windows_px: tuple[int, ...] = (64, 64, 64, 48, 96, 128)
     least_cover: float = 0.35
     jpeg: float = 0.3
+    picture_px: int = 192
 
 
 @dataclass(frozen=True)
@@ -73,9 +82,17 @@ class Described:
     unreal: bool
 
 
-@dataclass(frozen=True)
+class Labelled(Protocol):
+    """A batch as the loss sees it: windows with labels int64 [N], texts (M) with labels int64 [M]."""
+
+    window_labels: Tensor
+    texts: list[str]
+    text_labels: Tensor
+
+
+@dataclass
 class Batch:
-    """windows uint8 [N, S, S, 3] with labels int64 [N]; texts (M) with labels int64 [M]."""
+    """A `Labelled` of windows that were cut out: uint8 [N, S, S, 3]."""
 
     windows: Tensor
     window_labels: Tensor
@@ -83,70 +100,151 @@ class Batch:
     text_labels: Tensor
 
 
-class WindowPairs(Dataset[Batch]):
-    """Batches by number."""
+@dataclass
+class PictureBatch:
+    """A `Labelled` of windows in whole pictures: uint8 [B, S, S, 3], windows of `window_px` every `STEP_PX`.
+
+    `places`: picture, row and column of each window in the grid, int64 [N, 3].
+    """
+
+    pictures: Tensor
+    window_px: int
+    places: Tensor
+    window_labels: Tensor
+    texts: list[str]
+    text_labels: Tensor
+
+    @property
+    def origins(self) -> range:
+        """First pixels of the grid's windows, along both axes."""
+        return range(0, self.pictures.shape[1] - self.window_px + 1, STEP_PX)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """An image with a label and the text that belongs to it; `mask`: where the flaw is, None: a rated image."""
+
+    pixels: UInt8
+    mask: Bool | None
+    label: int
+    text: str
+
+
+class Source:
+    """What batches are drawn from: flaws in photographs, and rated images with their descriptions."""
 
     def __init__(
         self,
         photographs: Sequence[UInt8],
         described: Sequence[Described],
         config: PairsConfig,
-        image_size_px: int,
         seed: int,
-        batches: int,
         kinds: Sequence[str] = TRAINING_KINDS,
     ) -> None:
         """See `PairsConfig`; `photographs` are backgrounds, uint8 (H, W, 3)."""
         self.photographs = photographs
         self.described = described
         self.config = config
-        self.size = image_size_px
         self.seed = seed
-        self.batches = batches
         self.kinds = tuple(kinds)
+
+    def rng(self, number: int) -> np.random.Generator:
+        """Randomness of a batch; the same for the same seed."""
+        cv2.setNumThreads(1)
+        return np.random.default_rng((self.seed, number))
+
+    def draw(self, rng: np.random.Generator) -> Iterator[_Drawn]:
+        """The images of a batch; those in which no flaw shows are left out. The caller draws between two images."""
+        for _ in range(self.config.images):
+            background = augment(self.photographs[int(rng.integers(len(self.photographs)))], rng)
+            try:
+                defect = make_defect(background, rng, kinds=self.kinds)
+            except ValueError:  # a picture in which no flaw of any kind shows
+                continue
+            image = compress(defect.image, rng) if rng.random() < self.config.jpeg else defect.image
+            yield _Drawn(image, defect.mask, self.kinds.index(defect.kind), defect.description)
+        for i in range(self.config.described if self.described else 0):
+            rated = self.described[int(rng.integers(len(self.described)))]
+            yield _Drawn(rated.pixels, None, PAIRED + i if rated.unreal else CLEAN, rated.description)
+
+    def words(self, drawn: Sequence[_Drawn], rng: np.random.Generator) -> tuple[list[str], Tensor]:
+        """The texts of a batch with their labels: the images' own, clean ones, and those that fit every flaw."""
+        texts = [(each.text, each.label) for each in drawn]
+        texts += [(clean_description(rng), CLEAN) for _ in range(self.config.clean_texts)]
+        texts += [(str(rng.choice(_ANY_FLAW_TEXTS)), ANY_FLAW) for _ in range(self.config.any_flaw_texts)]
+        return [text for text, _ in texts], torch.tensor([label for _, label in texts])
+
+
+class WindowPairs(Dataset[Batch]):
+    """Batches of windows that are cut out, by number."""
+
+    def __init__(self, source: Source, image_size_px: int, batches: int) -> None:
+        self.source = source
+        self.size = image_size_px
+        self.batches = batches
 
     def __len__(self) -> int:
         return self.batches
 
     def __getitem__(self, number: int) -> Batch:
         """Batch `number`; the same for the same seed."""
-        cv2.setNumThreads(1)
-        rng = np.random.default_rng((self.seed, number))
-        config = self.config
+        rng, config = self.source.rng(number), self.source.config
+        drawn: list[_Drawn] = []
         windows: list[UInt8] = []
         labels: list[int] = []
-        texts: list[str] = []
-        text_labels: list[int] = []
-        for _ in range(config.images):
-            background = augment(self.photographs[int(rng.integers(len(self.photographs)))], rng)
-            try:
-                defect = make_defect(background, rng, kinds=self.kinds)
-            except ValueError:  # a picture in which no flaw of any kind shows
-                continue
-            label = self.kinds.index(defect.kind)
-            image = compress(defect.image, rng) if rng.random() < config.jpeg else defect.image
+        for each in self.source.draw(rng):
+            drawn.append(each)
             side = int(rng.choice(config.windows_px))
-            inside, outside = place_windows(defect.mask, side, config, rng)
-            windows += [cut(image, y, x, side, self.size) for y, x in inside + outside]
-            labels += [label] * len(inside) + [CLEAN] * len(outside)
-            texts.append(defect.description)
-            text_labels.append(label)
-        for i in range(config.described if self.described else 0):
-            rated = self.described[int(rng.integers(len(self.described)))]
-            side = min(int(rng.choice(config.windows_px)), *rated.pixels.shape[:2])
-            y, x = (int(rng.integers(length - side + 1)) for length in rated.pixels.shape[:2])
-            windows.append(cut(rated.pixels, y, x, side, self.size))
-            labels.append(PAIRED + i if rated.unreal else CLEAN)
-            texts.append(rated.description)
-            text_labels.append(PAIRED + i if rated.unreal else CLEAN)
-        for _ in range(config.clean_texts):
-            texts.append(clean_description(rng))
-            text_labels.append(CLEAN)
-        for _ in range(config.any_flaw_texts):
-            texts.append(str(rng.choice(_ANY_FLAW_TEXTS)))
-            text_labels.append(ANY_FLAW)
-        return Batch(
-            torch.from_numpy(np.stack(windows)), torch.tensor(labels), texts, torch.tensor(text_labels)
+            if each.mask is None:
+                side = min(side, *each.pixels.shape[:2])
+                y, x = (int(rng.integers(length - side + 1)) for length in each.pixels.shape[:2])
+                places = [(y, x)], list[tuple[int, int]]()
+            else:
+                places = place_windows(each.mask, side, config, rng)
+            inside, outside = places
+            windows += [cut(each.pixels, y, x, side, self.size) for y, x in inside + outside]
+            labels += [each.label] * len(inside) + [CLEAN] * len(outside)
+        texts, text_labels = self.source.words(drawn, rng)
+        return Batch(torch.from_numpy(np.stack(windows)), torch.tensor(labels), texts, text_labels)
+
+
+class PicturePairs(Dataset[PictureBatch]):
+    """Batches of pictures of which every window is a sample, by number; one size of windows each."""
+
+    def __init__(self, source: Source, batches: int) -> None:
+        self.source = source
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return self.batches
+
+    def __getitem__(self, number: int) -> PictureBatch:
+        """Batch `number`; the same for the same seed."""
+        rng, config = self.source.rng(number), self.source.config
+        whole, window = config.picture_px, int(rng.choice(config.windows_px))
+        drawn: list[_Drawn] = []
+        pictures: list[UInt8] = []
+        places: list[tuple[int, int, int]] = []
+        labels: list[int] = []
+        for each in self.source.draw(rng):
+            mask = np.ones(each.pixels.shape[:2], bool) if each.mask is None else each.mask
+            part = replace(config, inside=1, outside=0)
+            ((y, x),) = place_windows(mask, whole, part, rng)[0]
+            picture = cut(each.pixels, y, x, whole, whole)
+            covered = _covered(_cut_mask(mask, y, x, whole), window)[::STEP_PX, ::STEP_PX]
+            inside, outside = choose_places(covered, window, config, rng)
+            places += [(len(pictures), row, column) for row, column in inside + outside]
+            labels += [each.label] * len(inside) + [CLEAN] * len(outside)
+            pictures.append(picture)
+            drawn.append(each)
+        texts, text_labels = self.source.words(drawn, rng)
+        return PictureBatch(
+            torch.from_numpy(np.stack(pictures)),
+            window,
+            torch.tensor(places),
+            torch.tensor(labels),
+            texts,
+            text_labels,
         )
 
 
@@ -195,12 +293,17 @@ def place_windows(
     mask: Bool, side: int, config: PairsConfig, rng: np.random.Generator
 ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """Top-left corners (y, x) of windows on the flaw and of windows that do not touch it."""
-    height, width = mask.shape
-    side = min(side, height, width)
-    integral = cv2.integral(mask.astype(np.uint8))
-    covered = (
-        integral[side:, side:] - integral[:-side, side:] - integral[side:, :-side] + integral[:-side, :-side]
-    )  # [H - side + 1, W - side + 1]
+    side = min(side, *mask.shape)
+    return choose_places(_covered(mask, side), side, config, rng)
+
+
+def choose_places(
+    covered: _Counts, side: int, config: PairsConfig, rng: np.random.Generator
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Places (row, column) of windows that the flaw covers and of windows that it does not touch.
+
+    `covered`: pixels of the flaw in each window of `side` pixels.
+    """
     least = min(config.least_cover * side * side, 0.9 * float(covered.max()))
     chosen = []
     for allowed, count in ((covered >= max(1.0, least), config.inside), (covered == 0, config.outside)):
@@ -208,6 +311,22 @@ def place_windows(
         picked = places[rng.integers(len(places), size=count)] if len(places) else places[:0]
         chosen.append([(int(p) // covered.shape[1], int(p) % covered.shape[1]) for p in picked])
     return chosen[0], chosen[1]
+
+
+def _covered(mask: Bool, side: int) -> _Counts:
+    """Pixels of a mask in each of its windows, int32 [H - side + 1, W - side + 1]."""
+    integral = cv2.integral(mask.astype(np.uint8))
+    inside = integral[side:, side:] - integral[:-side, side:] - integral[side:, :-side]
+    return np.asarray(inside + integral[:-side, :-side])
+
+
+def _cut_mask(mask: Bool, y: int, x: int, size: int) -> Bool:
+    """The part of a mask that `cut` cuts out of its image, (size, size)."""
+    side = min(size, *mask.shape)
+    part = mask[y : y + side, x : x + side]
+    if side == size:
+        return part
+    return np.asarray(cv2.resize(part.astype(np.uint8), (size, size), interpolation=cv2.INTER_NEAREST), bool)
 
 
 def cut(image: UInt8, y: int, x: int, side: int, size: int) -> UInt8:

@@ -16,11 +16,23 @@ from torch.utils.data import DataLoader
 
 from realm_engine.arrays import UInt8
 from realm_engine.pictures.decode import load_image
-from realm_train.clip.config import TINY, ClipConfig
+from realm_train.clip.config import EACH_WINDOW, ONE_PASS, TINY, ClipConfig
 from realm_train.clip.judge import judge_maps, planted_defects, window_maps
 from realm_train.clip.loss import SharedClipLoss
 from realm_train.clip.model import Clip, new_clip
-from realm_train.clip.pairs import CLEAN, PAIRED, Batch, Described, WindowPairs, belonging
+from realm_train.clip.one_pass import OnePass, picture_maps
+from realm_train.clip.pairs import (
+    CLEAN,
+    PAIRED,
+    Batch,
+    Described,
+    Labelled,
+    PictureBatch,
+    PicturePairs,
+    Source,
+    WindowPairs,
+    belonging,
+)
 from realm_train.errors import DataError
 from realm_train.loop import Batches, LoopConfig, Step, Training, new_accelerator, train
 from realm_train.optimise import adamw, learning_rate_factor
@@ -108,7 +120,11 @@ def train_clip(
     _lock(clip.model, config)
 
     def evaluate() -> dict[str, float]:
-        return validate(clip, images.validation, config.seed) if accelerator.is_main_process else {}
+        return (
+            validate(clip, images.validation, config.seed, config.encoder)
+            if accelerator.is_main_process
+            else {}
+        )
 
     training = Training(
         model=clip.model,
@@ -141,13 +157,16 @@ class _Stream:
         self, images: Photographs, clip: Clip, config: ClipConfig, rank: int, processes: int
     ) -> None:
         self.config, self.rank, self.processes = config, rank, processes
+        source = Source(images.train, images.described, config.pairs, config.seed)
         steps = config.steps * processes
-        self.pairs = WindowPairs(
-            images.train, images.described, config.pairs, clip.image_size_px, config.seed, steps
+        self.pairs: WindowPairs | PicturePairs = (
+            PicturePairs(source, steps)
+            if config.encoder == ONE_PASS
+            else WindowPairs(source, clip.image_size_px, steps)
         )
-        self.batches: Iterator[Batch] | None = None
+        self.batches: Iterator[Labelled] | None = None
 
-    def epoch(self, epoch: int) -> Batches[Batch]:
+    def epoch(self, epoch: int) -> Batches[Labelled]:
         """The next epoch's; any epoch may be the first."""
         config = self.config
         first = epoch * config.steps_per_epoch
@@ -156,7 +175,7 @@ class _Stream:
                 self.batches = iter(self._loader(first))
         return _Next(self.batches, min(config.steps, first + config.steps_per_epoch) - first)
 
-    def _loader(self, first: int) -> DataLoader[Batch]:
+    def _loader(self, first: int) -> DataLoader[Any]:
         workers = self.config.workers
         return DataLoader(
             self.pairs,
@@ -173,13 +192,13 @@ class _Stream:
 class _Next:
     """The next `count` batches of a stream."""
 
-    stream: Iterator[Batch]
+    stream: Iterator[Labelled]
     count: int
 
     def __len__(self) -> int:
         return self.count
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Labelled]:
         return islice(self.stream, self.count)
 
 
@@ -208,11 +227,16 @@ class _Towers(nn.Module):
         self.model = clip.model
         self.clip = clip
 
-    def forward(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.clip.encode_windows(batch.windows), self.clip.encode_texts(batch.texts)
+    def forward(self, batch: Batch | PictureBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        texts = self.clip.encode_texts(batch.texts)
+        if isinstance(batch, Batch):
+            return self.clip.encode_windows(batch.windows), texts
+        tower = OnePass(self.clip)
+        pooled = tower.pool(batch.pictures, batch.origins, batch.origins, batch.window_px)
+        return tower.embed(pooled[tuple(batch.places.T)]), texts
 
 
-def _step(forward: nn.Module, logit_scale: torch.Tensor, batch: Batch, config: ClipConfig) -> Step:
+def _step(forward: nn.Module, logit_scale: torch.Tensor, batch: Labelled, config: ClipConfig) -> Step:
     image_features, text_features = (features.float() for features in forward(batch))
     device = image_features.device
     belongs, related = belonging(batch.window_labels, batch.text_labels)
@@ -235,17 +259,20 @@ def _step(forward: nn.Module, logit_scale: torch.Tensor, batch: Batch, config: C
     return Step(loss)
 
 
-def validate(clip: Clip, photographs: Sequence[UInt8], seed: int) -> dict[str, float]:
+def validate(
+    clip: Clip, photographs: Sequence[UInt8], seed: int, encoder: str = EACH_WINDOW
+) -> dict[str, float]:
     """Pixel AUC of coarse maps on flaws of the training kinds in photographs held out for validation."""
     if not photographs:
         return {}
     clip.model.eval()
     planted = planted_defects(photographs, seed + 1, per_photograph=1)
-    result = judge_maps(planted, window_maps(clip, windows_px=(64,), stride_px=16))
+    make = picture_maps if encoder == ONE_PASS else window_maps
+    result = judge_maps(planted, make(clip, windows_px=(64,), stride_px=16))
     return {"auc": result.auc, "auc_wrong_text": result.auc_wrong_text, "flatness": result.flatness}
 
 
-def unevenness(image_features: torch.Tensor, text_features: torch.Tensor, batch: Batch) -> torch.Tensor:
+def unevenness(image_features: torch.Tensor, text_features: torch.Tensor, batch: Labelled) -> torch.Tensor:
     """Variance of the similarity between windows without a flaw and one description of a flaw, mean over these.
 
     Zero for a batch that lacks either.

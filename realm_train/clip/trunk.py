@@ -10,13 +10,17 @@ from typing import Any
 import timm
 import torch
 from timm.models import register_model
+from timm.models._efficientnet_blocks import SqueezeExcite
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from realm_train.towers import load_strictly, load_weights
 
 BASE = "tf_efficientnetv2_b0"
 STAGES = 5  # of 6: up to stride 16, 112 channels
 POOLED = (1, 2, 3, 4)  # stages whose statistics make up the features: 32, 48, 96, 112 channels
+POOLED_STRIDES = (4, 8, 16, 16)  # of these stages, in pixels
+SQUEEZED_CELLS = 5  # of 16 px: what squeeze-and-excite averages over where the trunk sees a whole picture
 
 
 class WindowTrunk(nn.Module):
@@ -32,6 +36,9 @@ class WindowTrunk(nn.Module):
         self.conv_stem = base.conv_stem
         self.bn1 = base.bn1
         self.blocks = base.blocks[:STAGES]
+        for block in (block for stage in self.blocks for block in stage):
+            if isinstance(getattr(block, "se", None), SqueezeExcite):
+                block.se = _LocalSqueezeExcite(block.se)
         self.num_features = 2 * sum(_width(self.blocks[i][-1]) for i in POOLED)
         self.norm = nn.LayerNorm(self.num_features)
         self.default_cfg: dict[str, Any] = {}  # read by open_clip's timm adapter
@@ -41,17 +48,54 @@ class WindowTrunk(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalised windows float32 [B, 3, S, S] -> features [B, num_features]."""
-        x = self.bn1(self.conv_stem(x))
         pooled = []
+        for stage in self.stages(x):
+            wide = stage.float()
+            mean = wide.mean((2, 3), keepdim=True)
+            pooled += [mean.flatten(1), spread_of((wide - mean).square().mean((2, 3)))]
+        features: Tensor = self.norm(torch.cat(pooled, 1))
+        return features
+
+    def stages(self, x: Tensor, local: bool = False) -> list[Tensor]:
+        """Normalised pixels float32 [B, 3, H, W] -> the pooled stages, [B, channels, H / stride, W / stride] each.
+
+        `local`: the pixels are a picture and not a window, so squeeze-and-excite averages around every place.
+        """
+        for module in self.modules():
+            if isinstance(module, _LocalSqueezeExcite):
+                module.local = local
+        x = self.bn1(self.conv_stem(x))
+        found = []
         for index, stage in enumerate(self.blocks):
             x = stage(x)
             if index in POOLED:
-                wide = x.float()
-                mean = wide.mean((2, 3), keepdim=True)
-                spread = (wide - mean).square().mean((2, 3)).add(1e-5).sqrt()
-                pooled += [mean.flatten(1), spread]
-        features: Tensor = self.norm(torch.cat(pooled, 1))
-        return features
+                found.append(x)
+        return found
+
+
+class _LocalSqueezeExcite(nn.Module):
+    """timm's squeeze-and-excite with the same weights, that can average around every place instead of over all."""
+
+    def __init__(self, timms: SqueezeExcite) -> None:
+        super().__init__()
+        self.conv_reduce, self.act1 = timms.conv_reduce, timms.act1
+        self.conv_expand, self.gate = timms.conv_expand, timms.gate
+        self.local = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.local:
+            around = F.avg_pool2d(
+                x, SQUEEZED_CELLS, stride=1, padding=SQUEEZED_CELLS // 2, count_include_pad=False
+            )
+        else:
+            around = x.mean((2, 3), keepdim=True)
+        gates: Tensor = self.gate(self.conv_expand(self.act1(self.conv_reduce(around))))
+        return x * gates
+
+
+def spread_of(variance: Tensor) -> Tensor:
+    """Standard deviation, differentiable at 0 and of what rounding made negative."""
+    return variance.clamp(min=0).add(1e-5).sqrt()
 
 
 def _width(block: Any) -> int:

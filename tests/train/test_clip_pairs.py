@@ -9,7 +9,7 @@ from clip_data import PAIRS, picture
 from PIL import Image
 
 from realm_train.clip import pairs
-from realm_train.clip.pairs import ANY_FLAW, CLEAN, PAIRED, Described, PairsConfig, WindowPairs
+from realm_train.clip.pairs import ANY_FLAW, CLEAN, PAIRED, Described, PairsConfig, Source, WindowPairs
 from realm_train.defects import TRAINING_KINDS, make_defect
 
 PICTURES = [picture(seed) for seed in range(3)]
@@ -20,7 +20,8 @@ DESCRIBED = [
 
 
 def dataset(config: PairsConfig = PAIRS, seed: int = 5, **options) -> WindowPairs:  # type: ignore[no-untyped-def]
-    return WindowPairs(PICTURES, options.pop("described", DESCRIBED), config, 32, seed, 6, **options)
+    source = Source(PICTURES, options.pop("described", DESCRIBED), config, seed, **options)
+    return WindowPairs(source, 32, 6)
 
 
 def equal(a: pairs.Batch, b: pairs.Batch) -> bool:

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from clip_data import clip_config, write_clip_text_tower, write_native_config, write_pictures
+from clip_data import PAIRS, clip_config, write_clip_text_tower, write_native_config, write_pictures
 from safetensors.torch import load_file, save_file
 from train_data import KilledError, killed_after, saved_states
 
-from realm_train.clip.config import TINY, ClipConfig
+from realm_train.clip.config import ONE_PASS, TINY, ClipConfig
 from realm_train.clip.model import Clip, new_clip, open_clip_run
 from realm_train.clip.pairs import CLEAN, PAIRED, Batch
 from realm_train.clip.train import load_photographs, make_optimizer, train_clip, unevenness
@@ -47,7 +47,7 @@ def config_of(folder: Path, architecture: str, **settings: object) -> ClipConfig
     return clip_config(**({"model": TINY} | tiny | settings))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("architecture", ["native", "native-bf16", "tiny", "tiny-unlocked"])
+@pytest.mark.parametrize("architecture", ["native", "native-bf16", "tiny", "tiny-unlocked", "tiny-one-pass"])
 def test_train_kill_resume_and_reopen(
     folder: Path, tmp_path: Path, architecture: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -55,6 +55,8 @@ def test_train_kill_resume_and_reopen(
     settings: dict[str, object] = {"precision": "bf16"} if variant == "bf16" else {}
     if variant == "unlocked":  # dropout of the text transformer is drawn anew each step
         settings = {"lock_text": False, "lock_batch_norm": False}
+    if variant == "one-pass":
+        settings = {"encoder": ONE_PASS, "pairs": dataclasses.replace(PAIRS, picture_px=96)}
     config = config_of(folder, name, **settings)
     row = train_clip(folder / "data", tmp_path / "straight", config)
     assert row["epoch"] == 2 and np.isfinite(row["loss"])

@@ -1,0 +1,87 @@
+"""DREAM in one pass: the trunk runs once over a picture, and every window is pooled from what it gives.
+
+A window tower that is convolutional and ends in mean and spread of its stages needs no window cut out: both are box
+filters over the stages of the whole picture, as Fast R-CNN is to R-CNN (Girshick 2015). A cell of a stage counts by
+the share of it that the window covers, so windows may have any size and begin anywhere.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from realm_engine.arrays import Float32, UInt8
+from realm_engine.maps.windows import WindowGrid, origins, spread_mean
+from realm_train.clip.judge import Mapper
+from realm_train.clip.model import Clip
+from realm_train.clip.trunk import POOLED_STRIDES, WindowTrunk, spread_of
+from realm_train.errors import TowerError
+
+COARSEST = max(POOLED_STRIDES)
+
+
+def box_matrix(firsts: Sequence[int], window_px: int, cells: int, cell_px: int) -> Tensor:
+    """How much of each window lies in each cell along one axis, float32 [windows, cells]; rows sum to 1.
+
+    Windows begin at `firsts` and lie within the cells, of which cell i covers pixels i * cell_px and up.
+    """
+    start = torch.tensor(list(firsts), dtype=torch.float64)[:, None]
+    cell = torch.arange(cells, dtype=torch.float64)[None, :] * cell_px
+    overlap = torch.minimum(start + window_px, cell + cell_px) - torch.maximum(start, cell)
+    return (overlap.clamp(min=0) / window_px).float()
+
+
+class OnePass:
+    """A CLIP whose image tower is a `WindowTrunk`, run over whole pictures."""
+
+    def __init__(self, clip: Clip) -> None:
+        """Raises TowerError for a tower that cannot run in one pass."""
+        self.clip = clip
+        trunk = getattr(clip.model.visual, "trunk", None)
+        if not isinstance(trunk, WindowTrunk):
+            raise TowerError(
+                "one pass over a picture needs realm-tiny's convolutional tower; this one sees windows alone"
+            )
+        self.trunk = trunk
+        self.head: nn.Module = clip.model.visual.head
+
+    def pool(self, pictures: Tensor, tops: Sequence[int], lefts: Sequence[int], window_px: int) -> Tensor:
+        """Mean and spread of every window of a grid: uint8 [B, H, W, 3] -> float32 [B, rows, columns, features]."""
+        pixels = self.clip.normalise(pictures)
+        height, width = pixels.shape[2:]
+        pixels = F.pad(pixels, (0, -width % COARSEST, 0, -height % COARSEST), mode="replicate")
+        pooled = []
+        for stage, stride in zip(self.trunk.stages(pixels, local=True), POOLED_STRIDES, strict=True):
+            rows = box_matrix(tops, window_px, stage.shape[2], stride).to(stage.device)
+            columns = box_matrix(lefts, window_px, stage.shape[3], stride).to(stage.device)
+            wide = stage.float()
+            mean, squares = (rows @ (each @ columns.T) for each in (wide, wide.square()))
+            pooled += [mean, spread_of(squares - mean.square())]
+        return torch.cat(pooled, 1).permute(0, 2, 3, 1)
+
+    def embed(self, pooled: Tensor) -> Tensor:
+        """Pooled windows float32 [..., features] -> L2-normalised embeddings float32 [..., D]."""
+        embedding: Tensor = F.normalize(self.head(self.trunk.norm(pooled)).float(), dim=-1)
+        return embedding
+
+
+def picture_maps(clip: Clip, windows_px: Sequence[int] = (64,), stride_px: int = 8) -> Mapper:
+    """Maps of similarity in one pass, as `judge.window_maps` makes them window by window."""
+    tower = OnePass(clip)
+
+    @torch.no_grad()
+    def mapper(image: UInt8, texts: Sequence[str]) -> list[Float32]:
+        text = clip.encode_texts(texts)
+        total = np.zeros((len(texts), *image.shape[:2]))
+        for side in windows_px:
+            grid = WindowGrid(image.shape[0], image.shape[1], side, stride_px)
+            tops, lefts = (origins(length, side, stride_px).tolist() for length in image.shape[:2])
+            pooled = tower.pool(torch.tensor(image)[None], tops, lefts, side)[0]
+            values = (tower.embed(pooled) @ text.T).double().cpu().numpy()
+            for k in range(len(texts)):
+                total[k] += spread_mean(values[..., k], grid)
+        return [np.asarray(values / len(windows_px), np.float32) for values in total]
+
+    return mapper
