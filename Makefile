@@ -45,7 +45,7 @@ test: $(FULL)
 	$(BIN)/ruff check . || failed="$$failed ruff-check"; \
 	$(BIN)/ruff format --check . || failed="$$failed ruff-format"; \
 	$(BIN)/mypy || failed="$$failed mypy"; \
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup || failed="$$failed pytest"; \
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder || failed="$$failed pytest"; \
 	[ -z "$$failed" ] || { echo "failed:$$failed" >&2; exit 1; }
 
 # The engine and what is small: no export, no training, no hosts, nothing that builds an engine of TensorRT.

@@ -12,14 +12,6 @@ from realm_engine.machine import telemetry
 telemetry.switch_off()  # tests import runtimes themselves, and start processes that do
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the marks afterwards
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One process runs a file, and one all hosts: they share a compiled library and a folder of npm packages."""
-    for item in items:
-        place = item.path.relative_to(Path(__file__).parent)
-        item.add_marker(pytest.mark.xdist_group("hosts" if place.parts[0] == "hosts" else str(place)))
-
-
 @pytest.fixture(scope="session", autouse=True)
 def no_records_of_this_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """An empty cache folder: what `realm-engine tune` remembers here must not decide how tests run."""

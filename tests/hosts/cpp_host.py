@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from PIL import Image
 from repository import ROOT
 
@@ -56,8 +57,10 @@ def build(preset: str) -> Path:
     """The folder of a preset's programs, built once and only as far as something changed."""
     folder = OUTPUT / preset
     library = f"-DONNXRUNTIME_LIBRARY={runtime_library()}"
-    checked("cmake", "--preset", preset, "-B", folder, library, cwd=SOURCE)
-    checked("cmake", "--build", folder, "-j2")
+    OUTPUT.mkdir(parents=True, exist_ok=True)
+    with FileLock(OUTPUT / f"{preset}.lock"):  # the files of these tests may run in several processes
+        checked("cmake", "--preset", preset, "-B", folder, library, cwd=SOURCE)
+        checked("cmake", "--build", folder, "-j2")
     return folder
 
 
