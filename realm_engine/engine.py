@@ -18,6 +18,7 @@ from realm_engine.errors import AnswerError, UsageError
 from realm_engine.machine.memory import MemoryLimit, parse_bytes
 from realm_engine.maps.dream import Progress
 from realm_engine.maps.realness_map import DreamConfig, RealnessMap
+from realm_engine.maps.spec import ENCODERS
 from realm_engine.maps.spec import PART as MAP_PART
 from realm_engine.maps.stream import Mapped, Mapper, MapProgress, MapStream, texts_of_map
 from realm_engine.maps.windows import WindowGrid
@@ -64,11 +65,19 @@ class EngineOptions:
     max_memory: int | str | None = None
     tuned: bool = True
     more: tuple[str | os.PathLike[str], ...] = ()
+    encoder: str = "auto"
 
     def open(self) -> Engine:
         """Open the engine. Raises as `Engine.open`."""
         return Engine.open(
-            self.bundle, self.device, self.precision, self.threads, self.max_memory, self.tuned, self.more
+            self.bundle,
+            self.device,
+            self.precision,
+            self.threads,
+            self.max_memory,
+            self.tuned,
+            self.more,
+            self.encoder,
         )
 
 
@@ -90,6 +99,7 @@ class Engine:
         max_memory: int | str | None = None,
         tuned: bool = True,
         more: Sequence[str | os.PathLike[str]] = (),
+        encoder: str = "auto",
     ) -> Engine:
         """Open a bundle by name (a str that is one) or folder (a path, or a str with a separator: "./NAME").
 
@@ -100,16 +110,20 @@ class Engine:
         fp32. `threads`: CPU threads, by default as tuned or all that the process may use. `max_memory`: bytes,
         or "2G", that the process may hold; by default 2 GiB, or more where the models alone take that. `tuned`
         False ignores what was measured. `more`: bundles whose measures are there as well; maps are those of the
-        first. Raises BundleError, DeviceError or UsageError; nothing is ever replaced silently.
+        first. `encoder`: how windows of maps are encoded, "each-window", "one-pass", or "auto": as the preset says.
+        Raises BundleError, DeviceError or UsageError; nothing is ever replaced silently.
         """
         limit = parse_bytes(max_memory) if isinstance(max_memory, str) else max_memory
         memory = MemoryLimit() if limit is None else MemoryLimit(limit, strict=True)
+        if encoder not in ("auto", *ENCODERS):
+            raise UsageError(f"encoder is {encoder!r}; choose one of auto, {', '.join(ENCODERS)}")
+        asked = None if encoder == "auto" else encoder
         opened = []
         for name in (bundle, *more):
             contents = Contents(Bundle.open(name))
             record = load_tuned(contents.bundle) if tuned and "auto" in (device, precision) else None
             plans = choose_plans(contents.bundle, contents.parts, device, precision, threads, record)
-            opened.append(Opened(contents, plans, memory))
+            opened.append(Opened(contents, plans, memory, asked))
         engine = cls(opened, memory)
         used = engine.describe()
         log.info(

@@ -10,9 +10,8 @@ from realm_engine.bundle.manifest import TextSpec
 from realm_engine.errors import BundleError, UsageError
 from realm_engine.machine.memory import MemoryLimit
 from realm_engine.maps.dream import Dream
-from realm_engine.maps.encoders import EachWindow
-from realm_engine.maps.spec import GRAPH, MapSpec, read_maps
-from realm_engine.maps.spec import PART as MAP_PART
+from realm_engine.maps.encoders import EachWindow, OnePass, WindowEncoder
+from realm_engine.maps.spec import EACH_WINDOW, ENCODERS, GRAPH, TRUNK, WINDOWS, MapSpec, read_maps
 from realm_engine.maps.spec import TEXT_GRAPH as MAP_TEXT_GRAPH
 from realm_engine.maps.stream import Mapper
 from realm_engine.measures.measure import Measure
@@ -63,13 +62,13 @@ class Contents:
 
     def makes_maps(self, part: str) -> bool:
         """Whether a part makes maps: its work is counted in windows, that of measures in images."""
-        return self.maps is not None and part == MAP_PART.name
+        return self.maps is not None and part == self.maps.part.name
 
     def _parts(self) -> tuple[Part, ...]:
         found: dict[str, Part] = {}
         for part in (
             *(measure.part for measure in self.measures.all),
-            *([MAP_PART] if self.maps is not None else []),
+            *([self.maps.part] if self.maps is not None else []),
         ):
             known = found.get(part.name)
             if known is None or len(known.graphs) < len(part.graphs):
@@ -80,7 +79,15 @@ class Contents:
 class Opened:
     """The contents of a bundle on their runtimes; what runs its graphs (`measures.look.Runner`)."""
 
-    def __init__(self, contents: Contents, plans: Mapping[str, PartPlan], memory: MemoryLimit) -> None:
+    def __init__(
+        self,
+        contents: Contents,
+        plans: Mapping[str, PartPlan],
+        memory: MemoryLimit,
+        encoder: str | None = None,
+    ) -> None:
+        """`encoder`: what encodes the windows of every map; None: what the presets say."""
+        self._encoder = encoder
         self.bundle = contents.bundle
         self.contents = contents
         self.sessions = Sessions(contents.bundle, contents.parts, plans)
@@ -116,26 +123,47 @@ class Opened:
         if spec is None:
             raise BundleError(f"{self.bundle.name}: this bundle has no DREAM and cannot map; use another")
         if self._mapper is None:
-            self.session(GRAPH)
-            plan = self.sessions.plan(MAP_PART.name)
-            graph = self.bundle.graphs[GRAPH]
-            encoder = EachWindow(
+            asked = self._encoder
+            if asked is not None and asked not in spec.encoders:
+                raise UsageError(
+                    f"{self.bundle.name}: its maps cannot be made by {asked}, only by {', '.join(spec.encoders)}"
+                )
+            for graph in ENCODERS[asked or spec.encoders[0]]:
+                self.session(graph)
+            encoders = {name: self._window_encoder(name, spec) for name in spec.encoders}
+            dream = Dream(spec, self.text_encoder(MAP_TEXT_GRAPH), encoders, asked)
+            dream.encoder.check_memory()  # before it is stored: what was refused once is refused again
+            self._mapper = Mapper(dream, self.bundle)
+        return self._mapper
+
+    def _window_encoder(self, name: str, spec: MapSpec) -> WindowEncoder:
+        plan = self.sessions.plan(spec.part.name)
+        graphs = self.bundle.graphs
+        if name == EACH_WINDOW:
+            return EachWindow(
                 spec,
                 lambda: self.session(GRAPH),
                 plan.backend,
-                _embedding_width(self.bundle),
-                graph.output("embedding") is not None,
+                _embedding_width(self.bundle, GRAPH),
+                graphs[GRAPH].output("embedding") is not None,
                 plan.batch,
                 self._memory,
             )
-            encoder.check_memory()  # before it is stored: what was refused once is refused again
-            self._mapper = Mapper(Dream(spec, self.text_encoder(MAP_TEXT_GRAPH), encoder), self.bundle)
-        return self._mapper
+        assert spec.one_pass is not None
+        return OnePass(
+            spec.one_pass,
+            lambda: self.session(TRUNK),
+            lambda: self.session(WINDOWS),
+            [output.name for output in graphs[TRUNK].outputs],
+            _embedding_width(self.bundle, WINDOWS),
+            plan.backend,
+            self._memory,
+        )
 
 
-def _embedding_width(bundle: Bundle) -> int:
+def _embedding_width(bundle: Bundle, graph: str) -> int:
     """Width of a window's embedding, which is that of the texts it is compared with. Raises BundleError."""
-    for tensor in bundle.graphs[GRAPH].inputs:
+    for tensor in bundle.graphs[graph].inputs:
         if tensor.name == "text" and isinstance(tensor.shape[-1], int):
             return tensor.shape[-1]
-    raise BundleError(f"{Path(bundle.root)}: graph {GRAPH!r} takes texts of no known width; export it again")
+    raise BundleError(f"{Path(bundle.root)}: graph {graph!r} takes texts of no known width; export it again")

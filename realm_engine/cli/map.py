@@ -1,5 +1,6 @@
 """`realm-engine map`: pictures and values of where images do not look real."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,13 @@ if TYPE_CHECKING:
 @click.option("--stride", "stride_px", type=int, metavar="PX", help="Distance between windows.")
 @click.option(
     "--aggregate", type=click.Choice(["mean", "max"]), help="How several window sizes are combined."
+)
+@click.option(
+    "--encoder",
+    type=click.Choice(["auto", "each-window", "one-pass"]),
+    default="auto",
+    show_default=True,
+    help="each-window: every window by itself; one-pass: all from one pass over the picture. auto: as the preset says.",
 )
 @click.option(
     "--quantity",
@@ -82,6 +90,7 @@ def map_command(
     windows_px: tuple[int, ...],
     stride_px: int | None,
     aggregate: str | None,
+    encoder: str,
     quantity: str,
     output: Path,
     formats: str,
@@ -111,5 +120,5 @@ def map_command(
         limits,
         regions,
     )
-    if map_images(asked, options, TERMINAL):
+    if map_images(asked, replace(options, encoder=encoder), TERMINAL):
         click.get_current_context().exit(1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,12 +21,42 @@ Progress = Callable[[int, int], None]
 
 
 class Dream:
-    """Maps pictures of any size with a window encoder and a text tower. Does not own their sessions."""
+    """Maps pictures of any size with window encoders and a text tower. Does not own their sessions."""
 
-    def __init__(self, spec: MapSpec, text_encoder: TextEncoder, encoder: WindowEncoder) -> None:
+    def __init__(
+        self,
+        spec: MapSpec,
+        text_encoder: TextEncoder,
+        encoders: Mapping[str, WindowEncoder],
+        asked: str | None = None,
+    ) -> None:
+        """`encoders`: by name, as `MapSpec.encoders`. `asked`: the one for every map, whatever a preset says."""
         self.spec = spec
-        self.encoder = encoder
+        self._encoders = dict(encoders)
+        self._asked = asked
         self._text = text_encoder
+
+    @property
+    def encoder_name(self) -> str:
+        """What encodes windows where nothing else is said."""
+        return self._asked or self.spec.encoders[0]
+
+    @property
+    def encoder(self) -> WindowEncoder:
+        """The encoder of that name."""
+        return self._encoders[self.encoder_name]
+
+    @encoder.setter
+    def encoder(self, encoder: WindowEncoder) -> None:
+        self._encoders[self.encoder_name] = encoder
+
+    def settled(self, config: DreamConfig) -> DreamConfig:
+        """The configuration with an encoder that is there. Raises UsageError where it is not."""
+        name = self._asked or config.encoder or self.spec.encoders[0]
+        if name not in self._encoders:
+            raise UsageError(f"encoder {name}: this bundle has {', '.join(self._encoders)} alone")
+        whole = self._encoders[name].whole
+        return replace(config, encoder=name, fraction=1.0 if whole else config.fraction)
 
     def map(
         self, image: UInt8, texts: Sequence[str], config: DreamConfig, progress: Progress | None = None
@@ -50,6 +81,9 @@ class Dream:
         """
         if not all(texts):
             raise UsageError("a map needs at least one text")
+        settled = self.settled(config)
+        config = replace(config, fraction=settled.fraction)
+        encoder = self._encoders[str(settled.encoder)]
         shapes = {image.shape for image in images}
         if len(shapes) != 1:
             raise ValueError(f"images of {len(shapes)} sizes cannot share calls")
@@ -58,20 +92,20 @@ class Dream:
         embeddings, columns = self._embed_all(texts)
         places, pixels = _stack(images)
         count = max(places) + 1
-        canvas = self.encoder.canvas(pixels)
         # Windows are chosen image by image where not all are encoded.
-        alone = [canvas] if count == 1 else [self.encoder.canvas(part) for part in np.split(pixels, count)]
+        apart = count > 1 and (encoder.whole or config.fraction < 1.0)
+        canvases = [encoder.canvas(part) for part in (np.split(pixels, count) if apart else [pixels])]
         total = sum(windows_to_compute(grid.count, config.fraction) for grid in grids) * count
         counter = _Counter(progress, total)
         realness: list[list[Float64]] = [[] for _ in images]
         windows = [0] * len(images)
         for grid in grids:
-            if config.fraction >= 1.0:
-                encoded = self._encode_all(canvas, grid, count, embeddings, counter)
-            else:
-                encoded = [
-                    self._encode_some(each, grid, embeddings, config.fraction, counter) for each in alone
-                ]
+            encoded: list[tuple[Float32, int]] = []
+            for canvas in canvases:
+                if config.fraction < 1.0:
+                    encoded.append(_some(encoder, canvas, grid, embeddings, config.fraction, counter))
+                else:
+                    encoded += _all(encoder, canvas, grid, count // len(canvases), embeddings, counter)
             for index, (place, chosen) in enumerate(zip(places, columns, strict=True)):
                 similarity, used = encoded[place]
                 mean = similarity[:, chosen].mean(axis=1, dtype=np.float64)
@@ -104,15 +138,20 @@ class Dream:
 
     def preset_name(self, config: DreamConfig) -> str:
         """Name of the preset a configuration equals, "custom" if there is no such preset."""
+        config = self.settled(config)
         for name, preset in self.presets().items():
-            if preset.with_quantity(config.quantity) == config:
+            if self.settled(preset.with_quantity(config.quantity)) == config:
                 return name
         return "custom"
 
     def presets(self) -> dict[str, DreamConfig]:
         """The bundle's presets, its recommended one first, and "fast": that one with fewer windows."""
         names = sorted(self.spec.presets, key=lambda name: name != self.spec.recommended_preset)
-        presets = {name: DreamConfig.from_preset(self.spec.presets[name]) for name in names}
+        presets = {}
+        for name in names:
+            preset = self.spec.presets[name]
+            own = None if preset.encoder == self.encoder_name or self._asked else preset.encoder
+            presets[name] = replace(DreamConfig.from_preset(preset), encoder=own)
         return {**presets, **({} if "fast" in presets else {"fast": presets[names[0]].faster()})}
 
     def _finish(
@@ -132,38 +171,51 @@ class Dream:
             texts=tuple(texts),
             preset=self.preset_name(config),
             windows=windows,
+            encoder=str(self.settled(config).encoder),
             region_policy=self.spec.region_policy,
         )
-
-    def _encode_all(
-        self, canvas: Canvas, grid: WindowGrid, images: int, embeddings: Float32, counter: _Counter
-    ) -> list[tuple[Float32, int]]:
-        """Per image on the canvas: similarities (windows, K), and how many of them were computed."""
-        tops, lefts = grid.origins()
-        offsets = np.repeat(np.arange(images) * grid.height, grid.count)
-        windows = Windows(grid.window_px, np.tile(tops, images) + offsets, np.tile(lefts, images))
-        values = self.encoder.similarities(canvas, windows, embeddings, counter.add)
-        return [(part, grid.count) for part in np.split(values, images)]
-
-    def _encode_some(
-        self, canvas: Canvas, grid: WindowGrid, embeddings: Float32, fraction: float, counter: _Counter
-    ) -> tuple[Float32, int]:
-        """Similarities (windows, K) of which a share is computed, and how many were."""
-        tops, lefts = grid.origins()
-
-        def encode(indices: Int64) -> Float32:
-            windows = Windows(grid.window_px, tops[indices], lefts[indices])
-            return self.encoder.similarities(canvas, windows, embeddings, counter.add)
-
-        overlap = grid.window_px / grid.stride_px
-        similarity, computed = adaptive_similarities(grid.rows, grid.cols, fraction, encode, overlap)
-        return similarity, int(computed.sum())
 
     def _embed_all(self, texts: Sequence[Sequence[str]]) -> tuple[Float32, list[list[int]]]:
         """Embeddings of all different texts (K, D), and per image the rows of its texts."""
         different = list(dict.fromkeys(text for each in texts for text in each))
         row = {text: index for index, text in enumerate(different)}
         return self.embed(different), [[row[text] for text in each] for each in texts]
+
+
+def _all(
+    encoder: WindowEncoder,
+    canvas: Canvas,
+    grid: WindowGrid,
+    images: int,
+    embeddings: Float32,
+    counter: _Counter,
+) -> list[tuple[Float32, int]]:
+    """Per image on the canvas: similarities (windows, K), and how many of them were computed."""
+    tops, lefts = grid.origins()
+    offsets = np.repeat(np.arange(images) * grid.height, grid.count)
+    windows = Windows(grid.window_px, np.tile(tops, images) + offsets, np.tile(lefts, images))
+    values = encoder.similarities(canvas, windows, embeddings, counter.add)
+    return [(part, grid.count) for part in np.split(values, images)]
+
+
+def _some(
+    encoder: WindowEncoder,
+    canvas: Canvas,
+    grid: WindowGrid,
+    embeddings: Float32,
+    fraction: float,
+    counter: _Counter,
+) -> tuple[Float32, int]:
+    """Similarities (windows, K) of which a share is computed, and how many were."""
+    tops, lefts = grid.origins()
+
+    def encode(indices: Int64) -> Float32:
+        windows = Windows(grid.window_px, tops[indices], lefts[indices])
+        return encoder.similarities(canvas, windows, embeddings, counter.add)
+
+    overlap = grid.window_px / grid.stride_px
+    similarity, computed = adaptive_similarities(grid.rows, grid.cols, fraction, encode, overlap)
+    return similarity, int(computed.sum())
 
 
 class _Counter:

@@ -1,9 +1,9 @@
-"""How windows of a picture become similarities with texts: one pass of the tower for each window."""
+"""How windows of a picture become similarities with texts: each by itself, or all of one pass over the picture."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -11,12 +11,15 @@ from typing import Any, Protocol
 import numpy as np
 
 from realm_engine.arrays import Array, Float32, Int64, UInt8
-from realm_engine.machine.memory import MemoryLimit
-from realm_engine.maps.spec import MapSpec
+from realm_engine.errors import UsageError
+from realm_engine.machine.memory import MemoryLimit, format_bytes
+from realm_engine.maps.spec import MapSpec, PassSpec
+from realm_engine.maps.windows import box_shares
 from realm_engine.pictures.resample import resample_matrix_float32
 from realm_engine.runtimes.base import Backend, Session
 
 SMALL_WINDOW_PX = 112
+MOST_POOLED = 16384  # windows of one pass in a call: 12 kB each
 
 Advance = Callable[[int], None]
 """Told how many windows were encoded just now."""
@@ -45,7 +48,13 @@ class Windows:
 
 
 class WindowEncoder(Protocol):
-    """Turns windows of a picture into similarities with texts."""
+    """Turns windows of a picture into similarities with texts.
+
+    `whole`: it works on all of a picture at once, so that pictures cannot share a canvas and a share of the windows
+    costs what all of them do.
+    """
+
+    whole: bool
 
     def canvas(self, pixels: UInt8) -> Canvas:
         """The picture, ready to be looked at by several calls."""
@@ -65,6 +74,9 @@ class WindowEncoder(Protocol):
     def with_per_call(self, windows: int) -> WindowEncoder:
         """The same with another number of windows of one call, for those who measure; it changes no result."""
 
+    def check_memory(self) -> None:
+        """Raise UsageError when the memory limit does not even allow the least."""
+
 
 def equal_calls(count: int, most: int, full: bool = False) -> Iterator[tuple[slice, int]]:
     """Calls of one size, at most `most`, over `count` windows, and how many each adds to those before it.
@@ -81,6 +93,8 @@ def equal_calls(count: int, most: int, full: bool = False) -> Iterator[tuple[sli
 
 class EachWindow:
     """Every window is resized and goes through the tower, many in a call. Does not own its session."""
+
+    whole = False
 
     def __init__(
         self,
@@ -172,3 +186,142 @@ class EachWindow:
         if self._backend.resident:
             return self._window_batch
         return self._memory.inputs_per_call(size, size, self._window_batch, pixels)
+
+
+class Passed(Canvas):
+    """A picture with what the trunk gave for it: the stages, by name, and their cells along both axes."""
+
+    def __init__(self, pixels: UInt8, backend: Backend, run: Callable[[UInt8], dict[str, Array]]) -> None:
+        super().__init__(pixels, backend)
+        self._run = run
+
+    @cached_property
+    def stages(self) -> dict[str, Array]:
+        """The trunk runs when they are first asked for."""
+        return self._run(self.pixels)
+
+
+class OnePass:
+    """The trunk runs once over the picture, and windows are pooled from its stages. Does not own its sessions."""
+
+    whole = True
+    per_call = 1
+
+    def __init__(
+        self,
+        spec: PassSpec,
+        trunk: Callable[[], Session],
+        windows: Callable[[], Session],
+        stages: Sequence[str],
+        width: int,
+        backend: Backend,
+        memory: MemoryLimit | None = None,
+    ) -> None:
+        """`stages`: what the trunk gives, by name. `width`: of an embedding, D."""
+        self._spec = spec
+        self._trunk = trunk
+        self._windows = windows
+        self._stages = tuple(stages)
+        self._width = width
+        self._backend = backend
+        self._memory = memory or MemoryLimit()
+
+    def canvas(self, pixels: UInt8) -> Passed:
+        """See `WindowEncoder.canvas`."""
+        return Passed(pixels, self._backend, self._run_trunk)
+
+    def similarities(
+        self, canvas: Canvas, windows: Windows, embeddings: Float32, advance: Advance
+    ) -> Float32:
+        """See `WindowEncoder.similarities`."""
+        return self._pool(canvas, windows, embeddings, "similarity", len(embeddings), advance)
+
+    def embeddings(self, canvas: Canvas, windows: Windows) -> Float32:
+        """See `WindowEncoder.embeddings`."""
+        text = np.eye(1, self._width, dtype=np.float32)
+        return self._pool(canvas, windows, text, "embedding", self._width, lambda count: None)
+
+    def with_per_call(self, windows: int) -> OnePass:
+        """See `WindowEncoder.with_per_call`: there is nothing to choose."""
+        return self
+
+    def check_memory(self) -> None:
+        """See `WindowEncoder.check_memory`: for a single row of a small picture."""
+        self._memory.inputs_per_call(1, self._spec.coarsest_px, 1)
+
+    def _run_trunk(self, pixels: UInt8) -> dict[str, Array]:
+        """The stages of a picture, in bands that memory allows, of which each sees all that its cells do."""
+        height, width = pixels.shape[:2]
+        cell, halo = self._spec.coarsest_px, self._spec.halo_px
+        rows = height
+        if not self._backend.resident:  # on a device of its own, memory there is not bounded
+            rows = self._memory.inputs_per_call(1, width, height, shared_px=height * width)
+        if rows >= height:
+            return dict(zip(self._stages, self._trunk().run({"image": pixels}, self._stages), strict=True))
+        band = (rows - 2 * halo) // cell * cell
+        if band < cell and self._memory.strict:
+            raise UsageError(
+                f"--max-memory {format_bytes(self._memory.limit_bytes)} is too little for a map of {width} x {height} "
+                f"pixels in one pass; give more, or smaller pictures"
+            )
+        band = max(cell, band)
+        found: dict[str, list[Array]] = {name: [] for name in self._stages}
+        for first in range(0, height, band):
+            above = max(0, first - halo)
+            below = min(height, first + band + halo)
+            stages = self._trunk().run({"image": pixels[above:below]}, self._stages)
+            for name, stage in zip(self._stages, stages, strict=True):
+                px = _cell_px(stage.shape[1], below - above, cell)
+                kept = slice(
+                    (first - above) // px, -(-(min(first + band, height) - above) // cell) * cell // px
+                )
+                found[name].append(stage[:, kept])
+        return {name: np.concatenate(parts, axis=1) for name, parts in found.items()}
+
+    def _pool(
+        self,
+        canvas: Canvas,
+        windows: Windows,
+        text: Float32,
+        output: str,
+        width: int,
+        advance: Advance,
+    ) -> Float32:
+        """The windows of all rows and columns that are asked for, in calls of some rows; of them those asked for."""
+        if not isinstance(canvas, Passed):
+            raise TypeError("the canvas is another encoder's")
+        tops, lefts = np.unique(windows.tops), np.unique(windows.lefts)
+        down, across = (
+            {
+                f"{name}_{px}": box_shares(
+                    firsts,
+                    windows.size_px,
+                    -(-length // self._spec.coarsest_px) * self._spec.coarsest_px // px,
+                    px,
+                )
+                for px in self._spec.cells_px
+            }
+            for name, firsts, length in (
+                ("down", tops, canvas.pixels.shape[0]),
+                ("across", lefts, canvas.pixels.shape[1]),
+            )
+        )
+        result = np.empty((len(tops), len(lefts), width), dtype=np.float32)
+        rows = max(1, MOST_POOLED // len(lefts))
+        for start in range(0, len(tops), rows):
+            part = slice(start, start + rows)
+            feeds = {
+                **canvas.stages,
+                **{name: box[part] for name, box in down.items()},
+                **across,
+                "text": text,
+            }
+            answer = self._windows().run(feeds, [output])[0]
+            result[part] = answer.reshape(-1, len(lefts), width)
+        advance(len(windows.tops))
+        return result[np.searchsorted(tops, windows.tops), np.searchsorted(lefts, windows.lefts)]
+
+
+def _cell_px(cells: int, length: int, coarsest: int) -> int:
+    """Side of a stage's cells, of which there are so many over so many pixels, filled up to whole coarsest ones."""
+    return -(-length // coarsest) * coarsest // cells

@@ -149,6 +149,7 @@ def map_record(
         "windows_px": list(config.windows_px),
         "stride_px": config.stride_px,
         "aggregate": config.aggregate,
+        "encoder": result.encoder,
         "window_count": result.windows,
         "windows_of_grid": result.windows_of_grid,
         "uncovered_pixels": int((~result.covered).sum()),

@@ -13,7 +13,7 @@ import numpy as np
 from realm_engine.arrays import Bool, Float32
 from realm_engine.errors import UsageError, WindowError
 from realm_engine.maps.adaptive import FAST_FRACTION, fast_fraction
-from realm_engine.maps.spec import AGGREGATES, Preset, RegionPolicy
+from realm_engine.maps.spec import AGGREGATES, EACH_WINDOW, ENCODERS, ONE_PASS, Preset, RegionPolicy
 from realm_engine.maps.windows import WindowGrid, covered_by_any
 
 
@@ -31,7 +31,8 @@ class DreamConfig:
     `windows_px`: sizes of the square windows. `stride_px`: pixels between windows. `aggregate`: how scales
     are combined per pixel, "mean" or "max" of their realness. `quantity`: "realness" = 1 - cosine
     (low = unreal) or "similarity" = 1 - that map (high = unreal). `fraction`: share of the windows to
-    encode; below 1 the others are interpolated, and the map is an approximation.
+    encode; below 1 the others are interpolated, and the map is an approximation. `encoder`: "each-window" or
+    "one-pass"; None: that of the bundle's recommended preset.
     Raises WindowError or UsageError.
     """
 
@@ -40,6 +41,7 @@ class DreamConfig:
     aggregate: str = "mean"
     quantity: str = Quantity.REALNESS
     fraction: float = 1.0
+    encoder: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "windows_px", tuple(self.windows_px))
@@ -57,6 +59,8 @@ class DreamConfig:
         object.__setattr__(self, "quantity", Quantity(self.quantity))
         if not 0 < self.fraction <= 1:
             raise UsageError(f"fraction is {self.fraction}; give a share of the windows, above 0, at most 1")
+        if self.encoder is not None and self.encoder not in ENCODERS:
+            raise UsageError(f"encoder is {self.encoder!r}; choose one of {', '.join(ENCODERS)}")
 
     @classmethod
     def from_preset(cls, preset: Preset, quantity: str = "realness") -> DreamConfig:
@@ -66,8 +70,10 @@ class DreamConfig:
     def faster(self) -> DreamConfig:
         """The same as an approximation from a fifth of the windows, more where they hardly overlap.
 
-        Where a stride is over half its window, no window can be spared, and the map is exact.
+        Where a stride is over half its window, no window can be spared, and the map is exact; so it is in one pass.
         """
+        if self.encoder == ONE_PASS:
+            return self
         shares = [fast_fraction(window, self.stride_px) for window in self.windows_px]
         return replace(self, fraction=min(1.0, max(FAST_FRACTION, *shares)))
 
@@ -142,7 +148,7 @@ class RealnessMap:
 
     `values` holds `config.quantity`; a pixel that no window covers is 0 in either quantity.
     `windows` is the number of windows encoded; where that is less than `windows_of_grid` the map is an
-    approximation. `phrases` is empty unless the engine chose the texts.
+    approximation. `phrases` is empty unless the engine chose the texts. `encoder`: what encoded the windows.
     """
 
     values: Float32
@@ -152,6 +158,7 @@ class RealnessMap:
     windows: int
     phrases: tuple[Phrase, ...] = ()
     region_policy: RegionPolicy = field(default_factory=RegionPolicy)
+    encoder: str = EACH_WINDOW
 
     @property
     def windows_of_grid(self) -> int:

@@ -17,18 +17,39 @@ from realm_engine.bundle.manifest import (
 from realm_engine.errors import BundleError
 
 SECTION, GRAPH, TEXT_GRAPH = "dream", "dream", "clip_text"
+TRUNK, WINDOWS = "trunk", "windows"
 PART = Part("dream", (TEXT_GRAPH, GRAPH))
+EACH_WINDOW, ONE_PASS = "each-window", "one-pass"
+# Encoders, and the graphs that each needs beside the text tower.
+ENCODERS: Mapping[str, tuple[str, ...]] = {EACH_WINDOW: (GRAPH,), ONE_PASS: (TRUNK, WINDOWS)}
 AGGREGATES = ("mean", "max")
 
 
 @dataclass(frozen=True)
 class Preset:
-    """Window sizes and stride in pixels, and how scales are combined ("mean" or "max")."""
+    """Window sizes and stride in pixels, how scales are combined ("mean" or "max"), and what encodes windows."""
 
     name: str
     windows_px: tuple[int, ...]
     stride_px: int
     aggregate: str
+    encoder: str = EACH_WINDOW
+
+
+@dataclass(frozen=True)
+class PassSpec:
+    """How a trunk runs over a picture. `cells_px`: sides of the cells of its stages, one after the other, each once.
+
+    `halo_px`: how far a cell sees, at most; a picture that is run in bands overlaps by so much.
+    """
+
+    cells_px: tuple[int, ...]
+    halo_px: int
+
+    @property
+    def coarsest_px(self) -> int:
+        """Side of the largest cell: pictures are filled up to whole ones of it."""
+        return max(self.cells_px)
 
 
 @dataclass(frozen=True)
@@ -55,7 +76,10 @@ class RegionPolicy:
 
 @dataclass(frozen=True)
 class MapSpec:
-    """How maps are made. `phrases`: file of the phrase bank, None if it is missing."""
+    """How maps are made. `phrases`: file of the phrase bank, None if it is missing.
+
+    `encoders`: what can encode windows here, that of the recommended preset first; `part`: all their graphs.
+    """
 
     image_size_px: int
     interpolation: str
@@ -65,27 +89,34 @@ class MapSpec:
     phrases: str | None
     phrase_policy: PhrasePolicy = field(default_factory=PhrasePolicy)
     region_policy: RegionPolicy = field(default_factory=RegionPolicy)
+    encoders: tuple[str, ...] = (EACH_WINDOW,)
+    part: Part = PART
+    one_pass: PassSpec | None = None
 
 
 def read_maps(bundle: Bundle) -> MapSpec | None:
     """How a bundle makes maps; None for one that makes none. Raises BundleError."""
-    if not bundle.has(PART):
+    found = tuple(
+        name for name, graphs in ENCODERS.items() if all(graph in bundle.graphs for graph in graphs)
+    )
+    if not found or TEXT_GRAPH not in bundle.graphs:
         return None
     section = bundle.content.section(SECTION)
-    spec = _parse(section, bundle.content)
+    spec = _parse(section, bundle.content, found)
     bundle.file(spec.text.tokenizer)
     if spec.phrases is not None:
         bundle.file(spec.phrases)
     return spec
 
 
-def _parse(section: Section, manifest: Section) -> MapSpec:
+def _parse(section: Section, manifest: Section, encoders: tuple[str, ...]) -> MapSpec:
     presets = {
         name: Preset(
             name=name,
             windows_px=entry.positives("windows_px"),
             stride_px=entry.positive("stride_px"),
             aggregate=entry.choice("aggregate", AGGREGATES),
+            encoder=entry.choice("encoder", encoders) if "encoder" in entry.data else encoders[0],
         )
         for name, entry in section.section("presets").section_items()
     }
@@ -93,16 +124,43 @@ def _parse(section: Section, manifest: Section) -> MapSpec:
         raise BundleError(f"{section.where}: no preset; export the bundle again")
     phrases = section.data.get("phrases")
     policy = manifest.section("maps") if "maps" in manifest.data else Section({}, manifest.where)
+    recommended = section.choice("recommended_preset", tuple(presets))
+    first = presets[recommended].encoder
     return MapSpec(
         image_size_px=section.positive("image_size_px", MOST_PIXELS),
         interpolation=section.choice("interpolation", INTERPOLATIONS),
         text=parse_text(section.section("text")),
         presets=presets,
-        recommended_preset=section.choice("recommended_preset", tuple(presets)),
+        recommended_preset=recommended,
         phrases=None if phrases is None else safe_relative(phrases, section.where),
         phrase_policy=_phrase_policy(policy),
         region_policy=_region_policy(policy),
+        encoders=tuple(sorted(encoders, key=lambda name: name != first)),
+        # What takes the pixels of the recommended preset comes last: its precisions are the part's.
+        part=Part(
+            PART.name,
+            (
+                TEXT_GRAPH,
+                *(graph for name in encoders if name != first for graph in ENCODERS[name]),
+                *ENCODERS[first],
+            ),
+        ),
+        one_pass=_pass_spec(section) if ONE_PASS in encoders else None,
     )
+
+
+def _pass_spec(section: Section) -> PassSpec:
+    entry = section.section("one_pass")
+    spec = PassSpec(entry.positives("cells_px"), entry.positive("halo_px", MOST_PIXELS))
+    uneven = [
+        cell for cell in (*spec.cells_px, spec.halo_px) if spec.coarsest_px % cell and cell % spec.coarsest_px
+    ]
+    if uneven or spec.halo_px % spec.coarsest_px:
+        raise BundleError(
+            f"{entry.where}: cells of {', '.join(map(str, spec.cells_px))} px and a halo of {spec.halo_px} px do not "
+            "fit into one another; export the bundle again"
+        )
+    return spec
 
 
 def _phrase_policy(maps: Section) -> PhrasePolicy:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from realm_engine.arrays import Bool, Float64, Int64
+from realm_engine.arrays import Bool, Float32, Float64, Int64
 from realm_engine.errors import WindowError
 
 
@@ -64,6 +64,16 @@ class WindowGrid:
 def origins(length: int, window: int, stride: int) -> Int64:
     """First pixels of the windows along one axis, int64: `range(0, length - window + 1, stride)`."""
     return np.arange(0, length - window + 1, stride, dtype=np.int64)
+
+
+def box_shares(firsts: Int64, window: int, cells: int, cell: int) -> Float32:
+    """How much of each window lies in each cell along one axis, float32 (windows, cells); rows sum to 1.
+
+    Windows of `window` pixels begin at `firsts`; cell i covers `cell` pixels from i * cell.
+    """
+    start, edge = firsts[:, None], np.arange(cells)[None, :] * cell
+    overlap = np.minimum(start + window, edge + cell) - np.maximum(start, edge)
+    return np.asarray(np.maximum(overlap, 0) / window, dtype=np.float32)
 
 
 def coverage(length: int, window: int, stride: int) -> Float64:

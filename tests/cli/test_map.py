@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from bundles import build_bundle, read_manifest, write_manifest
 from command_line import interrupted, many_pictures
+from one_pass_bundle import build_one_pass_bundle
 from PIL import Image
 
 from realm_engine.machine.files import PARTIAL
@@ -287,3 +288,18 @@ def test_interrupt_leaves_no_half_written_file(photo, tmp_path, bundle_path) -> 
             Image.open(path).load()
         else:
             record(path)
+
+
+def test_the_record_names_the_encoder(cli, photo, tmp_path):
+    bundle = build_one_pass_bundle(tmp_path / "bundle")
+    Image.fromarray(photo(80, 90)).save(tmp_path / "a.png")
+    values = []
+    for asked, expected in (("auto", "one-pass"), ("one-pass", "one-pass"), ("each-window", "each-window")):
+        out = tmp_path / asked
+        options = ["--text", "no", "--encoder", asked, "--output", out]
+        result = cli("map", tmp_path / "a.png", *options, bundle=bundle)
+        assert result.exit_code == 0, result.stderr
+        assert json.loads((out / "a.json").read_text(encoding="utf-8"))["encoder"] == expected
+        values.append(np.load(out / "a.npy"))
+    np.testing.assert_array_equal(values[0], values[1])
+    assert np.abs(values[0] - values[2]).max() > 1e-3

@@ -84,7 +84,7 @@ def _weights(seed: int) -> dict[str, np.ndarray]:
     }
 
 
-def _model(
+def onnx_model(
     text: str, weights: dict[str, np.ndarray], constants: dict[str, Any], half: bool
 ) -> onnx.ModelProto:
     """Parse ONNX's textual syntax; `weights` become initialisers, stored as float16 where `half`."""
@@ -134,7 +134,7 @@ core (uint8[batch, height, width, 3] pixels, float[{height}, height] resample_ro
   mos = Squeeze(score, last)
 }}"""
     used = {name: weights[name] for name in ("core_conv", "core_head", "core_missing")}
-    return _model(text, used, {"last": [1]}, half)
+    return onnx_model(text, used, {"last": [1]}, half)
 
 
 def _core_text(weights: dict[str, np.ndarray], half: bool) -> onnx.ModelProto:
@@ -149,7 +149,7 @@ core_text (int64[batch, tokens] input_ids, int64[batch, tokens] attention_mask)
   count = ReduceSum<keepdims = 0>(mask, tokens_axis)
   text_features = Div(total, count)
 }}"""
-    return _model(text, {"core_table": weights["core_table"]}, {"last": [2], "tokens_axis": [1]}, half)
+    return onnx_model(text, {"core_table": weights["core_table"]}, {"last": [2], "tokens_axis": [1]}, half)
 
 
 def _clip_text(weights: dict[str, np.ndarray], half: bool) -> onnx.ModelProto:
@@ -160,7 +160,7 @@ clip_text (int64[batch, tokens] input_ids) => (float[batch, {EMBEDDING}] text_em
   norm = ReduceL2<axes = [1]>(total)
   text_embedding = Div(total, norm)
 }}"""
-    return _model(text, {"clip_table": weights["clip_table"]}, {"tokens_axis": [1]}, half)
+    return onnx_model(text, {"clip_table": weights["clip_table"]}, {"tokens_axis": [1]}, half)
 
 
 def _dream(weights: dict[str, np.ndarray], half: bool) -> onnx.ModelProto:
@@ -198,7 +198,7 @@ dream (uint8[height, width, 3] image, int64[windows] top, int64[windows] left,
 }}"""
     used = {name: weights[name] for name in ("dream_conv", "dream_head")}
     constants = {"zero_i": 0, "one_i": 1, "last": [1], "row_axes": [2, 3], "col_axes": [1, 3], "one_1d": [1]}
-    return _model(text, used, constants, half)
+    return onnx_model(text, used, constants, half)
 
 
 _BUILDERS = {"core_text": _core_text, "core": _core, "clip_text": _clip_text, "dream": _dream}
@@ -209,7 +209,7 @@ _DTYPES = {
 }
 
 
-def _interface(values: Sequence[onnx.ValueInfoProto]) -> list[dict[str, Any]]:
+def interface(values: Sequence[onnx.ValueInfoProto]) -> list[dict[str, Any]]:
     return [
         {
             "name": value.name,
@@ -319,8 +319,8 @@ def build_bundle(
             onnx.save(model, str(folder / variants[precision]))
         manifest["graphs"][graph] = {
             "variants": variants,
-            "inputs": _interface(model.graph.input),
-            "outputs": _interface(model.graph.output),
+            "inputs": interface(model.graph.input),
+            "outputs": interface(model.graph.output),
         }
     write_manifest(folder, manifest)
     return folder
