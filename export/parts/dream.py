@@ -22,11 +22,15 @@ from export.proof.limits import Tier, gate
 from export.towers.clip_model import ClipModel
 from export.towers.clip_text import clip_text_export, text_embeddings
 from export.towers.dream_graph import DreamGraph, ImageTower, lean
+from export.towers.one_pass_graph import STRIDES, one_pass_exports, one_pass_feeds
 from export.towers.shared_text import TextGraph
 from realm_engine import Engine
 from realm_engine.arrays import Array
 from realm_engine.maps.realness_map import DreamConfig
+from realm_engine.maps.windows import WindowGrid
 from realm_engine.verbs.fidelity import TEXTS, correlation, floor, two_digits
+from realm_train.clip.config import EACH_WINDOW, ONE_PASS
+from realm_train.clip.one_pass import OnePass, halo_px
 
 PRESETS: dict[str, dict[str, Any]] = {
     "released": {"windows_px": [64], "stride_px": 8, "aggregate": "mean"},
@@ -38,6 +42,7 @@ MAPS: dict[str, Any] = {
     "phrases": {"most": 3, "margin_z": 1.0, "percentile": 95.0},
     "regions": {"below_std": 1.0, "least_window_areas": 0.25, "most": 5},
 }
+MOST_PROBED = 4  # pictures whose activations are looked at
 MOST_WINDOWS = 24  # per image and scale: enough to find a wrong graph, few enough to wait for
 
 
@@ -89,6 +94,15 @@ class MapOptions:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What is right for the windows of a picture: similarity float64 [windows, texts], embedding [windows, D]."""
+
+    config: DreamConfig
+    similarity: Array
+    embedding: Array
+
+
+@dataclass(frozen=True)
 class Dream:
     """DREAM as a part of a bundle."""
 
@@ -96,7 +110,11 @@ class Dream:
     options: MapOptions = field(default_factory=MapOptions)
 
     name = "dream"
-    precisions = PRECISIONS
+
+    @property
+    def precisions(self) -> Sequence[str]:
+        """All of them, but that a trunk has no int8 variant."""
+        return [name for name in PRECISIONS if name != "int8" or not self.one_pass]
 
     @property
     def weights(self) -> str:
@@ -104,8 +122,13 @@ class Dream:
         return self.clip.weights
 
     def graphs(self) -> Sequence[GraphExport]:
-        """`dream` alone."""
-        return (dream_export(self.clip),)
+        """`dream`, and for a tower that was trained in one pass `trunk` and `windows`."""
+        return (dream_export(self.clip), *(one_pass_exports(self.clip) if self.one_pass else ()))
+
+    @property
+    def one_pass(self) -> bool:
+        """The tower was trained to run over whole pictures."""
+        return self.clip.encoder == ONE_PASS
 
     def text(self) -> TextGraph:
         """`clip_text`, of free length where its transformer is Hugging Face's."""
@@ -128,6 +151,12 @@ class Dream:
             "presets": self.options.all_presets,
             "recommended_preset": self.options.recommended_preset,
         }
+        if self.one_pass:
+            visual: Any = clip.model.visual
+            section["one_pass"] = {"cells_px": list(STRIDES), "halo_px": halo_px(visual.trunk)}
+            section["presets"] = {
+                name: {"encoder": ONE_PASS, **preset} for name, preset in self.options.all_presets.items()
+            }
         return section if self.options.phrases is None else {**section, "phrases": PHRASES}
 
     def measures(self) -> Mapping[str, Measure]:
@@ -139,41 +168,74 @@ class Dream:
         return MAPS
 
     @torch.no_grad()
-    def expected(self, pictures: Sequence[Array]) -> list[tuple[DreamConfig, Array, Array]]:
-        """By PyTorch, per picture: windows that do not overlap, their similarities [windows, texts] and embeddings."""
+    def expected(self, pictures: Sequence[Array]) -> dict[str, list[Answer]]:
+        """By PyTorch, for each encoder and picture: windows that do not overlap."""
         text = torch.from_numpy(text_embeddings(self.clip, TEXTS))
-        results = []
+        encoders = {EACH_WINDOW: self._each_window} | ({ONE_PASS: self._in_one_pass} if self.one_pass else {})
+        results: dict[str, list[Answer]] = {name: [] for name in encoders}
         for picture in pictures:
             config = verification_config(picture.shape[0], picture.shape[1])
             (grid,) = config.grids(*picture.shape[:2])
-            crops = [
-                self._crop(picture, int(top), int(left), grid.window_px)
-                for top, left in zip(*grid.origins(), strict=True)
-            ]
-            features: torch.Tensor = self.clip.model.encode_image(torch.stack(crops))  # type: ignore[operator]
-            features = torch.nn.functional.normalize(features, dim=-1)
-            results.append((config, (features @ text.T).double().numpy(), features.numpy()))
+            for name, encode in encoders.items():
+                features = torch.nn.functional.normalize(encode(picture, grid), dim=-1)
+                results[name].append(Answer(config, (features @ text.T).double().numpy(), features.numpy()))
         return results
+
+    def _each_window(self, picture: Array, grid: WindowGrid) -> torch.Tensor:
+        crops = [
+            self._crop(picture, int(top), int(left), grid.window_px)
+            for top, left in zip(*grid.origins(), strict=True)
+        ]
+        features: torch.Tensor = self.clip.model.encode_image(torch.stack(crops))  # type: ignore[operator]
+        return features
+
+    def _in_one_pass(self, picture: Array, grid: WindowGrid) -> torch.Tensor:
+        tower = OnePass(self.clip.model.visual, self.clip.normalise)  # type: ignore[arg-type]
+        tops, lefts = (np.unique(firsts).tolist() for firsts in grid.origins())
+        pooled = tower.pool(torch.tensor(picture)[None], tops, lefts, grid.window_px)
+        return tower.embed(pooled).flatten(0, 2)
 
     def compare(
         self,
         folder: Path,
         precision: str,
         pictures: Sequence[Array],
-        expected: Sequence[tuple[DreamConfig, Array, Array]],
+        expected: Mapping[str, Sequence[Answer]],
         tier: Tier,
     ) -> dict[str, float]:
-        """Differences of the engine's similarities, maps and embeddings from PyTorch's."""
+        """Differences of the engine's similarities, maps and embeddings from PyTorch's, for each encoder."""
+        found = self._compare(folder, precision, EACH_WINDOW, pictures, expected[EACH_WINDOW], tier)
+        if ONE_PASS in expected:
+            passed = self._compare(folder, precision, ONE_PASS, pictures, expected[ONE_PASS], tier)
+            del passed["text_cosine_min"]
+            found |= {f"one_pass_{name}": value for name, value in passed.items()}
+            # Not a gate: they are two functions of one tower.
+            pairs = zip(expected[EACH_WINDOW], expected[ONE_PASS], strict=True)
+            both = [correlation(a.similarity.ravel(), b.similarity.ravel()) for a, b in pairs]
+            found["encoders_pearson"] = floor(float(np.mean(both)))
+        return found
+
+    def _compare(
+        self,
+        folder: Path,
+        precision: str,
+        encoder: str,
+        pictures: Sequence[Array],
+        expected: Sequence[Answer],
+        tier: Tier,
+    ) -> dict[str, float]:
         limits = LIMITS[tier]
         ours, theirs = [], []
-        with Engine.open(folder, device="cpu", precision=precision) as engine:
-            for picture, (config, similarity, _) in zip(pictures, expected, strict=True):
-                (grid,) = config.grids(*picture.shape[:2])
+        with Engine.open(folder, device="cpu", precision=precision, encoder=encoder) as engine:
+            for picture, answer in zip(pictures, expected, strict=True):
+                (grid,) = answer.config.grids(*picture.shape[:2])
                 tops, lefts = grid.origins()
                 for column, text in enumerate(TEXTS):
-                    values = engine.map(picture, text, config).values  # no overlap: a pixel is its window
+                    values = engine.map(
+                        picture, text, answer.config
+                    ).values  # no overlap: a pixel is its window
                     ours.append(1.0 - values[tops, lefts].astype(np.float64))
-                    theirs.append(similarity[:, column])
+                    theirs.append(answer.similarity[:, column])
             cosine = self._tower_cosines(engine, pictures[0], expected[0])
         difference = np.abs(np.concatenate(ours) - np.concatenate(theirs))
         pearson = min(correlation(a, b) for a, b in zip(ours, theirs, strict=True))
@@ -195,7 +257,12 @@ class Dream:
         shortest = min(min(picture.shape[:2]) for picture in pictures)
         sizes = [size for size in self.options.window_sizes if size <= shortest] or [shortest]
         texts = text_feeds(clip.tokenizer_json, clip.max_tokens, clip.pad_id, clip.fixed_length)
-        return {"clip_text": texts, "dream": some(self._study(pictures, TEXTS, sizes).feeds)}
+        found = {"clip_text": texts, "dream": some(self._study(pictures, TEXTS, sizes).feeds)}
+        if self.one_pass:
+            embeddings = text_embeddings(clip, TEXTS)
+            trunk, windows = one_pass_feeds(clip, pictures[:MOST_PROBED], sizes[0], embeddings)
+            found |= {"trunk": trunk, "windows": windows}
+        return found
 
     def studies(self, pictures: Sequence[Array], texts: Sequence[str]) -> Mapping[str, Study]:
         """Of `dream`."""
@@ -210,18 +277,14 @@ class Dream:
         clip = self.clip
         crop = Image.fromarray(picture[top : top + window, left : left + window])
         crop = crop.resize((clip.image_size_px, clip.image_size_px), RESAMPLING[clip.interpolation])
-        pixels = torch.from_numpy(np.array(crop)).permute(2, 0, 1).float() / 255
-        return (pixels - torch.tensor(clip.mean).view(3, 1, 1)) / torch.tensor(clip.std).view(3, 1, 1)
+        return clip.normalise(torch.from_numpy(np.array(crop))[None])[0]
 
-    def _tower_cosines(
-        self, engine: Engine, picture: Array, expected: tuple[DreamConfig, Array, Array]
-    ) -> Mapping[str, float]:
+    def _tower_cosines(self, engine: Engine, picture: Array, expected: Answer) -> Mapping[str, float]:
         """Smallest cosine between an embedding of the engine and PyTorch's, per tower."""
-        config, _, theirs = expected
         text = (engine.embed_texts(TEXTS) * text_embeddings(self.clip, TEXTS)).sum(axis=1).min()
-        (grid,) = config.grids(*picture.shape[:2])
+        (grid,) = expected.config.grids(*picture.shape[:2])
         ours = engine.embed(picture, grid.window_px, grid.stride_px)
-        return {"image": float((ours * theirs).sum(axis=1).min()), "text": float(text)}
+        return {"image": float((ours * expected.embedding).sum(axis=1).min()), "text": float(text)}
 
 
 def verification_config(height: int, width: int) -> DreamConfig:

@@ -12,10 +12,11 @@ from typing import Any
 
 import open_clip
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from export.errors import ExportError
 from export.towers.tokenizer import clip_tokenizer, folder_tokenizer, pad_id
+from realm_train.clip.config import EACH_WINDOW
 from realm_train.towers import load_weights, quiet_root_logger, refuse_own_code
 
 RANDOM_SEED = 0
@@ -38,6 +39,12 @@ class ClipModel:
     tokenizer_json: str
     pad_id: int
     fixed_length: bool  # the native text transformer takes exactly max_tokens ids
+    encoder: str = EACH_WINDOW  # what it was trained as
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """uint8 [B, H, W, 3] RGB -> what the image tower takes, float32 [B, 3, H, W]."""
+        pixels = images.permute(0, 3, 1, 2).float() / 255
+        return (pixels - torch.tensor(self.mean).view(3, 1, 1)) / torch.tensor(self.std).view(3, 1, 1)
 
     @property
     def buckets(self) -> list[int]:
@@ -66,6 +73,7 @@ def open_clip_model(model: str, weights: str | None = None) -> ClipModel:
         raise ExportError(f"no weights for CLIP {model}; give --clip-weights PATH, TAG or {RANDOM}")
     preprocess = config.pop("preprocess_cfg", None)
     config.pop("name", None)  # `realm-train clip` notes which open_clip model it started from
+    encoder = str(config.pop("encoder", EACH_WINDOW))
     config = config.pop("model_cfg", config)
     text_config = config["text_cfg"]
     text_folder = _text_folder(text_config, folder)
@@ -91,6 +99,7 @@ def open_clip_model(model: str, weights: str | None = None) -> ClipModel:
         tokenizer_json=tokenizer_json,
         pad_id=0 if native and text_folder is None else pad_id(tokenizer_json),
         fixed_length=native,
+        encoder=encoder,
     )
 
 

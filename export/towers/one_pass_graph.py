@@ -7,6 +7,7 @@ host decides where windows are and the graphs hold no geometry.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,9 +16,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from export.errors import ExportError
+from export.graph.int8 import Feeds
 from export.graph.model import Port
 from export.graph.to_onnx import GraphExport
 from export.towers.clip_model import ClipModel
+from realm_engine.arrays import Array
 from realm_train.clip.one_pass import COARSEST, box_matrix
 from realm_train.clip.trunk import POOLED_STRIDES, WindowTrunk, spread_of
 
@@ -83,6 +86,27 @@ class WindowsGraph(nn.Module):
         features = self.head(self.norm(torch.cat(pooled, 0).flatten(1).transpose(0, 1)))
         features = features / torch.linalg.vector_norm(features, dim=-1, keepdim=True).clamp_min(1e-12)
         return torch.matmul(features, text.transpose(0, 1)), features
+
+
+@torch.no_grad()
+def one_pass_feeds(
+    clip: ClipModel, pictures: Sequence[Array], window_px: int, text: Array
+) -> tuple[list[Feeds], list[Feeds]]:
+    """Inputs of `trunk` and of `windows` for pictures uint8 [H, W, 3] and windows side by side."""
+    visual: Any = clip.model.visual
+    trunk = TrunkGraph(visual.trunk, clip.mean, clip.std).eval()
+    feeds: list[Feeds] = []
+    for picture in pictures:
+        stages = {f"stage_{n}": stage.numpy() for n, stage in enumerate(trunk(torch.tensor(picture)), 1)}
+        for axis, name in ((0, "down"), (1, "across")):
+            length = picture.shape[axis]
+            cells = -(-length // COARSEST) * COARSEST
+            firsts = range(0, length - window_px + 1, window_px)
+            stages |= {
+                f"{name}_{px}": box_matrix(firsts, window_px, cells // px, px).numpy() for px in STRIDES
+            }
+        feeds.append({**stages, "text": text})
+    return [{"image": picture} for picture in pictures], feeds
 
 
 def one_pass_exports(clip: ClipModel) -> tuple[GraphExport, GraphExport]:

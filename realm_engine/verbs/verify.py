@@ -15,6 +15,7 @@ from realm_engine.engine import Engine
 from realm_engine.errors import BundleError, RealmError
 from realm_engine.machine.files import sha256_of
 from realm_engine.maps.realness_map import DreamConfig
+from realm_engine.maps.spec import EACH_WINDOW, ONE_PASS
 from realm_engine.maps.spec import PART as MAP_PART
 from realm_engine.measures.measure import Measure
 from realm_engine.opened import Contents
@@ -89,10 +90,13 @@ def verify_bundle(name_or_path: str | os.PathLike[str], device: str, threads: in
 
 def _recorded(contents: Contents) -> Iterator[Check]:
     """What the export measured on photographs. A native mode beyond its gate is no fault: auto avoids it."""
-    shown: dict[str, tuple[str, ...]] = {MAP_PART.name: ("map_pearson_min", "image_cosine_min")}
+    shown: dict[str, tuple[str, ...]] = {
+        MAP_PART.name: ("map_pearson_min", "image_cosine_min", "one_pass_map_pearson_min")
+    }
     for measure in contents.measures.all:
         shown[measure.part.name] = (f"{measure.columns[0].name}_max_abs_diff", "srocc", "srocc_change")
     fidelity = contents.bundle.manifest.get("fidelity")
+    yield from _encoders(fidelity)
     for precision, record in fidelity.items() if isinstance(fidelity, Mapping) else ():
         devices = record.get("devices") if isinstance(record, Mapping) else None
         if not isinstance(devices, Mapping):
@@ -111,6 +115,19 @@ def _recorded(contents: Contents) -> Iterator[Check]:
                 f"{', '.join(numbers)}: {verdict} ({measured.get('runtime', device)}, measured by the export)"
             )
             yield Check(f"fidelity {precision} on {device}", passes or native or device != "cpu", detail)
+
+
+def _encoders(fidelity: object) -> Iterator[Check]:
+    """How alike the maps of the two encoders are, which are two functions: no gate."""
+    record = fidelity.get("fp32") if isinstance(fidelity, Mapping) else None
+    maps = record.get(MAP_PART.name) if isinstance(record, Mapping) else None
+    alike = maps.get("encoders_pearson") if isinstance(maps, Mapping) else None
+    if isinstance(alike, int | float):
+        yield Check(
+            "encoders",
+            True,
+            f"{EACH_WINDOW} and {ONE_PASS} correlate with {alike:g} (measured by the export)",
+        )
 
 
 def _check(name: str, work: Callable[[], str]) -> Check:

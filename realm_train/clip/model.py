@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from realm_train.clip import trunk
-from realm_train.clip.config import TINY, ClipConfig
+from realm_train.clip.config import EACH_WINDOW, TINY, ClipConfig
 from realm_train.errors import TowerError
 from realm_train.runs import RunFolder
 from realm_train.towers import (
@@ -53,6 +53,11 @@ class Clip:
         self._mean = torch.tensor(preprocess["mean"]).view(1, 3, 1, 1)
         self._std = torch.tensor(preprocess["std"]).view(1, 3, 1, 1)
         self._tokenize = _tokenizer(config, folder)
+
+    @property
+    def encoder(self) -> str:
+        """What it was trained as: "each-window" or "one-pass"."""
+        return str(self.config.get("encoder", EACH_WINDOW))
 
     @property
     def device(self) -> torch.device:
@@ -104,6 +109,8 @@ def new_clip(config: ClipConfig, run: Path) -> Clip:
         except RuntimeError as error:
             first = str(error).splitlines()[0]
             raise TowerError(f"{config.weights}: does not fit {config.model} ({first})") from error
+    if config.encoder != EACH_WINDOW:
+        model_config["encoder"] = config.encoder  # the export and `evaluate map` ask
     (run / CONFIG_NAME).write_text(json.dumps(model_config, indent=2) + "\n", encoding="utf-8")
     return clip
 
@@ -136,6 +143,7 @@ def build_clip(config: dict[str, Any], folder: Path | None, tag: str | None = No
     plain = json.loads(json.dumps(config))
     preprocess = plain.pop("preprocess_cfg", None)
     name = plain.pop("name", None)
+    plain.pop("encoder", None)
     if tag is not None:
         if name is None:
             raise TowerError(

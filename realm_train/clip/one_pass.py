@@ -5,7 +5,7 @@ filters over the stages of the whole picture, as Fast R-CNN is to R-CNN (Girshic
 the share of it that the window covers, so windows may have any size and begin anywhere.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -16,7 +16,13 @@ from realm_engine.arrays import Float32, UInt8
 from realm_engine.maps.windows import WindowGrid, origins, spread_mean
 from realm_train.clip.judge import Mapper
 from realm_train.clip.model import Clip
-from realm_train.clip.trunk import POOLED_STRIDES, WindowTrunk, spread_of
+from realm_train.clip.trunk import (
+    POOLED_STRIDES,
+    SQUEEZED_CELLS,
+    LocalSqueezeExcite,
+    WindowTrunk,
+    spread_of,
+)
 from realm_train.errors import TowerError
 
 COARSEST = max(POOLED_STRIDES)
@@ -34,22 +40,22 @@ def box_matrix(firsts: Sequence[int], window_px: int, cells: int, cell_px: int) 
 
 
 class OnePass:
-    """A CLIP whose image tower is a `WindowTrunk`, run over whole pictures."""
+    """The image tower of a CLIP, a `WindowTrunk`, run over whole pictures."""
 
-    def __init__(self, clip: Clip) -> None:
-        """Raises TowerError for a tower that cannot run in one pass."""
-        self.clip = clip
-        trunk = getattr(clip.model.visual, "trunk", None)
+    def __init__(self, visual: nn.Module, normalise: Callable[[Tensor], Tensor]) -> None:
+        """`normalise`: uint8 [B, H, W, 3] to what the tower takes. Raises TowerError where it sees windows alone."""
+        trunk = getattr(visual, "trunk", None)
         if not isinstance(trunk, WindowTrunk):
             raise TowerError(
                 "one pass over a picture needs realm-tiny's convolutional tower; this one sees windows alone"
             )
         self.trunk = trunk
-        self.head: nn.Module = clip.model.visual.head
+        self.head: nn.Module = visual.head  # type: ignore[assignment]
+        self._normalise = normalise
 
     def pool(self, pictures: Tensor, tops: Sequence[int], lefts: Sequence[int], window_px: int) -> Tensor:
         """Mean and spread of every window of a grid: uint8 [B, H, W, 3] -> float32 [B, rows, columns, features]."""
-        pixels = self.clip.normalise(pictures)
+        pixels = self._normalise(pictures)
         height, width = pixels.shape[2:]
         pixels = F.pad(pixels, (0, -width % COARSEST, 0, -height % COARSEST), mode="replicate")
         pooled = []
@@ -69,7 +75,7 @@ class OnePass:
 
 def picture_maps(clip: Clip, windows_px: Sequence[int] = (64,), stride_px: int = 8) -> Mapper:
     """Maps of similarity in one pass, as `judge.window_maps` makes them window by window."""
-    tower = OnePass(clip)
+    tower = OnePass(clip.model.visual, clip.normalise)
 
     @torch.no_grad()
     def mapper(image: UInt8, texts: Sequence[str]) -> list[Float32]:
@@ -85,3 +91,17 @@ def picture_maps(clip: Clip, windows_px: Sequence[int] = (64,), stride_px: int =
         return [np.asarray(values / len(windows_px), np.float32) for values in total]
 
     return mapper
+
+
+def halo_px(trunk: WindowTrunk) -> int:
+    """How far beyond itself a cell of the last stage sees at most, in pixels, rounded up to whole cells."""
+    reach, step = 0.0, 1
+    for module in trunk.modules():
+        if isinstance(module, nn.Conv2d) and module.kernel_size[0] > 1:
+            beyond = (module.kernel_size[0] - 1) * step
+            # TensorFlow pads a stride of 2 behind alone.
+            reach += beyond if module.stride[0] > 1 else beyond / 2
+            step *= module.stride[0]
+        elif isinstance(module, LocalSqueezeExcite):
+            reach += (SQUEEZED_CELLS - 1) / 2 * step
+    return -(-int(reach) // COARSEST) * COARSEST

@@ -231,7 +231,7 @@ class _Towers(nn.Module):
         texts = self.clip.encode_texts(batch.texts)
         if isinstance(batch, Batch):
             return self.clip.encode_windows(batch.windows), texts
-        tower = OnePass(self.clip)
+        tower = OnePass(self.clip.model.visual, self.clip.normalise)
         pooled = tower.pool(batch.pictures, batch.origins, batch.origins, batch.window_px)
         return tower.embed(pooled[tuple(batch.places.T)]), texts
 

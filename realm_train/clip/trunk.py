@@ -38,7 +38,7 @@ class WindowTrunk(nn.Module):
         self.blocks = base.blocks[:STAGES]
         for block in (block for stage in self.blocks for block in stage):
             if isinstance(getattr(block, "se", None), SqueezeExcite):
-                block.se = _LocalSqueezeExcite(block.se)
+                block.se = LocalSqueezeExcite(block.se)
         self.num_features = 2 * sum(_width(self.blocks[i][-1]) for i in POOLED)
         self.norm = nn.LayerNorm(self.num_features)
         self.default_cfg: dict[str, Any] = {}  # read by open_clip's timm adapter
@@ -62,7 +62,7 @@ class WindowTrunk(nn.Module):
         `local`: the pixels are a picture and not a window, so squeeze-and-excite averages around every place.
         """
         for module in self.modules():
-            if isinstance(module, _LocalSqueezeExcite):
+            if isinstance(module, LocalSqueezeExcite):
                 module.local = local
         x = self.bn1(self.conv_stem(x))
         found = []
@@ -73,7 +73,7 @@ class WindowTrunk(nn.Module):
         return found
 
 
-class _LocalSqueezeExcite(nn.Module):
+class LocalSqueezeExcite(nn.Module):
     """timm's squeeze-and-excite with the same weights, that can average around every place instead of over all."""
 
     def __init__(self, timms: SqueezeExcite) -> None:
@@ -83,6 +83,7 @@ class _LocalSqueezeExcite(nn.Module):
         self.local = False
 
     def forward(self, x: Tensor) -> Tensor:
+        """Stages of an inverted residual, float32 [B, C, rows, columns], gated per channel."""
         if self.local:
             around = F.avg_pool2d(
                 x, SQUEEZED_CELLS, stride=1, padding=SQUEEZED_CELLS // 2, count_include_pad=False

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from realm_engine.maps.windows import WindowGrid, spread_mean
 from realm_train.clip.config import ONE_PASS, TINY
 from realm_train.clip.model import Clip, new_clip
-from realm_train.clip.one_pass import OnePass, box_matrix, picture_maps
+from realm_train.clip.one_pass import OnePass, box_matrix, halo_px, picture_maps
 from realm_train.clip.pairs import CLEAN, STEP_PX, Described, PairsConfig, PictureBatch, PicturePairs, Source
 from realm_train.clip.trunk import POOLED_STRIDES
 from realm_train.defects import TRAINING_KINDS
@@ -59,7 +59,7 @@ def test_pooled_windows_are_mean_and_spread_over_their_pixels(clip: Clip) -> Non
     """Each cell counts as many times as the window has pixels of it, in float64."""
     images = torch.from_numpy(np.stack([picture(0, 100, 120), picture(1, 100, 120)]))
     tops, lefts, window = [0, 8, 33], [0, 52], 64
-    found = OnePass(clip).pool(images, tops, lefts, window)
+    found = OnePass(clip.model.visual, clip.normalise).pool(images, tops, lefts, window)
     padded = F.pad(clip.normalise(images), (0, 8, 0, 12), mode="replicate")
     stages = clip.model.visual.trunk.stages(padded, local=True)
     assert found.shape == (2, 3, 2, clip.model.visual.trunk.num_features)
@@ -90,7 +90,7 @@ def test_squeeze_and_excite_looks_around_and_windows_keep_their_own(clip: Clip) 
 @torch.no_grad()
 def test_maps_are_those_of_a_loop_over_windows(clip: Clip) -> None:
     image, texts = picture(3, 104, 130), ["Yes, the face looks warped.", "no"]
-    tower = OnePass(clip)
+    tower = OnePass(clip.model.visual, clip.normalise)
     text = clip.encode_texts(texts)
     expected = np.zeros((2, 104, 130))
     for side in (64, 32):
@@ -105,10 +105,27 @@ def test_maps_are_those_of_a_loop_over_windows(clip: Clip) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+@torch.no_grad()
+def test_no_cell_sees_beyond_the_halo(clip: Clip) -> None:
+    trunk = clip.model.visual.trunk
+    halo = halo_px(trunk)
+    assert halo % 16 == 0
+    pixels = torch.randn(1, 3, 32, 2 * halo + 64, generator=torch.Generator().manual_seed(0))
+    before = trunk.stages(pixels, local=True)
+    for column, side in ((0, slice(0, 16)), (-1, slice(-16, None))):
+        changed = pixels.clone()
+        changed[..., side] += 5
+        for stage, other, px in zip(before, trunk.stages(changed, local=True), POOLED_STRIDES, strict=True):
+            far = (halo + 16) // px
+            kept = slice(far, None) if column == 0 else slice(None, -far)
+            torch.testing.assert_close(stage[..., kept], other[..., kept], rtol=0, atol=0)
+    assert not torch.equal(before[-1], trunk.stages(changed, local=True)[-1])
+
+
 def test_a_tower_of_windows_alone_is_refused(folder: Path) -> None:
     clip = new_clip(clip_config(write_native_config(folder)), folder / "native")
     with pytest.raises(TowerError, match="realm-tiny's convolutional tower"):
-        OnePass(clip)
+        OnePass(clip.model.visual, clip.normalise)
 
 
 # ---------------------------------------------------------------------------- batches

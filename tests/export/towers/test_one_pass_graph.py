@@ -54,7 +54,7 @@ def test_windows_of_a_picture_are_those_of_the_tower(clips, sessions, height, wi
         torch.randn(3, 16, generator=torch.Generator().manual_seed(1)), dim=1
     )
     with torch.no_grad():
-        tower = OnePass(clip)
+        tower = OnePass(clip.model.visual, clip.normalise)
         expected = tower.embed(tower.pool(torch.from_numpy(image)[None], tops, lefts, window)).flatten(0, 2)
 
     trunk, windows = sessions
