@@ -143,7 +143,7 @@ def write_files(
 
 
 def _measures(parts: Sequence[Part], info: BundleInfo) -> dict[str, Any]:
-    """The objects of format 1.1, each where there is something to write."""
+    """The objects from format 1.1 on, each where there is something to write."""
     measures = {
         name: measure.manifest(info.licence_entry(), info.training_data, info.metrics_of(name))
         for part in parts
