@@ -45,7 +45,8 @@ def to_rgb(lab: NDArray[np.float64]) -> NDArray[np.float64]:
     root = np.stack([y + lab[..., 1] / 500, y, y - lab[..., 2] / 200], axis=-1)
     ratio = np.where(root**3 > _EDGE, root**3, (116 * root - 16) / _SLOPE)
     linear = np.clip((ratio * _WHITE) @ np.linalg.inv(_PRIMARIES).T, 0.0, 1.0)
-    return 255.0 * np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    curved = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return np.asarray(255.0 * curved)
 
 
 def table() -> NDArray[np.uint8]:

@@ -51,8 +51,9 @@ def evaluate_map(
     beside a centre prior and a local-texture prior, with the right description and with a wrong one.
     """
     from realm_train.clip.config import ClipConfig
-    from realm_train.clip.judge import bundle_maps, judge_maps, planted_defects, window_maps
+    from realm_train.clip.judge import bundle_maps, judge_maps, planted_defects
     from realm_train.clip.model import CONFIG_NAME, open_clip_run
+    from realm_train.clip.one_pass import maps_of
     from realm_train.clip.train import load_photographs
     from realm_train.defects import HELD_OUT_KINDS, KINDS, TRAINING_KINDS
     from realm_train.runs import RunFolder
@@ -66,7 +67,7 @@ def evaluate_map(
         folder = RunFolder(run)
         config = folder.read_config(ClipConfig)
         photographs = photographs or str(folder.read_json("config.json").get("photographs", "r*"))
-        mapper = window_maps(open_clip_run(run), windows_px or (64,), stride_px)
+        mapper = maps_of(open_clip_run(run), windows_px or (64,), stride_px)
     else:
         if windows_px:
             raise ConfigError("--window belongs to a run; a bundle takes --preset")

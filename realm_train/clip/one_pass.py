@@ -14,7 +14,8 @@ from torch.nn import functional as F
 
 from realm_engine.arrays import Float32, UInt8
 from realm_engine.maps.windows import WindowGrid, origins, spread_mean
-from realm_train.clip.judge import Mapper
+from realm_train.clip.config import ONE_PASS
+from realm_train.clip.judge import Mapper, window_maps
 from realm_train.clip.model import Clip
 from realm_train.clip.trunk import (
     POOLED_STRIDES,
@@ -91,6 +92,11 @@ def picture_maps(clip: Clip, windows_px: Sequence[int] = (64,), stride_px: int =
         return [np.asarray(values / len(windows_px), np.float32) for values in total]
 
     return mapper
+
+
+def maps_of(clip: Clip, windows_px: Sequence[int] = (64,), stride_px: int = 8) -> Mapper:
+    """Maps of similarity by PyTorch, by the encoder that the CLIP was trained as."""
+    return (picture_maps if clip.encoder == ONE_PASS else window_maps)(clip, windows_px, stride_px)
 
 
 def halo_px(trunk: WindowTrunk) -> int:

@@ -16,11 +16,11 @@ from torch.utils.data import DataLoader
 
 from realm_engine.arrays import UInt8
 from realm_engine.pictures.decode import load_image
-from realm_train.clip.config import EACH_WINDOW, ONE_PASS, TINY, ClipConfig
-from realm_train.clip.judge import judge_maps, planted_defects, window_maps
+from realm_train.clip.config import ONE_PASS, TINY, ClipConfig
+from realm_train.clip.judge import judge_maps, planted_defects
 from realm_train.clip.loss import SharedClipLoss
 from realm_train.clip.model import Clip, new_clip
-from realm_train.clip.one_pass import OnePass, picture_maps
+from realm_train.clip.one_pass import OnePass, maps_of
 from realm_train.clip.pairs import (
     CLEAN,
     PAIRED,
@@ -120,11 +120,7 @@ def train_clip(
     _lock(clip.model, config)
 
     def evaluate() -> dict[str, float]:
-        return (
-            validate(clip, images.validation, config.seed, config.encoder)
-            if accelerator.is_main_process
-            else {}
-        )
+        return validate(clip, images.validation, config.seed) if accelerator.is_main_process else {}
 
     training = Training(
         model=clip.model,
@@ -259,16 +255,13 @@ def _step(forward: nn.Module, logit_scale: torch.Tensor, batch: Labelled, config
     return Step(loss)
 
 
-def validate(
-    clip: Clip, photographs: Sequence[UInt8], seed: int, encoder: str = EACH_WINDOW
-) -> dict[str, float]:
+def validate(clip: Clip, photographs: Sequence[UInt8], seed: int) -> dict[str, float]:
     """Pixel AUC of coarse maps on flaws of the training kinds in photographs held out for validation."""
     if not photographs:
         return {}
     clip.model.eval()
     planted = planted_defects(photographs, seed + 1, per_photograph=1)
-    make = picture_maps if encoder == ONE_PASS else window_maps
-    result = judge_maps(planted, make(clip, windows_px=(64,), stride_px=16))
+    result = judge_maps(planted, maps_of(clip, windows_px=(64,), stride_px=16))
     return {"auc": result.auc, "auc_wrong_text": result.auc_wrong_text, "flatness": result.flatness}
 
 
