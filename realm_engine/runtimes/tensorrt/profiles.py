@@ -7,7 +7,7 @@ it (opt). The dimensions have names, the same in every bundle, so a profile is r
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,6 +102,7 @@ class Limits:
 _BATCHED_SIDE_PX = 1024
 _USUAL_SIDE_PX = 512
 _USUAL_WINDOW_PX = 64
+_LEAST_STRIDE_PX = 4  # between the windows of a grid
 
 
 def profiles(
@@ -123,6 +124,10 @@ def profiles(
         return (_windows(inputs, _with(config, "presets"), limits),)
     if {"batch", "height", "width"} <= free:
         return _photographs(inputs, limits)
+    if {"height", "width"} <= free:
+        return (_picture(limits),)
+    if {"rows", "columns"} <= free:
+        return (_pooled(free, limits),)
     if "tokens" in free or "batch" in free:
         return (_texts(config, limits),)
     return (ShapeProfile("static", {}),)
@@ -183,6 +188,28 @@ def _photographs(inputs: Sequence[TensorSpec], limits: Limits) -> tuple[ShapePro
         )
     ]
     return tuple(found)
+
+
+def _picture(limits: Limits) -> ShapeProfile:
+    """One picture whole, as a trunk takes it."""
+    height, width = limits.image_height_px, limits.image_width_px
+    while height * width * COPIES_OF_INPUT * 12 > limits.memory_bytes:
+        height, width = height // 2, width // 2
+    return ShapeProfile(
+        "picture", {"height": _up_to(height, _USUAL_SIDE_PX), "width": _up_to(width, _USUAL_SIDE_PX)}
+    )
+
+
+def _pooled(free: Set[str], limits: Limits) -> ShapeProfile:
+    """The stages of that picture, in cells of the size that a dimension's name ends in, and a grid of its windows."""
+    picture = _picture(limits).dims
+    found = {"texts": _up_to(limits.texts, 1)}
+    for name in free - found.keys():
+        axis, _, cell = name.partition("_")
+        length = picture["height" if axis == "rows" else "width"]
+        px = int(cell) if cell.isdecimal() else _LEAST_STRIDE_PX
+        found[name] = Range(1, length.opt // px, length.max // px)
+    return ShapeProfile("pooled", found)
 
 
 def _texts(config: Mapping[str, Any], limits: Limits) -> ShapeProfile:

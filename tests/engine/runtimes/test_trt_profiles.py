@@ -10,6 +10,7 @@ from realm_engine.bundle.bundle import Bundle
 from realm_engine.bundle.manifest import TensorSpec
 from realm_engine.errors import DeviceError
 from realm_engine.runtimes.tensorrt.profiles import (
+    COPIES_OF_INPUT,
     Limits,
     Range,
     ShapeProfile,
@@ -53,6 +54,25 @@ def test_photographs_have_a_profile_for_batches_and_one_for_large_ones(tiny):
     batch, one = of(tiny, "core")
     assert (batch.name, batch.dims["batch"], batch.dims["height"].max) == ("batch", Range(1, 32, 32), 1024)
     assert (one.name, one.dims["batch"], one.dims["height"].max) == ("one", Range(1, 1, 1), 8192)
+
+
+def test_a_picture_and_its_stages_have_the_same_limits():
+    picture = TensorSpec("image", "uint8", ("height", "width", 3))
+    (whole,) = profiles([picture], {}, Limits(memory_bytes=1 << 30))
+    height, width = whole.dims["height"], whole.dims["width"]
+    taken = height.max * width.max * 12 * COPIES_OF_INPUT
+    assert taken <= 1 << 30 < 4 * taken
+    inputs = [
+        TensorSpec("stage_1", "float32", (6, "rows_4", "columns_4")),
+        TensorSpec("down_16", "float32", ("rows", "rows_16")),
+        TensorSpec("across_4", "float32", ("columns", "columns_4")),
+        TensorSpec("text", "float32", ("texts", 8)),
+    ]
+    (pooled,) = profiles(inputs, {}, Limits(memory_bytes=1 << 30))
+    assert (pooled.dims["rows_4"].max, pooled.dims["rows_16"].max) == (height.max // 4, height.max // 16)
+    assert pooled.dims["columns_4"] == Range(1, width.opt // 4, width.max // 4)
+    assert pooled.dims["rows"].max == height.max // 4 and pooled.dims["texts"].max == Limits().texts
+    assert all(len(shape) == 2 for shape in pooled.shapes(inputs[1]))
 
 
 def test_texts_follow_the_tokenizers_buckets(tiny):
