@@ -86,6 +86,7 @@ def _map_facts(bundle: Bundle, maps: MapSpec) -> dict[str, Any]:
                 "windows_px": list(preset.windows_px),
                 "stride_px": preset.stride_px,
                 "aggregate": preset.aggregate,
+                "encoder": preset.encoder,
             }
             for preset in maps.presets.values()
         },

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from bundles import build_bundle, read_manifest, write_manifest
 from google.protobuf import text_format
+from one_pass_bundle import build_one_pass_bundle
 from PIL import Image
 from triton_double import ModelConfig, Server, parameters, read_config, strings, type_of, warmup_inputs
 
@@ -389,3 +390,17 @@ def test_realm_tiny_served_equals_realm_tiny(tmp_path, monkeypatch, photo):
         )
         expected = engine.map(image, text, DreamConfig((64,), 32))
         np.testing.assert_allclose(answer["map"], expected.values, atol=1e-5)
+
+
+def test_a_bundle_that_maps_in_one_pass(tmp_path, monkeypatch, photo):
+    bundle = build_one_pass_bundle(tmp_path / "bundle", name="one-pass")
+    with Engine.open(bundle, device="cpu", precision="fp32") as engine:
+        export_repository(engine.bundle, tmp_path / "out", TritonOptions(precision="fp32", device="cpu"))
+        server = Server(tmp_path / "out" / "models")
+        for name in ("one_pass_trunk", "one_pass_windows"):
+            assert read_config(tmp_path / "out" / "models" / name).max_batch_size == 0
+        image = photo(90, 120)
+        mapper = server.start(monkeypatch, "one_pass_map")
+        (answer,) = server.ask(mapper, "one_pass_map", {"pixels": image, "text": strings("a doubled hand")})
+        np.testing.assert_allclose(answer["map"], engine.map(image, "a doubled hand").values, atol=1e-6)
+        assert json.loads(answer["record"][0])["encoder"] == "one-pass"
