@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_model
 from tokenizers import BertWordPieceTokenizer
 from transformers import BertConfig, BertModel
 
 from export.towers.core_source import CoreSource, core_source
+from realm_train.clip.config import ClipConfig
+from realm_train.clip.model import Clip, new_clip
 from realm_train.core.config import CoreConfig, CoreModelConfig
 from realm_train.core.loaded import LoadedCore
 from realm_train.core.model import build_core
@@ -126,3 +129,18 @@ def small_core(text: Path, **settings: Any) -> CoreSource:
     if model.missing_text is not None:
         torch.nn.init.normal_(model.missing_text)
     return core_source(LoadedCore(model, CoreConfig(model=config), tower.tokenizer, text))
+
+
+def window_clip(folder: Path, **settings: Any) -> Clip:
+    """realm-tiny's architecture in a run folder `folder / "run"`, as a training leaves it, with random weights."""
+    text = text_tower(folder / "text")
+    torch.manual_seed(0)
+    config = ClipConfig(**{"text_tower": str(text), "text_layers": 1, "embed_dim": 16, **settings})
+    clip = new_clip(config, folder / "run")
+    for module in clip.model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):  # else folding it would prove nothing
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 2)
+    clip.model.eval()
+    save_model(clip.model, str(folder / "run" / "checkpoint.safetensors"))
+    return clip

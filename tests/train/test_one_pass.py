@@ -3,10 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
+import models
 import numpy as np
 import pytest
 import torch
-from clip_data import PAIRS, clip_config, picture, write_clip_text_tower, write_native_config
+from clip_data import PAIRS, clip_config, picture, write_native_config
 from torch.nn import functional as F
 
 from realm_engine.maps.windows import WindowGrid, spread_mean
@@ -20,24 +21,8 @@ from realm_train.errors import ConfigError, TowerError
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("one-pass")
-    write_clip_text_tower(folder / "bert")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def clip(folder: Path) -> Clip:
-    """realm-tiny's architecture with random weights and statistics."""
-    torch.manual_seed(0)
-    tiny = {"text_tower": str(folder / "bert"), "text_layers": 1, "embed_dim": 16}
-    clip = new_clip(clip_config(TINY, **tiny), folder / "run")
-    for module in clip.model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.1)
-            module.running_var.uniform_(0.5, 2)
-    clip.model.eval()
-    return clip
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
+    return models.window_clip(tmp_path_factory.mktemp("one-pass"))
 
 
 @pytest.mark.parametrize(
@@ -122,8 +107,8 @@ def test_no_cell_sees_beyond_the_halo(clip: Clip) -> None:
     assert not torch.equal(before[-1], trunk.stages(changed, local=True)[-1])
 
 
-def test_a_tower_of_windows_alone_is_refused(folder: Path) -> None:
-    clip = new_clip(clip_config(write_native_config(folder)), folder / "native")
+def test_a_tower_of_windows_alone_is_refused(tmp_path: Path) -> None:
+    clip = new_clip(clip_config(write_native_config(tmp_path)), tmp_path / "native")
     with pytest.raises(TowerError, match="realm-tiny's convolutional tower"):
         OnePass(clip.model.visual, clip.normalise)
 

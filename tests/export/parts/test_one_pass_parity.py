@@ -7,9 +7,7 @@ import json
 import models
 import numpy as np
 import pytest
-import torch
 from repository import ROOT
-from safetensors.torch import save_model
 
 from export.bundle import Photographs, Variants, export_bundle
 from export.manifest import BundleInfo
@@ -17,9 +15,9 @@ from export.parts.dream import Dream
 from export.towers.clip_model import open_clip_model
 from realm_engine import DreamConfig, Engine
 from realm_engine.verbs.verify import verify_bundle
-from realm_train.clip.config import ONE_PASS, ClipConfig
+from realm_train.clip.config import ONE_PASS
 from realm_train.clip.judge import window_maps
-from realm_train.clip.model import Clip, new_clip, open_clip_run
+from realm_train.clip.model import Clip, open_clip_run
 from realm_train.clip.one_pass import picture_maps
 
 SAMPLES = sorted((ROOT / "samples").glob("*.jpg"))
@@ -28,18 +26,10 @@ TEXTS = ["the face melts", "no"]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """The run folder of a training that has not begun: random weights and statistics."""
-    folder = tmp_path_factory.mktemp("run")
-    text = models.text_tower(folder / "text")
-    torch.manual_seed(0)
-    config = ClipConfig(text_tower=str(text), text_layers=1, embed_dim=16, encoder=ONE_PASS)
-    clip = new_clip(config, folder / "clip")
-    for module in clip.model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.1)
-            module.running_var.uniform_(0.5, 2)
-    save_model(clip.model, str(folder / "clip" / "checkpoint.safetensors"))
-    return folder / "clip"
+    """The run folder of a training that has not begun."""
+    folder = tmp_path_factory.mktemp("one-pass")
+    models.window_clip(folder, encoder=ONE_PASS)
+    return folder / "run"
 
 
 @pytest.fixture(scope="module")

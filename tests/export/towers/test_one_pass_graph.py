@@ -7,13 +7,11 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from safetensors.torch import save_model
 
 from export.errors import ExportError
 from export.towers.clip_model import ClipModel, open_clip_model
 from export.towers.one_pass_graph import STRIDES, one_pass_exports
-from realm_train.clip.config import ClipConfig
-from realm_train.clip.model import Clip, new_clip
+from realm_train.clip.model import Clip
 from realm_train.clip.one_pass import OnePass, box_matrix
 
 
@@ -21,16 +19,7 @@ from realm_train.clip.one_pass import OnePass, box_matrix
 def clips(tmp_path_factory) -> tuple[Clip, ClipModel]:
     """realm-tiny's architecture with random weights and statistics: as trained, and as exported."""
     folder = tmp_path_factory.mktemp("one-pass")
-    text = models.text_tower(folder / "text")
-    torch.manual_seed(0)
-    clip = new_clip(ClipConfig(text_tower=str(text), text_layers=1, embed_dim=16), folder / "run")
-    for module in clip.model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.1)
-            module.running_var.uniform_(0.5, 2)
-    clip.model.eval()
-    save_model(clip.model, str(folder / "run" / "checkpoint.safetensors"))
-    return clip, open_clip_model(str(folder / "run"))
+    return models.window_clip(folder), open_clip_model(str(folder / "run"))
 
 
 @pytest.fixture(scope="module")
