@@ -153,12 +153,17 @@ class _Stream:
         self, images: Photographs, clip: Clip, config: ClipConfig, rank: int, processes: int
     ) -> None:
         self.config, self.rank, self.processes = config, rank, processes
-        source = Source(images.train, images.described, config.pairs, config.seed)
+        whole = config.encoder == ONE_PASS
+        source = Source(
+            images.train,
+            images.described,
+            config.pairs,
+            config.seed,
+            least_px=config.pairs.picture_px if whole else 0,
+        )
         steps = config.steps * processes
         self.pairs: WindowPairs | PicturePairs = (
-            PicturePairs(source, steps)
-            if config.encoder == ONE_PASS
-            else WindowPairs(source, clip.image_size_px, steps)
+            PicturePairs(source, steps) if whole else WindowPairs(source, clip.image_size_px, steps)
         )
         self.batches: Iterator[Labelled] | None = None
 

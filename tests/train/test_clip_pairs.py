@@ -137,6 +137,17 @@ def test_augmented_backgrounds() -> None:
     assert min(small.shape[:2]) >= 70
 
 
+def test_a_background_is_as_large_as_asked() -> None:
+    small = picture(0, 100, 180)
+    for seed in range(40):
+        found = pairs.augment(small, np.random.default_rng(seed), least_px=224)
+        assert min(found.shape[:2]) >= 224 and found.dtype == np.uint8
+        expected = pairs.augment(PICTURES[0], np.random.default_rng(seed))
+        np.testing.assert_array_equal(
+            pairs.augment(PICTURES[0], np.random.default_rng(seed), least_px=80), expected
+        )
+
+
 def test_compression_keeps_the_picture() -> None:
     image = cv2.GaussianBlur(PICTURES[0], (0, 0), 3)
     found = pairs.compress(image, np.random.default_rng(0))
