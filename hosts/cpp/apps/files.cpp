@@ -89,6 +89,7 @@ Json record(const realm::RealnessMap& map, Limits limits) {
             {"width_px", map.width}, {"height_px", map.height},
             {"preset", map.preset}, {"windows_px", map.windows_px}, {"stride_px", map.stride_px},
             {"aggregate", map.aggregate == realm::Aggregate::max ? "max" : "mean"},
+            {"encoder", map.encoder},
             {"window_count", map.windows},
             {"uncovered_pixels", std::count(map.covered.begin(), map.covered.end(), 0)},
             {"texts", map.texts}, {"phrases", phrases},

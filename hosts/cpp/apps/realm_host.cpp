@@ -149,8 +149,7 @@ int map(Settings& settings) {
     if (!fs::is_directory(settings.output, failed_folder))
         throw realm::OutputError(settings.output + ": is no folder and cannot be made; choose another --output");
     const realm::Engine engine = open_engine(settings);
-    engine.resolve(settings.map);
-    engine.prepare_map();
+    engine.prepare_map(settings.map);
     std::size_t failed = 0;
     for (std::size_t at = 0; at < paths.size(); ++at) {
         const std::string problem = problem_of([&] {
@@ -191,10 +190,13 @@ void describe(CLI::App& app, Settings& settings) {
     scores->add_option("--text", settings.text, "The description of all images")->excludes("--descriptions");
     maps->add_option("--text", settings.texts, "What looks unreal; several: the mean of their maps; none: phrases that fit")
         ->allow_extra_args(false)->excludes("--descriptions");
-    maps->add_option("--preset", settings.map.preset, "Windows, stride and aggregate");
+    maps->add_option("--preset", settings.map.preset, "Windows, stride, aggregate and encoder");
     maps->add_option("--window", settings.map.windows_px, "Window sizes, px")->allow_extra_args(false)->check(kPositive);
     maps->add_option("--stride", settings.map.stride_px, "Px between windows")->check(kPositive);
     maps->add_option("--aggregate", settings.aggregate, "How window sizes are combined")->check(CLI::IsMember({"mean", "max"}));
+    maps->add_option("--encoder", settings.map.encoder,
+                     "each-window: each by itself; one-pass: all from one pass over the picture; auto: as the preset says")
+        ->check(CLI::IsMember({"auto", "each-window", "one-pass"}))->capture_default_str();
     maps->add_option("--quantity", settings.quantity, "realness (low = unreal) or similarity (high = unreal)")
         ->check(CLI::IsMember({"realness", "similarity"}));
     maps->add_option("--output", settings.output, "Folder to write to")->capture_default_str();

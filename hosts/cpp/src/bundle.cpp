@@ -116,13 +116,13 @@ Bundle Bundle::open(const fs::path& folder, bool verify) {
     const Section manifest(&parsed, path.string());
     check_version(manifest);
     bundle.name_ = manifest.text("name");
-    bundle.graphs_ = parse_graphs(manifest.section("graphs"), {"core_text", "core", "clip_text", "dream"});
-    const auto complete = [&](const char* words, const char* pixels) {
-        return bundle.graphs_.count(words) != 0 && bundle.graphs_.count(pixels) != 0;
-    };
-    const bool scores = complete("core_text", "core"), maps = complete("clip_text", "dream");
+    bundle.graphs_ = parse_graphs(manifest.section("graphs"),
+                                  {"core_text", "core", "clip_text", "dream", "trunk", "windows"});
+    const std::vector<std::string> encoders = encoders_of(bundle.graphs_);
+    const bool scores = bundle.graphs_.count("core_text") != 0 && bundle.graphs_.count("core") != 0;
+    const bool maps = bundle.graphs_.count("clip_text") != 0 && !encoders.empty();
     if (scores) bundle.core_ = parse_core(manifest.section("core"));
-    if (maps) bundle.dream_ = parse_dream(manifest.section("dream"));
+    if (maps) bundle.dream_ = parse_dream(manifest.section("dream"), encoders);
     bundle.measures_ = parse_measures(manifest, bundle.core_);
     if (!maps && bundle.measures_.empty())
         throw BundleError(bundle.root_.string() +

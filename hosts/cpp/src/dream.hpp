@@ -5,12 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "encoders.hpp"
 #include "manifest.hpp"
-#include "memory.hpp"
 #include "realm/realm.hpp"
-#include "session.hpp"
 #include "text_encoder.hpp"
-#include "windows.hpp"
 
 namespace realm {
 
@@ -23,39 +21,27 @@ struct BankEntry {
 // Throws BundleError for a file that is no phrase bank.
 std::vector<BankEntry> read_bank(const std::string& json, const std::string& where);
 
-// Maps images of any size with one pair of graphs. Safe from several threads at once.
+// Maps images of any size with a window encoder and a text tower. Safe from several threads at once.
 class Dream {
 public:
-    Dream(DreamSpec spec, MapPolicy policy, std::shared_ptr<const TextEncoder> encoder, std::shared_ptr<const Session> session,
-          const MemoryLimit& memory, std::size_t batch, bool bounded);
+    Dream(MapPolicy policy, std::shared_ptr<const TextEncoder> text, std::shared_ptr<const WindowEncoder> windows)
+        : policy_(policy), text_(std::move(text)), windows_(std::move(windows)) {}
 
-    // `options` is resolved: it holds windows, stride and aggregate.
-    RealnessMap map(ImageView image, const std::vector<std::string>& texts, const MapOptions& options) const;
+    // The image, ready for `map` and `pick`: what it takes to look at it is done once.
+    std::unique_ptr<const Canvas> canvas(ImageView image) const { return windows_->canvas(image); }
+
+    // `options` is resolved: it holds windows, stride, aggregate and encoder.
+    RealnessMap map(const Canvas& canvas, const std::vector<std::string>& texts, const MapOptions& options) const;
 
     // The phrases that stand out most on an image, best first, as many as the policy allows.
-    std::vector<Phrase> pick(const std::vector<BankEntry>& bank, ImageView image, int window_px) const;
+    std::vector<Phrase> pick(const std::vector<BankEntry>& bank, const Canvas& canvas, int window_px) const;
 
-    // Embeddings of texts, texts x width in one piece.
-    std::vector<float> embed(const std::vector<std::string>& texts) const;
-
-    // Cosines of windows with text embeddings, windows x texts; `seen` is told how many are done.
-    std::vector<float> similarities(ImageView image, int window_px, const std::vector<std::int64_t>& top,
-                                    const std::vector<std::int64_t>& left, const std::vector<float>& embeddings,
-                                    std::size_t texts, const std::function<void(std::size_t)>& seen = {}) const;
-
-    // Throws UsageError where the memory limit does not even allow one window.
-    void check_memory() const { fitting(0); }
+    TextEmbeddings embed(const std::vector<std::string>& texts) const;
 
 private:
-    std::size_t fitting(std::uint64_t pixels) const;
-
-    DreamSpec spec_;
     MapPolicy policy_;
-    std::shared_ptr<const TextEncoder> encoder_;
-    std::shared_ptr<const Session> session_;
-    MemoryLimit memory_;
-    std::size_t batch_;
-    bool bounded_;
+    std::shared_ptr<const TextEncoder> text_;
+    std::shared_ptr<const WindowEncoder> windows_;
 };
 
 }  // namespace realm

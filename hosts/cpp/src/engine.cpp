@@ -13,6 +13,7 @@ namespace realm {
 namespace {
 
 constexpr std::uint64_t kMaxPixels = 200'000'000;
+constexpr const char* kAuto = "auto";
 
 void check_image(ImageView image) {
     const std::string shape = std::to_string(image.width) + " x " + std::to_string(image.height);
@@ -20,6 +21,15 @@ void check_image(ImageView image) {
         throw ImageError("image array: empty, " + shape + " pixels");
     if (static_cast<std::uint64_t>(image.height) * static_cast<std::uint64_t>(image.width) > kMaxPixels)
         throw ImageError("image array: " + shape + " is more than 200 megapixels; scale it down first");
+}
+
+// Throws UsageError where the bundle cannot make maps with an encoder.
+void check_encoder(const std::string& encoder, const Bundle& bundle) {
+    if (encoder != kEachWindow && encoder != kOnePass)
+        throw UsageError("encoder is " + in_quotes(encoder) + "; choose one of " + kAuto + ", " + kEachWindow + ", " + kOnePass);
+    const std::vector<std::string>& there = bundle.dream()->encoders;
+    if (std::find(there.begin(), there.end(), encoder) == there.end())
+        throw UsageError(bundle.name() + ": its maps cannot be made by " + encoder + ", only by " + joined(there));
 }
 
 }  // namespace
@@ -79,26 +89,30 @@ RealnessMap Engine::map(ImageView image, const std::vector<std::string>& texts, 
     for (const std::string& text : texts)
         if (unicode::is_blank(text))
             throw TextError("the text of a map is empty; describe what looks unreal, or leave the text out");
-    const Dream& dream = parts_->dream();
+    const Dream& dream = parts_->dream(full.encoder);
+    const std::vector<BankEntry> bank = texts.empty() ? parts_->bank() : std::vector<BankEntry>{};
+    const auto canvas = dream.canvas(image);
     std::vector<Phrase> phrases;
     std::vector<std::string> own = texts;
     if (texts.empty()) {
-        phrases = dream.pick(parts_->bank(), image, *std::max_element(full.windows_px.begin(), full.windows_px.end()));
+        const int window = *std::max_element(full.windows_px.begin(), full.windows_px.end());
+        // The bank says what phrases give with the encoder that the bundle recommends, whichever makes the map.
+        const Dream& picker = options.encoder == kAuto ? parts_->dream(parts_->maps().encoders.front()) : dream;
+        phrases = picker.pick(bank, &picker == &dream ? *canvas : *picker.canvas(image), window);
         for (const Phrase& phrase : phrases) own.push_back(phrase.text);
     }
-    RealnessMap result = dream.map(image, own, full);
+    RealnessMap result = dream.map(*canvas, own, full);
     result.preset = full.preset;
     result.phrases = std::move(phrases);
     return result;
 }
 
 MapOptions Engine::resolve(const MapOptions& options) const {
-    const auto& spec = parts_->bundle.dream();
-    if (!spec) throw BundleError(parts_->bundle.name() + ": this bundle has no DREAM and cannot map; use another");
-    const auto chosen = std::find_if(spec->presets.begin(), spec->presets.end(), [&](const PresetSpec& preset) {
+    const DreamSpec& spec = parts_->maps();
+    const auto chosen = std::find_if(spec.presets.begin(), spec.presets.end(), [&](const PresetSpec& preset) {
         return options.preset.empty() || preset.name == options.preset;
     });
-    if (chosen == spec->presets.end())
+    if (chosen == spec.presets.end())
         throw UsageError("--preset " + options.preset + ": this bundle has " + joined(info().presets));
     const auto aggregate_of = [](const PresetSpec& preset) {
         return preset.aggregate == "max" ? Aggregate::max : Aggregate::mean;
@@ -114,10 +128,13 @@ MapOptions Engine::resolve(const MapOptions& options) const {
     sizes.push_back(std::to_string(full.stride_px));
     for (const std::string& size : sizes)
         if (std::stoi(size) < 1) throw WindowError("window sizes and stride must be whole numbers from 1, not " + size);
+    const bool by_preset = options.encoder == kAuto;
+    if (by_preset) full.encoder = chosen->encoder;
+    else check_encoder(options.encoder, parts_->bundle);
     full.preset = "custom";
-    for (const PresetSpec& preset : spec->presets)
+    for (const PresetSpec& preset : spec.presets)
         if (preset.windows_px == full.windows_px && preset.stride_px == full.stride_px &&
-            aggregate_of(preset) == *full.aggregate) {
+            aggregate_of(preset) == *full.aggregate && (!by_preset || preset.encoder == full.encoder)) {
             full.preset = preset.name;
             break;
         }
@@ -128,7 +145,7 @@ void Engine::prepare_measure(const std::vector<std::string>& names, bool with_te
     parts_->prepare(parts_->choose(names), with_text);
 }
 void Engine::prepare_score(bool with_text) const { prepare_measure({parts_->core().told.name}, with_text); }
-void Engine::prepare_map() const { parts_->dream(); }
+void Engine::prepare_map(const MapOptions& options) const { parts_->dream(resolve(options).encoder); }
 
 Info Engine::info() const {
     Info result;
@@ -143,9 +160,10 @@ Info Engine::info() const {
     };
     for (const MeasureSpec& spec : parts_->bundle.measures())
         if (spec.problem.empty() && result.score_precision.empty()) result.score_precision = precision(spec.graph);
-    result.map_precision = precision("dream");
-    if (parts_->bundle.dream())
-        for (const PresetSpec& preset : parts_->bundle.dream()->presets) result.presets.push_back(preset.name);
+    if (const auto& maps = parts_->bundle.dream()) {
+        result.map_precision = precision(maps->main_graph());
+        for (const PresetSpec& preset : maps->presets) result.presets.push_back(preset.name);
+    }
     return result;
 }
 

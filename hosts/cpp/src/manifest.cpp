@@ -59,7 +59,27 @@ TextSpec parse_text(const Section& section) {
     return spec;
 }
 
+PassSpec parse_pass(const Section& section) {
+    PassSpec spec;
+    spec.cells_px = section.positives("cells_px");
+    spec.halo_px = section.positive("halo_px", kMaxInputPx);
+    const int coarsest = spec.coarsest_px();
+    const bool even = std::all_of(spec.cells_px.begin(), spec.cells_px.end(), [&](int px) { return coarsest % px == 0; });
+    if (even && spec.halo_px % coarsest == 0) return spec;
+    std::vector<std::string> cells;
+    for (const int px : spec.cells_px) cells.push_back(std::to_string(px));
+    refuse(section.where() + ": cells of " + joined(cells) + " px and a halo of " + std::to_string(spec.halo_px) +
+           " px do not fit into one another; export the bundle again");
+}
+
 }  // namespace
+
+std::vector<std::string> graphs_of(const std::string& encoder) {
+    if (encoder == kOnePass) return {"trunk", "windows"};
+    return {"dream"};
+}
+
+int PassSpec::coarsest_px() const { return *std::max_element(cells_px.begin(), cells_px.end()); }
 
 const std::string* GraphSpec::file(const std::string& precision) const {
     for (const auto& [name, path] : variants)
@@ -210,7 +230,17 @@ CoreSpec parse_core(const Section& section) {
     return spec;
 }
 
-DreamSpec parse_dream(const Section& section) {
+std::vector<std::string> encoders_of(const std::map<std::string, GraphSpec>& graphs) {
+    std::vector<std::string> found;
+    for (const char* encoder : {kEachWindow, kOnePass}) {
+        const std::vector<std::string> needed = graphs_of(encoder);
+        if (std::all_of(needed.begin(), needed.end(), [&](const std::string& name) { return graphs.count(name) != 0; }))
+            found.emplace_back(encoder);
+    }
+    return found;
+}
+
+DreamSpec parse_dream(const Section& section, std::vector<std::string> encoders) {
     DreamSpec spec;
     const Section presets = section.section("presets");
     std::vector<std::string> names;
@@ -221,6 +251,7 @@ DreamSpec parse_dream(const Section& section) {
         preset.windows_px = entry.positives("windows_px");
         preset.stride_px = entry.positive("stride_px", kMaxWindowPx);
         preset.aggregate = entry.choice("aggregate", kAggregates);
+        preset.encoder = entry.has("encoder") ? entry.choice("encoder", encoders) : encoders.front();
         names.push_back(name);
         spec.presets.push_back(std::move(preset));
     }
@@ -234,6 +265,11 @@ DreamSpec parse_dream(const Section& section) {
     const auto phrases = section.data().find("phrases");
     if (phrases != section.data().end() && !phrases->is_null())
         spec.phrases = safe_relative(*phrases, section.where());
+    if (std::find(encoders.begin(), encoders.end(), kOnePass) != encoders.end())
+        spec.one_pass = parse_pass(section.section("one_pass"));
+    spec.encoders = std::move(encoders);
+    std::stable_partition(spec.encoders.begin(), spec.encoders.end(),
+                          [&](const std::string& encoder) { return encoder == spec.presets.front().encoder; });
     return spec;
 }
 

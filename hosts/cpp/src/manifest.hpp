@@ -45,11 +45,27 @@ struct CoreSpec {
     double rating_offset = 0, rating_slope = 0;
 };
 
+// Ways to encode the windows of a map.
+constexpr const char* kEachWindow = "each-window";
+constexpr const char* kOnePass = "one-pass";
+// The graphs that one needs beside the text tower; the precisions of the last are those of the maps.
+std::vector<std::string> graphs_of(const std::string& encoder);
+
 struct PresetSpec {
     std::string name;
     std::vector<int> windows_px;
     int stride_px = 0;
     std::string aggregate;
+    std::string encoder;
+};
+
+// How a trunk runs over a picture.
+struct PassSpec {
+    std::vector<int> cells_px;  // sides of the cells of its stages, each once
+    int halo_px = 0;            // how far a cell sees beyond itself, at most
+
+    // Pictures are filled up to whole cells of this side.
+    int coarsest_px() const;
 };
 
 struct DreamSpec {
@@ -58,6 +74,11 @@ struct DreamSpec {
     TextSpec text;
     std::vector<PresetSpec> presets;  // the recommended one first
     std::optional<std::string> phrases;
+    std::vector<std::string> encoders;  // what can encode windows here, that of the recommended preset first
+    std::optional<PassSpec> one_pass;
+
+    // The graph whose precisions are those of the maps.
+    std::string main_graph() const { return graphs_of(encoders.front()).back(); }
 };
 
 // How pixels get into a graph: a whole picture resized by matrices that go along, or as it is.
@@ -133,7 +154,10 @@ void check_version(const Section& manifest);
 // Those of the named graphs that are there.
 std::map<std::string, GraphSpec> parse_graphs(const Section& section, const std::set<std::string>& names);
 CoreSpec parse_core(const Section& section);
-DreamSpec parse_dream(const Section& section);
+// The encoders whose graphs are all there.
+std::vector<std::string> encoders_of(const std::map<std::string, GraphSpec>& graphs);
+// `encoders`: those that are there, at least one.
+DreamSpec parse_dream(const Section& section, std::vector<std::string> encoders);
 // In the manifest's order. Without a section `measures` (format 1.0) CORE, where there is one, is a measure.
 std::vector<MeasureSpec> parse_measures(const Section& manifest, const std::optional<CoreSpec>& core);
 // Graphs, their inputs and outputs are there as the measures need them. Throws BundleError.

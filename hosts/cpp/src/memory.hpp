@@ -20,6 +20,9 @@ public:
     std::size_t inputs_per_call(int height_px, int width_px, std::size_t wanted, std::uint64_t shared_px,
                                 std::uint64_t own_px) const;
 
+    std::uint64_t bytes() const { return bytes_; }
+    bool strict() const { return strict_; }  // somebody gave it
+
 private:
     std::uint64_t bytes_;
     bool strict_;

@@ -25,8 +25,6 @@ constexpr std::size_t kMaxTokenizerBytes = std::size_t{64} << 20;
 constexpr std::size_t kMaxPhrasesBytes = std::size_t{16} << 20;
 constexpr const char* kNeverRun = "bf16";  // ONNX Runtime has no such convolutions, on the CPU nor on CUDA
 
-using SharedSession = std::shared_ptr<const Session>;
-
 struct Engine::Parts {
     Parts(const std::filesystem::path& folder, const Options& options)
         : bundle(Bundle::open(folder, options.verify)),
@@ -36,7 +34,7 @@ struct Engine::Parts {
           warn(options.on_warning) {
         std::set<std::string> graphs;
         if (bundle.core()) graphs.insert("core");
-        if (bundle.dream()) graphs.insert("dream");
+        if (bundle.dream()) graphs.insert(bundle.dream()->main_graph());
         for (const MeasureSpec& measure : bundle.measures())
             if (measure.problem.empty()) graphs.insert(measure.graph);
         std::vector<std::string> files;
@@ -125,20 +123,38 @@ struct Engine::Parts {
     // Their graphs are opened side by side: that is most of the time until the first answer.
     void prepare(const std::vector<const MeasureSpec*>& chosen, bool with_text);
 
-    const Dream& dream() {
+    // How the bundle makes maps. Throws BundleError where it makes none.
+    const DreamSpec& maps() const {
         if (!bundle.dream())
             throw BundleError(bundle.name() + ": this bundle has no DREAM and cannot map; use another");
-        need("dream");
-        return *once(dreams, "dream", [&] {
+        return *bundle.dream();
+    }
+
+    // Maps by an encoder that is there.
+    const Dream& dream(const std::string& windows) {
+        const std::string part = maps().main_graph();
+        need(part);
+        return *once(dreams, windows, [&] {
             auto text = std::async(std::launch::async, [&] {
-                return encoder("clip_text", "dream", bundle.dream()->text, "text_embedding");
+                return encoder("clip_text", part, maps().text, "text_embedding");
             });
-            SharedSession opened = session("dream", "dream");
-            auto made = std::make_shared<const Dream>(*bundle.dream(), bundle.maps(), text.get(), opened, memory,
-                                                      runtime.window_batch(), !runtime.own_memory());
-            made->check_memory();
+            const std::shared_ptr<const WindowEncoder> opened = window_encoder(windows, part);
+            auto made = std::make_shared<const Dream>(bundle.maps(), text.get(), opened);
+            opened->check_memory();  // when all that takes memory is there
             return made;
         });
+    }
+
+    std::shared_ptr<const WindowEncoder> window_encoder(const std::string& name, const std::string& part) {
+        const DreamSpec& spec = maps();
+        const bool bounded = !runtime.own_memory();
+        if (name == kEachWindow)
+            return std::make_shared<const EachWindow>(spec.image_size_px, spec.interpolation, session("dream", part), memory,
+                                                      runtime.window_batch(), bounded);
+        std::vector<std::string> stages;
+        for (const TensorSpec& output : bundle.graphs().at("trunk").outputs) stages.push_back(output.name);
+        return std::make_shared<const OnePass>(spec.one_pass.value(), stages, session("trunk", part), session("windows", part),
+                                               memory, bounded);
     }
 
     // Of the features of texts that a graph of pictures takes; 0 where it takes none.

@@ -64,8 +64,7 @@ class OnnxSession final : public Session {
 public:
     OnnxSession(Ort::Session session, std::string name) : session_(std::move(session)), name_(std::move(name)) {}
 
-    std::vector<std::vector<float>> run(const std::vector<Feed>& feeds,
-                                        const std::vector<Wanted>& outputs) const override {
+    std::vector<Tensor> tensors(const std::vector<Feed>& feeds, const std::vector<Wanted>& outputs) const override {
         try {
             const auto memory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
             std::vector<const char*> names, asked;
@@ -80,7 +79,7 @@ public:
             for (const Wanted& output : outputs) asked.push_back(output.name.c_str());
             const auto answers = session_.Run(Ort::RunOptions{nullptr}, names.data(), values.data(), values.size(),
                                               asked.data(), asked.size());
-            std::vector<std::vector<float>> result;
+            std::vector<Tensor> result;
             for (std::size_t at = 0; at < outputs.size(); ++at) result.push_back(copy(answers.at(at), outputs[at]));
             return result;
         } catch (const Ort::Exception& error) {
@@ -89,14 +88,14 @@ public:
     }
 
 private:
-    std::vector<float> copy(const Ort::Value& answer, const Wanted& output) const {
+    Tensor copy(const Ort::Value& answer, const Wanted& output) const {
         const auto wrong = [&](const std::string& what) {
             return DeviceError(name_ + ": its output '" + output.name + "' is " + what + "; export the bundle again");
         };
         if (!answer.IsTensor()) throw wrong("no tensor");
         const auto info = answer.GetTensorTypeAndShapeInfo();
         if (info.GetElementType() != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) throw wrong("not float32");
-        const std::vector<std::int64_t> actual = info.GetShape();
+        std::vector<std::int64_t> actual = info.GetShape();
         const bool fits = std::any_of(output.shapes.begin(), output.shapes.end(), [&](const auto& shape) {
             return std::equal(shape.begin(), shape.end(), actual.begin(), actual.end(),
                               [](std::int64_t want, std::int64_t got) { return want < 0 || want == got; });
@@ -107,7 +106,7 @@ private:
             throw wrong("of shape (" + joined(sizes) + ")");
         }
         const float* data = answer.GetTensorData<float>();
-        return {data, data + info.GetElementCount()};
+        return {std::move(actual), {data, data + info.GetElementCount()}};
     }
 
     // Run is safe from several threads, but the C++ wrapper does not declare it const.
@@ -129,6 +128,12 @@ void add_cuda(Ort::SessionOptions& options, const std::string& precision) {
 }
 
 }  // namespace
+
+std::vector<std::vector<float>> Session::run(const std::vector<Feed>& feeds, const std::vector<Wanted>& outputs) const {
+    std::vector<std::vector<float>> values;
+    for (Tensor& tensor : tensors(feeds, outputs)) values.push_back(std::move(tensor.values));
+    return values;
+}
 
 std::vector<float> finite(std::vector<float> values, const std::string& output) {
     const auto bad =

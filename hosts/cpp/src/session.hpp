@@ -26,13 +26,20 @@ struct Wanted {
     std::vector<std::vector<std::int64_t>> shapes;
 };
 
+// What an output holds.
+struct Tensor {
+    std::vector<std::int64_t> shape;
+    std::vector<float> values;
+};
+
 // An opened graph. May be run from several threads at once.
 class Session {
 public:
     virtual ~Session() = default;
-    // The float32 values of outputs, each of which must have one of its shapes (-1: any). Throws DeviceError.
-    virtual std::vector<std::vector<float>> run(const std::vector<Feed>& feeds,
-                                                const std::vector<Wanted>& outputs) const = 0;
+    // Float32 outputs, each of which must have one of its shapes (-1: any). Throws DeviceError.
+    virtual std::vector<Tensor> tensors(const std::vector<Feed>& feeds, const std::vector<Wanted>& outputs) const = 0;
+    // Their values alone.
+    std::vector<std::vector<float>> run(const std::vector<Feed>& feeds, const std::vector<Wanted>& outputs) const;
     std::vector<float> run(const std::vector<Feed>& feeds, const char* output,
                            const std::vector<std::int64_t>& shape) const {
         return std::move(run(feeds, {Wanted{output, {shape}}}).front());

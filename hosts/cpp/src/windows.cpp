@@ -51,6 +51,19 @@ std::int64_t WindowGrid::left(std::size_t index) const {
     return static_cast<std::int64_t>(index % size(cols)) * stride_px;
 }
 
+std::vector<float> box_shares(int windows, int window_px, int stride_px, std::int64_t cells, int cell_px) {
+    std::vector<float> shares;
+    shares.reserve(size(windows) * static_cast<std::size_t>(cells));
+    for (std::int64_t window = 0; window < windows; ++window) {
+        const std::int64_t start = window * stride_px, end = start + window_px;
+        for (std::int64_t cell = 0; cell < cells; ++cell) {
+            const std::int64_t overlap = std::min(end, (cell + 1) * cell_px) - std::max(start, cell * cell_px);
+            shares.push_back(static_cast<float>(static_cast<double>(std::max<std::int64_t>(0, overlap)) / window_px));
+        }
+    }
+    return shares;
+}
+
 std::vector<std::uint8_t> covered_by_any(const std::vector<WindowGrid>& grids) {
     std::vector<std::uint8_t> mask(size(grids[0].height) * size(grids[0].width));
     for (const WindowGrid& grid : grids) {

@@ -19,6 +19,10 @@ struct WindowGrid {
     int height, width, window_px, stride_px, rows, cols;
 };
 
+// How much of each window lies in each cell along one axis, windows x cells; rows sum to 1. Windows of `window_px` begin
+// every `stride_px`, cells of `cell_px` are side by side.
+std::vector<float> box_shares(int windows, int window_px, int stride_px, std::int64_t cells, int cell_px);
+
 // Pixels that a window of at least one scale covers, height x width of 0 and 1.
 std::vector<std::uint8_t> covered_by_any(const std::vector<WindowGrid>& grids);
 

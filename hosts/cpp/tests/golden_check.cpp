@@ -161,15 +161,14 @@ int check_embeddings(const Golden& golden, const TextEncoder& core, const TextEn
     return section.finish();
 }
 
-int check_similarities(const Golden& golden, const Dream& dream) {
+int check_similarities(const Golden& golden, const Dream& dream, const EachWindow& windows) {
     Comparison section("similarities");
     for (const Json& entry : golden.file.at("similarities")) {
         const Image image = load_image(golden.path(entry.at("image")));
         const auto texts = entry.at("texts").get<std::vector<std::string>>();
-        const auto values = dream.similarities(image, entry.at("window_px").get<int>(),
-                                               entry.at("top").get<std::vector<std::int64_t>>(),
-                                               entry.at("left").get<std::vector<std::int64_t>>(), dream.embed(texts),
-                                               texts.size());
+        const auto values = windows.similarities(image, entry.at("window_px").get<int>(),
+                                                 entry.at("top").get<std::vector<std::int64_t>>(),
+                                                 entry.at("left").get<std::vector<std::int64_t>>(), dream.embed(texts));
         std::size_t at = 0;
         double worst = 0;
         for (const Json& window : entry.at("values"))
@@ -249,14 +248,17 @@ int run(const std::string& bundle_path, const std::string& golden_path, const st
     const TextEncoder core = encoder(bundle, runtime, "core_text", text, "text_features");
     const auto clip = std::shared_ptr<const TextEncoder>(
         new TextEncoder(encoder(bundle, runtime, "clip_text", bundle.dream().value().text, "text_embedding")));
-    const Dream dream(*bundle.dream(), bundle.maps(), clip, runtime.open(bundle.file(*bundle.graphs().at("dream").file("fp32")), "fp32"),
-                      MemoryLimit(), runtime.window_batch(), true);
+    const DreamSpec& maps = bundle.dream().value();
+    const auto windows = std::make_shared<const EachWindow>(
+        maps.image_size_px, maps.interpolation, runtime.open(bundle.file(*bundle.graphs().at("dream").file("fp32")), "fp32"),
+        MemoryLimit(), runtime.window_batch(), true);
+    const Dream dream(bundle.maps(), clip, windows);
     const Engine engine(bundle_path);
     const Tokenizer word_piece(read_text(bundle.file(text.tokenizer), kMaxBytes), text.tokenizer);
     const Tokenizer clip_words(read_text(clip_path, kMaxBytes), clip_path);
     const int failed = check_tokens(golden, text, word_piece, clip_words) + check_decoding(golden) +
                        check_preprocessing(golden) + check_embeddings(golden, core, *clip) +
-                       check_similarities(golden, dream) + check_scores(golden, engine) + check_maps(golden, engine);
+                       check_similarities(golden, dream, *windows) + check_scores(golden, engine) + check_maps(golden, engine);
     return failed == 0 ? 0 : 1;
 }
 

@@ -81,6 +81,9 @@ struct MapOptions {
     std::vector<int> windows_px;         // sizes of the square windows; empty: the preset's
     int stride_px = 0;                   // pixels between windows; 0: the preset's
     std::optional<Aggregate> aggregate;  // how several sizes are combined; none: the preset's
+    // What encodes windows: "each-window" (every one by itself), "one-pass" (all from one pass over the image), or "auto":
+    // as the preset says. Where a bundle has both, they are two functions.
+    std::string encoder = "auto";
     Quantity quantity = Quantity::realness;
     Progress progress;
 };
@@ -120,7 +123,8 @@ struct RealnessMap {
     Aggregate aggregate = Aggregate::mean;
     std::vector<int> windows_px;
     int stride_px = 0;
-    std::string preset;  // "custom" where it is none
+    std::string preset;   // "custom" where it is none
+    std::string encoder;  // "each-window" or "one-pass"
     std::vector<std::string> texts;
     std::vector<Phrase> phrases;  // what the engine chose where no text was given
     std::size_t windows = 0;      // how many were looked at
@@ -174,17 +178,19 @@ public:
 
     // Where the image looks like the text (what looks unreal, UTF-8). Several texts count by their mean; without
     // any, the bundle's phrases that fit the image best are used and named.
-    // Throws WindowError, TextError, DeviceError, and BundleError where the bundle has no DREAM.
+    // Throws WindowError, TextError, DeviceError, UsageError for a preset or an encoder that is not there, and BundleError
+    // where the bundle has no DREAM.
     RealnessMap map(ImageView image, const std::string& text, const MapOptions& options = {}) const;
     RealnessMap map(ImageView image, const std::vector<std::string>& texts = {}, const MapOptions& options = {}) const;
 
     // What `map` will do, for those who want to know before any work: an options object with every field filled.
     MapOptions resolve(const MapOptions& options) const;
 
-    // Opens the graphs now rather than on first use, and finds out what would fail then. Names as for `measure`.
+    // Opens the graphs now rather than on first use, and finds out what would fail then. Names as for `measure`, options as
+    // for `map`.
     void prepare_measure(const std::vector<std::string>& names = {}, bool with_text = true) const;
     void prepare_score(bool with_text = true) const;
-    void prepare_map() const;
+    void prepare_map(const MapOptions& options = {}) const;
 
     Info info() const;
 
