@@ -14,8 +14,8 @@ from bundles import (
     CORE_FEATURES,
     CORE_SIZE,
     Reference,
-    _interface,
     build_bundle,
+    interface,
     read_manifest,
     write_manifest,
 )
@@ -114,8 +114,8 @@ def measured_bundle(folder: Path, *, broken: bool = False, core: bool = True) ->
         onnx.save(model, str(folder / f"{name}.onnx"))
         manifest["graphs"][name] = {
             "variants": {"fp32": f"{name}.onnx"},
-            "inputs": _interface(model.graph.input),
-            "outputs": _interface(model.graph.output),
+            "inputs": interface(model.graph.input),
+            "outputs": interface(model.graph.output),
         }
     measures: dict[str, Any] = {}
     if core:
@@ -123,7 +123,7 @@ def measured_bundle(folder: Path, *, broken: bool = False, core: bool = True) ->
         pooled = onnx.helper.make_tensor_value_info("pooled", onnx.TensorProto.FLOAT, ["batch", CHANNELS])
         model.graph.output.append(pooled)
         onnx.save(model, str(folder / "core.onnx"))
-        manifest["graphs"]["core"]["outputs"] = _interface(model.graph.output)
+        manifest["graphs"]["core"]["outputs"] = interface(model.graph.output)
         rating = {"offset": 50.0, "slope": 400.0}  # steep: some ratings meet the limits
         measures["core"] = _measure(
             "core",
