@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 from measured_bundles import expected, measured_bundle
+from one_pass_cases import write_one_pass_cases
 from PIL import Image
 from repository import ROOT
 
@@ -195,13 +196,22 @@ def measures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_engine_of_the_page_gives_the_golden_vectors_and_measures(npm: Npm, measures: Path) -> None:
-    npm("test", REALM_MEASURES=str(measures))
+@pytest.fixture(scope="module")
+def one_pass(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with bundles that map in one pass, pictures, and the Python engine's maps of them."""
+    return write_one_pass_cases(tmp_path_factory.mktemp("one-pass"), load_image(SAMPLES / "cat-doubled.png"))
 
 
-def test_page_behaves(npm: Npm, page: str, measures: Path) -> None:
-    """Errors, cache, keyboard, cancelling, looks, devices: tests/page, in headless Chromium."""
-    npm("run", "test:page", "--", "visit", "errors", "devices", "measures", REALM_MEASURES=str(measures))
+def test_engine_of_the_page_gives_the_golden_vectors_measures_and_one_pass(
+    npm: Npm, measures: Path, one_pass: Path
+) -> None:
+    npm("test", REALM_MEASURES=str(measures), REALM_ONE_PASS=str(one_pass))
+
+
+def test_page_behaves(npm: Npm, page: str, measures: Path, one_pass: Path) -> None:
+    """Errors, cache, keyboard, cancelling, looks, devices, other bundles: tests/page, in headless Chromium."""
+    folders = {"REALM_MEASURES": str(measures), "REALM_ONE_PASS": str(one_pass)}
+    npm("run", "test:page", "--", "visit", "errors", "devices", "measures", "one-pass", **folders)
     for name in ("light-1280.png", "dark-1280.png", "light-360.png", "dark-360.png"):
         assert (OUT / name).is_file()
 

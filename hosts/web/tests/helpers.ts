@@ -7,7 +7,7 @@ import * as ort from "onnxruntime-web";
 import { onWhite } from "../src/decode/pixels";
 import { decodePng } from "../src/decode/png";
 import type { BundleSource } from "../src/engine/bundle";
-import type { Steps } from "../src/engine/dream";
+import type { Steps } from "../src/engine/encoders";
 import type { Picture } from "../src/engine/looker";
 import { Runtime } from "../src/engine/runtime";
 

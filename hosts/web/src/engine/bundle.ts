@@ -1,7 +1,7 @@
 /** An opened bundle: a checked manifest, and files whose size and sha256 are compared before anyone uses them. */
 
 import { messageOf, RealmError } from "./errors";
-import { type FileEntry, type Manifest, parseManifest } from "./manifest";
+import { type FileEntry, graphsOf, type Manifest, parseManifest, presetEncoders } from "./manifest";
 import type { MeasureSpec } from "./measure-specs";
 
 export const MANIFEST = "bundle.json";
@@ -90,15 +90,16 @@ export class Bundle {
     return this.manifest.measures.filter((measure) => measure.problem === null);
   }
 
-  /** Files that the engine reads, each once. */
+  /** Files that the engine reads where nobody asks for an encoder, each once. */
   neededFiles(): string[] {
     const { core, dream } = this.manifest;
     const measured = this.measures.flatMap(({ graph, head }) => (head === null ? [graph] : [graph, head]));
+    const mapped = dream === null ? [] : ["clip_text", ...presetEncoders(dream).flatMap(graphsOf)];
     const files = [
       ...(core ? [core.text.tokenizer, this.graphFile("core_text"), this.graphFile("core")] : []),
-      ...(dream ? [dream.text.tokenizer, this.graphFile("clip_text"), this.graphFile("dream")] : []),
+      ...(dream ? [dream.text.tokenizer] : []),
       ...(dream?.phrases ? [dream.phrases] : []),
-      ...measured.map((graph) => this.graphFile(graph)),
+      ...[...mapped, ...measured].map((graph) => this.graphFile(graph)),
     ];
     return [...new Set(files)];
   }

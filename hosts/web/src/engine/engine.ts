@@ -1,10 +1,11 @@
 /** The engine: a bundle opened on a runtime, ready to score pictures and to draw maps. */
 
 import type { Bundle } from "./bundle";
-import { countWindows, Dream, type MapConfig, type Steps } from "./dream";
+import { askedEncoder, countWindows, Dream, type EncoderChoice, type MapConfig } from "./dream";
+import { EachWindow, OnePass, partOf, type Steps, type WindowEncoder } from "./encoders";
 import { messageOf, RealmError } from "./errors";
 import { Looker, type Picture } from "./looker";
-import type { TextSpec } from "./manifest";
+import { type DreamSpec, type EncoderName, graphsOf, presetEncoders, type TextSpec } from "./manifest";
 import { type Head, lookKey, type Measured, measure, type Parts } from "./measure";
 import type { MeasureSpec } from "./measure-specs";
 import { type BankEntry, type Phrase, parseBank, phraseConfig, pickPhrases } from "./phrases";
@@ -21,6 +22,8 @@ export interface RealnessMap {
   readonly texts: readonly string[];
   /** What the phrase bank chose; empty where texts were given. */
   readonly phrases: readonly Phrase[];
+  /** What encoded the windows. */
+  readonly encoder: EncoderName;
   readonly windows: number;
   /** Those that phrases were chosen by included. */
   readonly windowsInAll: number;
@@ -37,16 +40,21 @@ export class Engine {
   ) {}
 
   /**
-   * Open the graphs of a bundle. `note` is told of texts that are cut, `opening` of each file on its way.
-   * Throws RealmError "bundle" for a damaged file, "device" where the runtime fails.
+   * Open the graphs of a bundle. `note` is told of texts that are cut, `opening` of each file on its way. `choice`:
+   * what encodes the windows of every map, and of choosing phrases. Those that no preset names are opened when asked for.
+   * Throws RealmError "bundle" for a damaged file, "device" where the runtime fails, "usage" for an encoder that
+   * is not there.
    */
   static async open(
     bundle: Bundle,
     runtime: Runtime,
     note: (text: string) => void,
     opening: (file: string) => void = () => {},
+    choice: EncoderChoice = "auto",
   ): Promise<Engine> {
     const { manifest } = bundle;
+    const { core, dream } = manifest;
+    const asked = dream && askedEncoder(choice, dream, manifest.name);
     const sessions = new Map<string, Promise<Session>>();
     const tokenizers = new Map<string, Promise<Tokenizer>>();
 
@@ -70,7 +78,7 @@ export class Engine {
       return opened;
     }
 
-    async function encoder(
+    async function textEncoder(
       name: "core_text" | "clip_text",
       spec: TextSpec,
       output: string,
@@ -86,13 +94,29 @@ export class Engine {
       );
     }
 
-    const { core, dream } = manifest;
+    async function openDream(spec: DreamSpec): Promise<Dream> {
+      const text = await textEncoder("clip_text", spec.text, "text_embedding");
+      const names = asked === null ? presetEncoders(spec) : [asked];
+      for (const graph of names.flatMap(graphsOf)) await session(graph);
+      const encoders = spec.encoders.map((name) => [name, windowEncoder(name, spec)] as const);
+      return new Dream(spec, text, new Map(encoders), asked);
+    }
+
+    function windowEncoder(name: EncoderName, spec: DreamSpec): WindowEncoder {
+      if (name === "each-window") return new EachWindow(spec, () => session("dream"));
+      const stages = manifest.graphs.get("trunk")!.outputs.map((output) => output.name);
+      return new OnePass(
+        spec.onePass!,
+        () => session("trunk"),
+        () => session("windows"),
+        stages,
+      );
+    }
+
     // One after the other: a model's bytes are dropped before the next one is read.
-    const coreText = core && (await encoder("core_text", core.text, "text_features"));
+    const coreText = core && (await textEncoder("core_text", core.text, "text_features"));
     if (core !== null) await session("core");
-    const dreamReady =
-      dream &&
-      new Dream(dream, await encoder("clip_text", dream.text, "text_embedding"), await session("dream"));
+    const dreamReady = dream && (await openDream(dream));
     const phrases = dream?.phrases ?? null;
     const bank =
       phrases === null
@@ -172,7 +196,9 @@ export class Engine {
         "the text of a map is empty; describe what looks unreal, or leave the text out",
       );
     }
-    const windows = countWindows(config, picture); // throws before any work where a window does not fit
+    // Both throw before any work where a window does not fit, or an encoder is not there.
+    const windows = countWindows(config, picture);
+    const encoder = this.dream.encoderOf(config);
     let phrases: Phrase[] = [];
     let before = 0;
     if (texts.length === 0) {
@@ -187,19 +213,15 @@ export class Engine {
         this.bundle.manifest.phrasePolicy,
         picture,
         largest,
-        {
-          progress: (done) => steps.progress(done, before + windows),
-          pause: () => steps.pause(),
-        },
+        partOf(steps, 0, before + windows),
       );
     }
     const used = texts.length > 0 ? texts : phrases.map((phrase) => phrase.text);
-    const { values, covered } = await this.dream.map(picture, used, config, {
-      progress: (done) => steps.progress(before + done, before + windows),
-      pause: () => steps.pause(),
-    });
+    const windowsInAll = before + windows;
+    const part = partOf(steps, before, windowsInAll);
+    const { values, covered } = await this.dream.map(picture, used, config, part);
     const { width, height } = picture;
-    return { width, height, values, covered, texts: used, phrases, windows, windowsInAll: before + windows };
+    return { width, height, values, covered, texts: used, phrases, encoder, windows, windowsInAll };
   }
 }
 

@@ -6,12 +6,19 @@ import { Section, safeRelative } from "./section";
 
 const FORMAT = "realm-bundle";
 const FORMAT_MAJOR = 1;
-const GRAPHS = ["core_text", "core", "clip_text", "dream"] as const;
+const GRAPHS = ["core_text", "core", "clip_text", "dream", "trunk", "windows"] as const;
+/** What can encode the windows of a map, and the graphs that each needs beside the text tower. */
+const ENCODERS = { "each-window": ["dream"], "one-pass": ["trunk", "windows"] } as const;
+/** The most that a side may have, as in the Python engine. */
+const MOST_PIXELS = 1 << 14;
 const AGGREGATES = ["mean", "max"] as const;
 const INTERPOLATIONS = ["bilinear", "bicubic"] as const;
 
 export type Aggregate = (typeof AGGREGATES)[number];
 export type Interpolation = (typeof INTERPOLATIONS)[number];
+export type EncoderName = keyof typeof ENCODERS;
+
+export const ENCODER_NAMES = Object.keys(ENCODERS) as EncoderName[];
 
 /** An input or output of a graph; `lastSize` is null where the manifest leaves it free. */
 export interface TensorSpec {
@@ -59,6 +66,15 @@ export interface Preset {
   readonly windowsPx: readonly number[];
   readonly stridePx: number;
   readonly aggregate: Aggregate;
+  readonly encoder: EncoderName;
+}
+
+/** How a trunk runs over a picture. */
+export interface PassSpec {
+  /** Sides of the cells of its stages, each once. */
+  readonly cellsPx: readonly number[];
+  /** Pictures are filled up to whole cells of the largest kind. */
+  readonly coarsestPx: number;
 }
 
 export interface DreamSpec {
@@ -67,6 +83,10 @@ export interface DreamSpec {
   readonly text: TextSpec;
   /** The recommended one first. */
   readonly presets: readonly Preset[];
+  /** Those that are there, that of the recommended preset first. */
+  readonly encoders: readonly EncoderName[];
+  /** Null where no map can be made in one pass. */
+  readonly onePass: PassSpec | null;
   readonly phrases: string | null;
 }
 
@@ -187,7 +207,38 @@ function parseCore(section: Section): CoreSpec {
   };
 }
 
-function parseDream(section: Section): DreamSpec {
+/** The encoders of a bundle: those whose graphs are there, and the text tower with them. */
+function encodersIn(graphs: ReadonlyMap<string, GraphSpec>): EncoderName[] {
+  if (!graphs.has("clip_text")) return [];
+  return ENCODER_NAMES.filter((name) => graphsOf(name).every((graph) => graphs.has(graph)));
+}
+
+/** Graphs of an encoder. */
+export function graphsOf(encoder: EncoderName): readonly string[] {
+  return ENCODERS[encoder];
+}
+
+/** Encoders that some preset asks for, the recommended one's first: of the others nothing need be downloaded. */
+export function presetEncoders({ presets }: DreamSpec): EncoderName[] {
+  return [...new Set(presets.map((preset) => preset.encoder))];
+}
+
+function parsePass(section: Section): PassSpec {
+  const cellsPx = section.positives("cells_px");
+  const haloPx = section.positive("halo_px", MOST_PIXELS);
+  const coarsestPx = Math.max(...cellsPx);
+  if (cellsPx.some((cell) => coarsestPx % cell !== 0) || haloPx % coarsestPx !== 0) {
+    throw new RealmError(
+      "bundle",
+      `${section.where}: cells of ${cellsPx.join(", ")} px and a halo of ${haloPx} px do not ` +
+        "fit into one another; export the bundle again",
+    );
+  }
+  return { cellsPx, coarsestPx };
+}
+
+/** `encoders`: those that are there; a preset that names none has the first. */
+function parseDream(section: Section, encoders: readonly EncoderName[]): DreamSpec {
   const entries = section.section("presets");
   const presets = Object.keys(entries.data).map((name): Preset => {
     const entry = entries.section(name);
@@ -196,6 +247,7 @@ function parseDream(section: Section): DreamSpec {
       windowsPx: entry.positives("windows_px"),
       stridePx: entry.positive("stride_px"),
       aggregate: entry.choice("aggregate", AGGREGATES),
+      encoder: entry.has("encoder") ? entry.choice("encoder", encoders) : encoders[0]!,
     };
   });
   if (presets.length === 0) {
@@ -204,6 +256,7 @@ function parseDream(section: Section): DreamSpec {
   const names = presets.map((preset) => preset.name);
   const recommended = section.choice("recommended_preset", names);
   const phrases = section.data.phrases ?? null;
+  const first = presets.find((preset) => preset.name === recommended)!.encoder;
   return {
     imageSizePx: section.positive("image_size_px"),
     interpolation: section.choice("interpolation", INTERPOLATIONS),
@@ -212,6 +265,8 @@ function parseDream(section: Section): DreamSpec {
       ...presets.filter((preset) => preset.name === recommended),
       ...presets.filter((preset) => preset.name !== recommended),
     ],
+    encoders: [first, ...encoders.filter((name) => name !== first)],
+    onePass: encoders.includes("one-pass") ? parsePass(section.section("one_pass")) : null,
     phrases: phrases === null ? null : safeRelative(phrases, section.where),
   };
 }
@@ -226,11 +281,11 @@ export function parseManifest(json: unknown, where: string): Manifest {
   const name = manifest.string("name");
   const graphs = parseGraphs(manifest.section("graphs"), GRAPHS);
   const hasCore = graphs.has("core_text") && graphs.has("core");
-  const hasDream = graphs.has("clip_text") && graphs.has("dream");
+  const encoders = encodersIn(graphs);
   const core = hasCore ? parseCore(manifest.section("core")) : null;
-  const dream = hasDream ? parseDream(manifest.section("dream")) : null;
+  const dream = encoders.length > 0 ? parseDream(manifest.section("dream"), encoders) : null;
   const measures = parseMeasures(manifest, core);
-  if (!hasDream && measures.length === 0) {
+  if (dream === null && measures.length === 0) {
     throw new RealmError(
       "bundle",
       `${where}: nothing in it can be run; neither a measure nor maps are complete, export it again`,

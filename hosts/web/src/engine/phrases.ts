@@ -1,6 +1,7 @@
 /** The phrase bank: which flaw a picture most likely has, when nobody has described it (realm_engine/maps/phrases.py). */
 
-import { type Dream, gridsOf, type MapConfig, type Steps } from "./dream";
+import { type Dream, gridsOf, type MapConfig } from "./dream";
+import type { Steps } from "./encoders";
 import { RealmError } from "./errors";
 import type { Picture } from "./looker";
 import type { PhrasePolicy } from "./manifest";
@@ -63,7 +64,7 @@ export async function pickPhrases(
 ): Promise<Phrase[]> {
   const grid = gridsOf(phraseConfig(windowPx), picture.height, picture.width)[0]!;
   const embeddings = await dream.embed(bank.map((entry) => entry.text));
-  const similarity = await dream.similarities(picture, grid, embeddings, steps);
+  const similarity = await dream.encoder.similarities(picture, grid, embeddings, steps);
   const scores = bank.map((entry, column) => {
     const values = new Float64Array(grid.count);
     for (let window = 0; window < grid.count; window++) {

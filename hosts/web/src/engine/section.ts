@@ -41,8 +41,15 @@ export class Section {
     return Number.isInteger(value) ? value : this.fail(key);
   }
 
-  positive(key: string): number {
+  /** A whole number from 1, and at most `most`. */
+  positive(key: string, most = Number.MAX_SAFE_INTEGER): number {
     const value = this.whole(key);
+    if (value > most) {
+      throw new RealmError(
+        "bundle",
+        `${this.where}: '${key}' is ${value}, above ${most}; export the bundle again`,
+      );
+    }
     if (value < 1) {
       throw new RealmError("bundle", `${this.where}: '${key}' is ${value}, below 1; export the bundle again`);
     }

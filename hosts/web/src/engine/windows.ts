@@ -50,6 +50,29 @@ export class WindowGrid {
   }
 }
 
+/**
+ * How much of each window lies in each cell along one axis, float32 (windows, cells); rows sum to 1. Windows of
+ * `windowPx` pixels begin every `stridePx` from 0; cell i covers `cellPx` pixels from i * cellPx.
+ */
+export function boxShares(
+  windows: number,
+  stridePx: number,
+  windowPx: number,
+  cells: number,
+  cellPx: number,
+): Float32Array {
+  const shares = new Float32Array(windows * cells);
+  for (let window = 0; window < windows; window++) {
+    const start = window * stridePx;
+    const end = start + windowPx;
+    for (let cell = Math.floor(start / cellPx); cell * cellPx < end; cell++) {
+      const overlap = Math.min(end, (cell + 1) * cellPx) - Math.max(start, cell * cellPx);
+      shares[window * cells + cell] = overlap / windowPx;
+    }
+  }
+  return shares;
+}
+
 /** Windows that cover each pixel of an axis, as first and last index; last < first where there is none. */
 function covering(length: number, window: number, stride: number): { first: Int32Array; last: Int32Array } {
   const count = Math.floor((length - window) / stride) + 1;

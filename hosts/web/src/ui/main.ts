@@ -10,7 +10,7 @@ import { listen } from "./intake";
 import { MapView } from "./map-view";
 import { showMeasures } from "./measures-view";
 import { clearError, clearNotes, say, showError, showNote } from "./messages";
-import { AUTOMATIC_WINDOWS, Settings } from "./settings";
+import { Settings } from "./settings";
 import { Texts } from "./texts";
 
 const query = new URLSearchParams(location.search);
@@ -185,15 +185,14 @@ async function measure(measures: readonly MeasureSpec[], controller: AbortContro
 
 async function map(controller: AbortController, automatic: boolean): Promise<void> {
   const config = settings.config();
-  const windows = settings.count();
-  if (automatic && windows > AUTOMATIC_WINDOWS) {
-    say(`${counted(windows)}: press “Score and map” to start.`);
-    showNote(
-      `${number(windows)} windows take a while: choose a wider stride, or press “Score and map” to start.`,
-    );
+  const why = settings.whyWait();
+  if (automatic && why !== null) {
+    say(`${counted(settings.count())}: press “Score and map” to start.`);
+    showNote(`${why} press “Score and map” to start.`);
     return;
   }
-  box("map-text").textContent = "Choosing windows…";
+  box("map-text").textContent =
+    config.encoder === "one-pass" ? "Looking over the picture…" : "Choosing windows…";
   const onEvent = (event: Event) => {
     hear(event);
     if (event.type !== "windows") return;
@@ -202,12 +201,13 @@ async function map(controller: AbortController, automatic: boolean): Promise<voi
   };
   const chosen = texts.values;
   const result = await client.call("map", { texts: chosen, config }, { signal: controller.signal, onEvent });
-  settings.measured(result.windowsInAll, result.seconds);
+  settings.measured(result);
   const quoted = result.texts.map((text) => `“${text}”`).join(", ");
   const origin = result.phrases.length > 0 ? `the bundle's phrases that fit best: ${quoted}` : quoted;
   const sizes = `${config.windowsPx.join(", ")} px, stride ${config.stridePx}`;
   const combined = config.windowsPx.length > 1 ? `, ${config.aggregate}` : "";
-  view.showMap(result, `${counted(result.windows)} of ${sizes}${combined}, compared with ${origin}.`);
+  const pass = result.encoder === "one-pass" ? ", in one pass" : "";
+  view.showMap(result, `${counted(result.windows)} of ${sizes}${combined}${pass}, compared with ${origin}.`);
   say(`The map is ready: ${counted(result.windows)} in ${result.seconds.toFixed(1)} seconds.`);
 }
 

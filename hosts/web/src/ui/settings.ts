@@ -2,14 +2,18 @@
 
 import { countWindows, gridsOf, type MapConfig } from "../engine/dream";
 import { messageOf } from "../engine/errors";
-import type { Preset } from "../engine/manifest";
+import type { EncoderName, Preset } from "../engine/manifest";
 import { phraseConfig } from "../engine/phrases";
+import type { TimedMap } from "../worker/protocol";
 import { box, counted, input, number, select } from "./dom";
+import { type Load, Pace } from "./pace";
 
 // What one thread of WebAssembly does in a few seconds with realm-tiny; see README.
 const QUICK_WINDOWS = 800;
-/** A picture is mapped without being asked while it makes no more windows than this. */
-export const AUTOMATIC_WINDOWS = 2 * QUICK_WINDOWS;
+// A picture is mapped without being asked while it makes no more windows than this, and in one pass while it has no
+// more pixels: that takes one thread about as long.
+const AUTOMATIC_WINDOWS = 2 * QUICK_WINDOWS;
+const AUTOMATIC_PIXELS = 3e6;
 const QUICK = "quick";
 const CUSTOM = "custom";
 
@@ -20,9 +24,8 @@ interface Size {
 
 /** The preset with the smallest multiple of its stride that keeps a picture below `QUICK_WINDOWS`. */
 export function quickConfig(preset: MapConfig, size: Size | null): MapConfig {
-  const { windowsPx, aggregate } = preset;
   for (let factor = 1; ; factor++) {
-    const config = { windowsPx, aggregate, stridePx: factor * preset.stridePx };
+    const config = { ...preset, stridePx: factor * preset.stridePx };
     if (size === null || fitting(config, size) <= QUICK_WINDOWS) return config;
   }
 }
@@ -36,6 +39,20 @@ function fitting(config: MapConfig, size: Size): number {
   }
 }
 
+/** Why a map that nobody asked for waits until somebody does, null where it need not. */
+export function whyWait(loads: readonly Load[], { width, height }: Size): string | null {
+  const windows = windowsOf(loads);
+  if (windows > AUTOMATIC_WINDOWS)
+    return `${number(windows)} windows take a while: choose a wider stride, or`;
+  const pixels = width * height;
+  if (pixels <= AUTOMATIC_PIXELS || loads.every(({ encoder }) => encoder !== "one-pass")) return null;
+  return `One pass over ${number(pixels / 1e6)} megapixels takes a while:`;
+}
+
+function windowsOf(loads: readonly Load[]): number {
+  return loads.reduce((sum, load) => sum + load.windows, 0);
+}
+
 export class Settings {
   private readonly preset = select("preset");
   private readonly windows = input("windows");
@@ -43,8 +60,10 @@ export class Settings {
   private readonly aggregate = select("aggregate");
   private readonly estimate = box("estimate");
   private presets: readonly Preset[] = [];
+  /** Of the preset that was chosen last: own windows are encoded as its are. */
+  private encoder: EncoderName = "each-window";
   private size: Size | null = null;
-  private windowsPerSecond: number | null = null;
+  private readonly pace = new Pace();
 
   /** `changed`: the user chose other windows. `choosesPhrases`: whether there is no text, so that the bank decides. */
   constructor(
@@ -80,13 +99,15 @@ export class Settings {
 
   setPicture(size: Size): void {
     this.size = size;
+    this.pace.newPicture();
     if (this.preset.value === QUICK) this.fill();
     this.describe();
   }
 
   /** Remember how fast the last map was, for the next estimate. */
-  measured(windows: number, seconds: number): void {
-    if (seconds > 0.2) this.windowsPerSecond = windows / seconds;
+  measured(map: TimedMap): void {
+    const { encoder, windows, windowsInAll } = map;
+    this.pace.learn(this.loads(encoder, windows, windowsInAll - windows), map);
     this.describe();
   }
 
@@ -97,6 +118,7 @@ export class Settings {
       windowsPx: parts.map(Number),
       stridePx: Number(this.stride.value),
       aggregate: this.aggregate.value === "max" ? "max" : "mean",
+      encoder: this.encoder,
     };
     if (this.size !== null) gridsOf(config, this.size.height, this.size.width);
     return config;
@@ -104,10 +126,27 @@ export class Settings {
 
   /** Windows of the present picture and settings, those for choosing phrases included. Throws as `config` does. */
   count(): number {
+    return windowsOf(this.work());
+  }
+
+  /** See the function of that name. Throws as `config` does. */
+  whyWait(): string | null {
+    return this.size && whyWait(this.work(), this.size);
+  }
+
+  /** The same by what encodes them. */
+  private work(): Load[] {
     const config = this.config();
-    if (this.size === null) return 0;
+    if (this.size === null) return [];
     const choosing = this.choosesPhrases() ? phraseConfig(Math.max(...config.windowsPx)) : null;
-    return countWindows(config, this.size) + (choosing === null ? 0 : countWindows(choosing, this.size));
+    const phrases = choosing === null ? 0 : countWindows(choosing, this.size);
+    return this.loads(this.encoder, countWindows(config, this.size), phrases);
+  }
+
+  /** Windows of a map, and those for choosing phrases, which the recommended preset's encoder encodes. */
+  private loads(encoder: EncoderName, windows: number, phrases: number): Load[] {
+    const choosing = { encoder: this.presets[0]?.encoder ?? encoder, windows: phrases };
+    return [{ encoder, windows }, ...(phrases > 0 ? [choosing] : [])];
   }
 
   private fill(): void {
@@ -118,6 +157,7 @@ export class Settings {
     this.windows.value = config.windowsPx.join(", ");
     this.stride.value = String(config.stridePx);
     this.aggregate.value = config.aggregate;
+    this.encoder = config.encoder ?? recommended.encoder;
   }
 
   private update(): void {
@@ -129,12 +169,11 @@ export class Settings {
   describe(): void {
     if (this.size === null) return;
     try {
-      const windows = this.count();
-      const seconds = this.windowsPerSecond === null ? null : windows / this.windowsPerSecond;
+      const seconds = this.pace.estimate(this.work(), this.size);
       const time =
         seconds === null ? "" : `, about ${seconds < 10 ? seconds.toFixed(1) : number(seconds)} s here`;
       const phrases = this.choosesPhrases() ? " (some of them to choose phrases, as there is no text)" : "";
-      this.estimate.textContent = `${counted(windows)}${time}${phrases}.`;
+      this.estimate.textContent = `${counted(this.count())}${time}${phrases}.`;
     } catch (error) {
       this.estimate.textContent = messageOf(error);
     }

@@ -25,7 +25,6 @@ export interface BundleFacts {
   /** Bytes of the models, and how many of them the browser had kept. */
   readonly bytes: number;
   readonly cachedBytes: number;
-  readonly windowsPerCall: number;
 }
 
 export interface PictureFacts {
@@ -36,6 +35,12 @@ export interface PictureFacts {
   readonly notes: readonly string[];
 }
 
+export interface TimedMap extends RealnessMap {
+  readonly seconds: number;
+  /** How many of them one pass took, 0 where none was needed, and the windows that were pooled from it. */
+  readonly spent: { readonly pass: number; readonly pooling: number };
+}
+
 /** Each call: what it takes and what it gives. */
 export interface Calls {
   /** `page`: the address of the page's folder; `bundle`: that of the bundle's, relative to it. */
@@ -44,7 +49,7 @@ export interface Calls {
   decode: { params: { file: Blob; name: string }; result: PictureFacts };
   /** All measures of the picture, in the order of `BundleFacts.measures`. */
   measure: { params: { text: string }; result: { measured: readonly Measured[] } };
-  map: { params: { texts: readonly string[]; config: MapConfig }; result: RealnessMap & { seconds: number } };
+  map: { params: { texts: readonly string[]; config: MapConfig }; result: TimedMap };
 }
 
 export type CallName = keyof Calls;

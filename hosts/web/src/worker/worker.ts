@@ -60,7 +60,6 @@ async function open({ page, bundle: given, device }: Calls["open"]["params"], co
     phrases: engine.bank.map((entry) => entry.text),
     bytes,
     cachedBytes: source.cachedBytes,
-    windowsPerCall: engine.dream?.windowsPerCall ?? 0,
   };
 }
 
@@ -86,11 +85,15 @@ function ready(): { engine: Engine; picture: Picture } {
 async function map({ texts, config }: Calls["map"]["params"], context: Context) {
   const { engine, picture } = ready();
   const start = performance.now();
+  const spent = { pass: 0, pooling: 0 };
   const result = await engine.map(picture, texts, config, {
     progress: (done, total) => context.emit({ type: "windows", done, total }),
     pause: () => context.pause(),
+    spent: (on, seconds) => {
+      spent[on] += seconds;
+    },
   });
-  return { ...result, seconds: (performance.now() - start) / 1000 };
+  return { ...result, seconds: (performance.now() - start) / 1000, spent };
 }
 
 const handlers: {

@@ -7,8 +7,8 @@ import { writeNpy } from "../../src/engine/npy";
 import { percentile } from "../../src/engine/phrases";
 import { resampleMatrix } from "../../src/engine/resample";
 import { finite } from "../../src/engine/runtime";
-import { spreadScales, WindowGrid } from "../../src/engine/windows";
-import { quickConfig } from "../../src/ui/settings";
+import { boxShares, spreadScales, WindowGrid } from "../../src/engine/windows";
+import { quickConfig, whyWait } from "../../src/ui/settings";
 import { maxDifference, readNpy } from "../helpers";
 
 /** Numbers that look random and are the same in every run. */
@@ -70,6 +70,18 @@ test("windows are those of range(0, length - window + 1, stride)", () => {
   expect([grid.top(14), grid.left(14)]).toEqual([32, 64]);
 });
 
+test.each([1, 4, 7])("shares of windows in cells of %i px count pixels", (cellPx) => {
+  const [windows, stridePx, windowPx, cells] = [4, 3, 6, 16];
+  const found = boxShares(windows, stridePx, windowPx, cells, cellPx);
+  const expected = new Float64Array(windows * cells);
+  for (let pixel = 0; pixel < windows * windowPx; pixel++) {
+    const window = Math.floor(pixel / windowPx);
+    const cell = Math.floor((window * stridePx + (pixel % windowPx)) / cellPx);
+    expected[window * cells + cell]! += 1 / windowPx;
+  }
+  expect(maxDifference(found, expected)).toBeLessThan(1e-7);
+});
+
 test("resample rows sum to one, in multiples of 2^-22", () => {
   for (const [from, to] of [
     [100, 64],
@@ -124,4 +136,17 @@ test("the quick preset widens the stride until a picture makes few windows", () 
   expect(quickConfig(preset, { width: 160, height: 132 }).stridePx).toBe(8);
   expect(quickConfig(preset, { width: 512, height: 384 }).stridePx).toBe(16);
   expect(quickConfig(preset, { width: 4000, height: 3000 }).stridePx).toBe(128);
+});
+
+test("a map that nobody asked for waits where it makes many windows, or passes over many pixels", () => {
+  const [small, large] = [
+    { width: 512, height: 384 },
+    { width: 4000, height: 3000 },
+  ];
+  const each = (windows: number) => ({ encoder: "each-window", windows }) as const;
+  const pass = (windows: number) => ({ encoder: "one-pass", windows }) as const;
+  expect(whyWait([each(1600)], large)).toBeNull();
+  expect(whyWait([pass(1600)], small)).toBeNull();
+  expect(whyWait([each(1600), each(1)], small)).toBe("1,601 windows take a while: choose a wider stride, or");
+  expect(whyWait([each(1), pass(1)], large)).toBe("One pass over 12 megapixels takes a while:");
 });

@@ -5,6 +5,7 @@ import path from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { Bundle } from "../../src/engine/bundle";
 import { gridsOf } from "../../src/engine/dream";
+import type { EachWindow } from "../../src/engine/encoders";
 import { Engine } from "../../src/engine/engine";
 import type { TextSpec } from "../../src/engine/manifest";
 import { resampleMatrix } from "../../src/engine/resample";
@@ -122,14 +123,8 @@ test("embeddings", async () => {
 test.each(golden.similarities)("similarities of $image, $window_px px", async (entry) => {
   const picture = await goldenPicture(entry.image);
   const embeddings = await engine.dream!.embed(entry.texts);
-  const actual = await engine.dream!.encode(
-    picture,
-    entry.window_px,
-    entry.top,
-    entry.left,
-    embeddings,
-    QUIET,
-  );
+  const encoder = engine.dream!.encoder as EachWindow;
+  const actual = await encoder.encode(picture, entry.window_px, entry.top, entry.left, embeddings, QUIET);
   expect(maxDifference(actual, entry.values.flat())).toBeLessThanOrEqual(
     golden.tolerances.similarity_max_abs,
   );
