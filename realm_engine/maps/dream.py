@@ -35,6 +35,8 @@ class Dream:
         self._encoders = dict(encoders)
         self._asked = asked
         self._text = text_encoder
+        # Pictures that were looked at and not mapped yet: phrases are picked on what their map is made of.
+        self._seen: dict[int, tuple[WindowEncoder, Canvas]] = {}
 
     @property
     def encoder_name(self) -> str:
@@ -90,11 +92,13 @@ class Dream:
         height, width = images[0].shape[:2]
         grids = config.grids(height, width)
         embeddings, columns = self._embed_all(texts)
-        places, pixels = _stack(images)
-        count = max(places) + 1
+        places, different = _different(images)
+        count = len(different)
         # Windows are chosen image by image where not all are encoded.
-        apart = count > 1 and (encoder.whole or config.fraction < 1.0)
-        canvases = [encoder.canvas(part) for part in (np.split(pixels, count) if apart else [pixels])]
+        if not (encoder.whole or config.fraction < 1.0) and count > 1:
+            different = [np.concatenate(different)]
+        canvases = [self._canvas(encoder, pixels) for pixels in different]
+        self.forget()
         total = sum(windows_to_compute(grid.count, config.fraction) for grid in grids) * count
         counter = _Counter(progress, total)
         realness: list[list[Float64]] = [[] for _ in images]
@@ -126,7 +130,7 @@ class Dream:
         """Cosine of every window with every text embedding (K, D), float32 (windows, K), row by row."""
         counter = _Counter(None if progress is None else lambda done, total: progress(done), grid.count)
         windows = Windows(grid.window_px, *grid.origins())
-        return self.encoder.similarities(self.encoder.canvas(image), windows, embeddings, counter.add)
+        return self.encoder.similarities(self._canvas(self.encoder, image), windows, embeddings, counter.add)
 
     def embeddings(self, image: UInt8, grid: WindowGrid) -> Float32:
         """L2-normalised embedding of every window, float32 (windows, D), row by row."""
@@ -135,6 +139,19 @@ class Dream:
     def embed(self, texts: Sequence[str]) -> Float32:
         """Embeddings of texts, float32 (texts, D), L2-normalised."""
         return self._text.features(texts)
+
+    def forget(self) -> None:
+        """Let go of pictures that were looked at and never mapped."""
+        self._seen.clear()
+
+    def _canvas(self, encoder: WindowEncoder, pixels: UInt8) -> Canvas:
+        """The picture for an encoder; of one that works on it whole the same as before, until a map is made."""
+        found, canvas = self._seen.get(id(pixels), (None, None))
+        if canvas is None or found is not encoder or canvas.pixels is not pixels:
+            canvas = encoder.canvas(pixels)
+            if encoder.whole:
+                self._seen[id(pixels)] = (encoder, canvas)
+        return canvas
 
     def preset_name(self, config: DreamConfig) -> str:
         """Name of the preset a configuration equals, "custom" if there is no such preset."""
@@ -232,11 +249,8 @@ class _Counter:
             self._progress(self._done, self._total)
 
 
-def _stack(images: Sequence[UInt8]) -> tuple[list[int], UInt8]:
-    """Different images one below the other, and each image's place among them."""
-    different: dict[int, int] = {}
-    places = [different.setdefault(id(image), len(different)) for image in images]
-    if len(different) == 1:
-        return places, images[0]
-    first = [images[places.index(place)] for place in range(len(different))]
-    return places, np.concatenate(first)
+def _different(images: Sequence[UInt8]) -> tuple[list[int], list[UInt8]]:
+    """Each image's place among the different ones, and these."""
+    found: dict[int, int] = {}
+    places = [found.setdefault(id(image), len(found)) for image in images]
+    return places, [images[places.index(place)] for place in range(len(found))]

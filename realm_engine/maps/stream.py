@@ -69,11 +69,14 @@ class Mapper:
         """
         chosen: dict[int, tuple[Phrase, ...]] = {}
         used = []
-        for index, (image, given) in enumerate(zip(images, texts, strict=True)):
-            if given is None:
-                chosen[index] = pick_phrases(self.dream, self._phrases(), image, max(config.windows_px))
-            used.append(tuple(phrase.text for phrase in chosen[index]) if given is None else given)
-        maps = self.dream.map_together(images, used, config, progress)
+        try:
+            for index, (image, given) in enumerate(zip(images, texts, strict=True)):
+                if given is None:
+                    chosen[index] = pick_phrases(self.dream, self._phrases(), image, max(config.windows_px))
+                used.append(tuple(phrase.text for phrase in chosen[index]) if given is None else given)
+            maps = self.dream.map_together(images, used, config, progress)
+        finally:
+            self.dream.forget()
         return [replace(found, phrases=chosen.get(index, ())) for index, found in enumerate(maps)]
 
     def _phrases(self) -> tuple[BankEntry, ...]:

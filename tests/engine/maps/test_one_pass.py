@@ -71,7 +71,11 @@ def test_the_trunk_runs_once_for_all_texts_sizes_and_phrases(bundle, photo, monk
     monkeypatch.setattr(OnePass, "_run_trunk", lambda self, pixels: calls.append(1) or run(self, pixels))
     with Engine.open(bundle, device="cpu", threads=1) as engine:
         engine.map_texts(photo(60, 84), TEXTS, DreamConfig((24, 16), 8))
-    assert len(calls) == 1
+        assert len(calls) == 1
+        found = engine.map(photo(70, 84), None, DreamConfig((24,), 8))
+        assert len(calls) == 2 and found.phrases
+        list(engine.iter_maps([photo(70, 84, seed=seed) for seed in range(3)], config=DreamConfig((24,), 8)))
+        assert len(calls) == 5 and not engine.maps.dream._seen
 
 
 def test_pictures_do_not_share_a_canvas(one_pass, photo):
