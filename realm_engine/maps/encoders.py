@@ -78,17 +78,16 @@ class WindowEncoder(Protocol):
         """Raise UsageError when the memory limit does not even allow the least."""
 
 
-def equal_calls(count: int, most: int, full: bool = False) -> Iterator[tuple[slice, int]]:
-    """Calls of one size, at most `most`, over `count` windows, and how many each adds to those before it.
+def split_calls(count: int, most: int, one_size: bool) -> Iterator[tuple[slice, int]]:
+    """Calls of at most `most` over `count` windows, and how many each adds to those before it.
 
-    A runtime meets one shape instead of two, for a few windows that the last call encodes once more (2337 by 512
-    are 5 calls of 468, 3 windows twice). `full`: of `most` itself where there are as many, whatever the count, for
-    a device to which every other size is slow.
+    `one_size`: the last one is as large as the others and encodes some windows once more, for a device to which
+    a size that is new costs more than they do (2337 by 512 are 5 calls of 512).
     """
-    size = min(count, most) if full else -(-count // max(1, -(-count // most)))
-    for start in range(0, count, max(1, size)):
-        stop = min(start + size, count)
-        yield slice(stop - size, stop), stop - start
+    size = min(count, most)
+    for start in range(0, count, most):
+        stop = min(start + most, count)
+        yield slice(stop - size if one_size else start, stop), stop - start
 
 
 class EachWindow:
@@ -169,7 +168,7 @@ class EachWindow:
             shared = {name: backend.upload(array) for name, array in shared.items()}
             shared["image"] = canvas.uploaded
         result = np.empty((count, width), dtype=np.float32)
-        for chunk, new in equal_calls(count, batch, full="windows" in backend.row_sizes):
+        for chunk, new in split_calls(count, batch, backend.resident):
             top, left = windows.tops[chunk], windows.lefts[chunk]
             feeds = {**shared, "top": top, "left": left}
             if not backend.resident:

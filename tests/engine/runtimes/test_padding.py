@@ -10,7 +10,7 @@ import pytest
 from realm_engine import Engine
 from realm_engine.bundle.manifest import GraphSpec, TensorSpec
 from realm_engine.errors import DeviceError
-from realm_engine.maps.encoders import equal_calls
+from realm_engine.maps.encoders import split_calls
 from realm_engine.maps.realness_map import DreamConfig
 from realm_engine.runtimes.base import Backend
 from realm_engine.runtimes.onnxruntime import OnnxRuntimeBackend, cuda_settings
@@ -127,7 +127,7 @@ def seen(monkeypatch) -> dict[str, list[dict[str, tuple[int, ...]]]]:
 
     def init(self, *arguments):
         made(self, *arguments)
-        self.row_sizes = sizes
+        self.row_sizes, self.resident = sizes, True
 
     monkeypatch.setattr(OnnxRuntimeBackend, "load", watched)
     monkeypatch.setattr(OnnxRuntimeBackend, "__init__", init)
@@ -168,25 +168,25 @@ def test_maps_of_several_sizes_run_in_two_sizes_of_calls(bundle_path, engine, ph
 # ------------------------------------------------------------------ calls of one size
 
 
-@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("one_size", [False, True])
 @pytest.mark.parametrize(
     ("count", "most"), [(0, 4), (1, 4), (4, 4), (5, 4), (2337, 512), (2337, 256), (7, 100)]
 )
-def test_calls_have_one_size_and_leave_no_window_out(count, most, full):
-    calls = list(equal_calls(count, most, full))
+def test_calls_leave_no_window_out(count, most, one_size):
+    calls = list(split_calls(count, most, one_size))
     covered = [index for chunk, _ in calls for index in range(chunk.start, chunk.stop)]
     assert set(covered) == set(range(count)) and sum(new for _, new in calls) == count
-    sizes = {chunk.stop - chunk.start for chunk, _ in calls}
-    assert len(sizes) <= 1 and max(sizes, default=0) <= most
     assert len(calls) == -(-count // most)
-    if full and count >= most:
-        assert sizes == {most}
-    elif not full:
-        assert len(covered) - count < max(1, len(calls))
+    sizes = {chunk.stop - chunk.start for chunk, _ in calls}
+    if one_size:
+        assert sizes == ({min(count, most)} if count else set())
+    else:
+        assert len(covered) == count and max(sizes, default=0) <= most
 
 
-def test_what_is_done_adds_up_although_windows_are_encoded_twice(bundle_path, photo):
+def test_what_is_done_adds_up_although_windows_are_encoded_twice(bundle_path, photo, monkeypatch):
     with Engine.open(bundle_path, device="cpu", threads=1) as engine:
+        monkeypatch.setattr(engine._main.sessions.plan("dream").backend, "resident", True)
         engine.maps.dream.encoder = engine.maps.dream.encoder.with_per_call(5)
         told: list[tuple[int, int]] = []
         found = engine.map(
