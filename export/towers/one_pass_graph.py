@@ -10,6 +10,7 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from timm.layers.conv2d_same import Conv2dSame
 from torch import nn
@@ -21,7 +22,8 @@ from export.graph.model import Port
 from export.graph.to_onnx import GraphExport
 from export.towers.clip_model import ClipModel
 from realm_engine.arrays import Array
-from realm_train.clip.one_pass import COARSEST, box_matrix
+from realm_engine.maps.windows import box_shares
+from realm_train.clip.one_pass import COARSEST
 from realm_train.clip.trunk import POOLED_STRIDES, WindowTrunk, spread_of
 
 STRIDES = tuple(sorted(set(POOLED_STRIDES)))
@@ -103,7 +105,7 @@ def one_pass_feeds(
             cells = -(-length // COARSEST) * COARSEST
             firsts = range(0, length - window_px + 1, window_px)
             stages |= {
-                f"{name}_{px}": box_matrix(firsts, window_px, cells // px, px).numpy() for px in STRIDES
+                f"{name}_{px}": box_shares(np.array(firsts), window_px, cells // px, px) for px in STRIDES
             }
         feeds.append({**stages, "text": text})
     return [{"image": picture} for picture in pictures], feeds
@@ -130,7 +132,9 @@ def one_pass_exports(clip: ClipModel) -> tuple[GraphExport, GraphExport]:
     )
     boxes = [
         tuple(
-            box_matrix(firsts, 48, stages[POOLED_STRIDES.index(stride)].shape[axis], stride)
+            torch.from_numpy(
+                box_shares(np.array(firsts), 48, stages[POOLED_STRIDES.index(stride)].shape[axis], stride)
+            )
             for stride in STRIDES
         )
         for axis, firsts in ((1, (0, 7)), (2, (0, 9, 20)))

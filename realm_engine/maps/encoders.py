@@ -261,7 +261,7 @@ class OnePass:
         if band < cell and self._memory.strict:
             raise UsageError(
                 f"--max-memory {format_bytes(self._memory.limit_bytes)} is too little for a map of {width} x {height} "
-                f"pixels in one pass; give more, or smaller pictures"
+                "pixels in one pass; give more, or smaller pictures"
             )
         band = max(cell, band)
         found: dict[str, list[Array]] = {name: [] for name in self._stages}
@@ -270,11 +270,9 @@ class OnePass:
             below = min(height, first + band + halo)
             stages = self._trunk().run({"image": pixels[above:below]}, self._stages)
             for name, stage in zip(self._stages, stages, strict=True):
-                px = _cell_px(stage.shape[1], below - above, cell)
-                kept = slice(
-                    (first - above) // px, -(-(min(first + band, height) - above) // cell) * cell // px
-                )
-                found[name].append(stage[:, kept])
+                px = self._spec.filled(below - above) // stage.shape[1]
+                last = self._spec.filled(min(first + band, height) - above)
+                found[name].append(stage[:, (first - above) // px : last // px])
         return {name: np.concatenate(parts, axis=1) for name, parts in found.items()}
 
     def _pool(
@@ -290,21 +288,9 @@ class OnePass:
         if not isinstance(canvas, Passed):
             raise TypeError("the canvas is another encoder's")
         tops, lefts = np.unique(windows.tops), np.unique(windows.lefts)
-        down, across = (
-            {
-                f"{name}_{px}": box_shares(
-                    firsts,
-                    windows.size_px,
-                    -(-length // self._spec.coarsest_px) * self._spec.coarsest_px // px,
-                    px,
-                )
-                for px in self._spec.cells_px
-            }
-            for name, firsts, length in (
-                ("down", tops, canvas.pixels.shape[0]),
-                ("across", lefts, canvas.pixels.shape[1]),
-            )
-        )
+        height, across_px = canvas.pixels.shape[:2]
+        down = self._boxes("down", tops, windows.size_px, height)
+        across = self._boxes("across", lefts, windows.size_px, across_px)
         result = np.empty((len(tops), len(lefts), width), dtype=np.float32)
         rows = max(1, MOST_POOLED // len(lefts))
         for start in range(0, len(tops), rows):
@@ -320,7 +306,7 @@ class OnePass:
         advance(len(windows.tops))
         return result[np.searchsorted(tops, windows.tops), np.searchsorted(lefts, windows.lefts)]
 
-
-def _cell_px(cells: int, length: int, coarsest: int) -> int:
-    """Side of a stage's cells, of which there are so many over so many pixels, filled up to whole coarsest ones."""
-    return -(-length // coarsest) * coarsest // cells
+    def _boxes(self, axis: str, firsts: Int64, window_px: int, length: int) -> dict[str, Array]:
+        """Shares of an axis' windows in the cells of each size, by the input that takes them."""
+        filled = self._spec.filled(length)
+        return {f"{axis}_{px}": box_shares(firsts, window_px, filled // px, px) for px in self._spec.cells_px}

@@ -48,8 +48,12 @@ class PassSpec:
 
     @property
     def coarsest_px(self) -> int:
-        """Side of the largest cell: pictures are filled up to whole ones of it."""
+        """Side of the largest cell."""
         return max(self.cells_px)
+
+    def filled(self, length: int) -> int:
+        """Pixels along an axis, filled up to whole ones of the largest cells, as a trunk fills a picture up."""
+        return -(-length // self.coarsest_px) * self.coarsest_px
 
 
 @dataclass(frozen=True)

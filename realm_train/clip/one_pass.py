@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from realm_engine.arrays import Float32, UInt8
-from realm_engine.maps.windows import WindowGrid, origins, spread_mean
+from realm_engine.maps.windows import WindowGrid, box_shares, origins, spread_mean
 from realm_train.clip.config import ONE_PASS
 from realm_train.clip.judge import Mapper, window_maps
 from realm_train.clip.model import Clip
@@ -27,17 +27,6 @@ from realm_train.clip.trunk import (
 from realm_train.errors import TowerError
 
 COARSEST = max(POOLED_STRIDES)
-
-
-def box_matrix(firsts: Sequence[int], window_px: int, cells: int, cell_px: int) -> Tensor:
-    """How much of each window lies in each cell along one axis, float32 [windows, cells]; rows sum to 1.
-
-    Windows begin at `firsts` and lie within the cells, of which cell i covers pixels i * cell_px and up.
-    """
-    start = torch.tensor(list(firsts), dtype=torch.float64)[:, None]
-    cell = torch.arange(cells, dtype=torch.float64)[None, :] * cell_px
-    overlap = torch.minimum(start + window_px, cell + cell_px) - torch.maximum(start, cell)
-    return (overlap.clamp(min=0) / window_px).float()
 
 
 class OnePass:
@@ -61,8 +50,10 @@ class OnePass:
         pixels = F.pad(pixels, (0, -width % COARSEST, 0, -height % COARSEST), mode="replicate")
         pooled = []
         for stage, stride in zip(self.trunk.stages(pixels, local=True), POOLED_STRIDES, strict=True):
-            rows = box_matrix(tops, window_px, stage.shape[2], stride).to(stage.device)
-            columns = box_matrix(lefts, window_px, stage.shape[3], stride).to(stage.device)
+            rows, columns = (
+                torch.from_numpy(box_shares(np.array(firsts), window_px, cells, stride)).to(stage.device)
+                for firsts, cells in zip((tops, lefts), stage.shape[2:], strict=True)
+            )
             wide = stage.float()
             mean, squares = (rows @ (each @ columns.T) for each in (wide, wide.square()))
             pooled += [mean, spread_of(squares - mean.square())]

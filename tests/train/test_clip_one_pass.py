@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from realm_engine.maps.windows import WindowGrid, spread_mean
 from realm_train.clip.config import ONE_PASS, TINY
 from realm_train.clip.model import Clip, new_clip
-from realm_train.clip.one_pass import OnePass, box_matrix, halo_px, picture_maps
+from realm_train.clip.one_pass import OnePass, halo_px, picture_maps
 from realm_train.clip.pairs import CLEAN, STEP_PX, Described, PairsConfig, PictureBatch, PicturePairs, Source
 from realm_train.clip.trunk import POOLED_STRIDES
 from realm_train.defects import TRAINING_KINDS
@@ -23,20 +23,6 @@ from realm_train.errors import ConfigError, TowerError
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
     return models.window_clip(tmp_path_factory.mktemp("one-pass"))
-
-
-@pytest.mark.parametrize(
-    ("firsts", "window", "cells", "cell"),
-    [([0, 8, 16], 64, 5, 16), ([0, 3, 11], 7, 6, 4), ([5], 1, 3, 8), (range(0, 65, 8), 128, 12, 16)],
-)
-def test_box_matrix_is_the_share_of_pixels(firsts: list[int], window: int, cells: int, cell: int) -> None:
-    expected = np.zeros((len(firsts), cells))
-    for row, first in enumerate(firsts):
-        for pixel in range(first, first + window):
-            expected[row, pixel // cell] += 1 / window
-    found = box_matrix(firsts, window, cells, cell)
-    assert found.dtype == torch.float32
-    np.testing.assert_allclose(found.numpy(), expected, atol=1e-7)
 
 
 @torch.no_grad()

@@ -200,10 +200,19 @@ def test_wrong_manifests(tmp_path, change, message):
         Engine.open(folder, device="cpu")
 
 
-@pytest.mark.parametrize("cells", [1, 7])
-def test_box_shares_count_pixels(cells):
-    firsts = np.array([0, 3, 5])
-    found = box_shares(firsts, 6, 12, cells)
+@pytest.mark.parametrize(
+    ("firsts", "window", "count", "cell"),
+    [
+        ([0, 3, 5], 6, 12, 1),
+        ([0, 8, 16], 64, 5, 16),
+        ([0, 3, 11], 7, 6, 4),
+        ([5], 1, 3, 8),
+        (range(0, 65, 8), 128, 12, 16),
+    ],
+)
+def test_box_shares_count_pixels(firsts, window, count, cell):
+    found = box_shares(np.array(firsts), window, count, cell)
+    assert found.dtype == np.float32
     for row, first in enumerate(firsts):
-        expected = np.bincount(np.arange(first, first + 6) // cells, minlength=12) / 6
-        np.testing.assert_allclose(found[row], expected[:12], atol=1e-7)
+        expected = np.bincount(np.arange(first, first + window) // cell, minlength=count) / window
+        np.testing.assert_allclose(found[row], expected, atol=1e-7)

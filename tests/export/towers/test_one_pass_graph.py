@@ -11,8 +11,9 @@ import torch
 from export.errors import ExportError
 from export.towers.clip_model import ClipModel, open_clip_model
 from export.towers.one_pass_graph import STRIDES, one_pass_exports
+from realm_engine.maps.windows import box_shares
 from realm_train.clip.model import Clip
-from realm_train.clip.one_pass import OnePass, box_matrix
+from realm_train.clip.one_pass import OnePass
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +52,8 @@ def test_windows_of_a_picture_are_those_of_the_tower(clips, sessions, height, wi
     feeds = {output.name: stage for output, stage in zip(trunk.get_outputs(), stages, strict=True)}
     for stride_px in STRIDES:
         cells = [-(-length // 16) * 16 // stride_px for length in (height, width)]
-        feeds[f"down_{stride_px}"] = box_matrix(tops, window, cells[0], stride_px).numpy()
-        feeds[f"across_{stride_px}"] = box_matrix(lefts, window, cells[1], stride_px).numpy()
+        feeds[f"down_{stride_px}"] = box_shares(np.array(tops), window, cells[0], stride_px)
+        feeds[f"across_{stride_px}"] = box_shares(np.array(lefts), window, cells[1], stride_px)
     similarity, embedding = windows.run(["similarity", "embedding"], {**feeds, "text": text.numpy()})
     np.testing.assert_allclose(embedding, expected, atol=2e-5)
     np.testing.assert_allclose(similarity, expected @ text.T, atol=2e-5)
