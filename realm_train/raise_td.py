@@ -80,6 +80,15 @@ def read_split(root: Path | str, split: str = "train") -> list[Row]:
     return read_csv(folder / CSV_NAME, images if images.is_dir() else folder)
 
 
+def pictures_alone(root: Path | str) -> list[Row]:
+    """The pictures of a folder that has no CSV, by name, unrated and without descriptions; none if it has one."""
+    root = Path(root)
+    if not root.is_dir() or any((root / name).exists() for name in (CSV_NAME, "train", "test")):
+        return []
+    paths = sorted(path for path in root.iterdir() if path.suffix.lower() in EXTENSIONS and path.is_file())
+    return [Row(path.name, path, math.nan, "") for path in paths]
+
+
 def read_csv(path: Path, images: Path) -> list[Row]:
     """Read a description CSV whose images lie in `images`; see `read_split`."""
     find = _finder(images)

@@ -45,4 +45,4 @@ def _targets(belongs: Tensor, related: Tensor, share: float) -> Tensor:
 
 def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     kept = targets.sum(1) > 0
-    return F.cross_entropy(logits[kept], targets[kept])
+    return F.cross_entropy(logits[kept], targets[kept], reduction="sum") / kept.sum().clamp(min=1)

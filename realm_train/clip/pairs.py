@@ -4,8 +4,9 @@ One batch is drawn from its number alone, so that a resumed or distributed run s
 uninterrupted one would have seen.
 """
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import cv2
@@ -28,6 +29,9 @@ _Counts = npt.NDArray[np.int32]
 
 STEP_PX = 8
 """From one window of a picture to the next, as in the preset `released`."""
+
+PICTURE_PX = 512
+"""Longer side of the pictures that maps are judged on; flaws are put into photographs of about this size."""
 
 PAIRED = 1000
 """Labels from here on are pairs of their own: one window, one text."""
@@ -57,7 +61,10 @@ class PairsConfig:
         any_flaw_texts: texts that fit every flaw.
         windows_px: window sides to draw from; all are resized to the tower's input as DREAM does.
         least_cover: least share of an inside window that the flaw covers.
+        clean: photographs per batch with no flaw in them, `outside` windows each.
         jpeg: probability that an image is compressed after the flaw was put in.
+        edits: probability that an image, flawed or not, is blurred, sharpened or made noisy a little as a whole:
+            what happens to good photographs on their way is no flaw.
         picture_px: one pass only: side of the part of each image that the trunk runs over. Small ones have more
             edges than the pictures that maps are made of, and a cell sees 400 px far: with 192 px the AUC on whole
             photographs fell while the loss fell too.
@@ -71,7 +78,9 @@ class PairsConfig:
     any_flaw_texts: int = 4
     windows_px: tuple[int, ...] = (64, 64, 64, 48, 96, 128)
     least_cover: float = 0.35
+    clean: int = 0
     jpeg: float = 0.3
+    edits: float = 0.0
     picture_px: int = 320
 
 
@@ -129,7 +138,7 @@ class _Drawn:
     pixels: UInt8
     mask: Bool | None
     label: int
-    text: str
+    text: str | None = None
 
 
 class Source:
@@ -160,21 +169,33 @@ class Source:
     def draw(self, rng: np.random.Generator) -> Iterator[_Drawn]:
         """The images of a batch; those in which no flaw shows are left out. The caller draws between two images."""
         for _ in range(self.config.images):
-            photograph = self.photographs[int(rng.integers(len(self.photographs)))]
-            background = augment(photograph, rng, self.least_px)
             try:
-                defect = make_defect(background, rng, kinds=self.kinds)
+                defect = make_defect(self._background(rng), rng, kinds=self.kinds)
             except ValueError:  # a picture in which no flaw of any kind shows
                 continue
-            image = compress(defect.image, rng) if rng.random() < self.config.jpeg else defect.image
+            image = self._edited(defect.image, rng)
             yield _Drawn(image, defect.mask, self.kinds.index(defect.kind), defect.description)
+        for _ in range(self.config.clean):
+            image = self._edited(self._background(rng), rng)
+            yield _Drawn(image, np.zeros(image.shape[:2], bool), CLEAN)
         for i in range(self.config.described if self.described else 0):
             rated = self.described[int(rng.integers(len(self.described)))]
-            yield _Drawn(rated.pixels, None, PAIRED + i if rated.unreal else CLEAN, rated.description)
+            label = PAIRED + i if rated.unreal else CLEAN
+            yield _Drawn(enlarge(rated.pixels, self.least_px), None, label, rated.description)
+
+    def _background(self, rng: np.random.Generator) -> UInt8:
+        photograph = self.photographs[int(rng.integers(len(self.photographs)))]
+        return augment(photograph, rng, self.least_px)
+
+    def _edited(self, image: UInt8, rng: np.random.Generator) -> UInt8:
+        """What was done to the image as a whole, after the flaw."""
+        if self.config.edits and rng.random() < self.config.edits:
+            image = edit(image, rng)
+        return compress(image, rng) if rng.random() < self.config.jpeg else image
 
     def words(self, drawn: Sequence[_Drawn], rng: np.random.Generator) -> tuple[list[str], Tensor]:
         """The texts of a batch with their labels: the images' own, clean ones, and those that fit every flaw."""
-        texts = [(each.text, each.label) for each in drawn]
+        texts = [(each.text, each.label) for each in drawn if each.text is not None]
         texts += [(clean_description(rng), CLEAN) for _ in range(self.config.clean_texts)]
         texts += [(str(rng.choice(_ANY_FLAW_TEXTS)), ANY_FLAW) for _ in range(self.config.any_flaw_texts)]
         return [text for text, _ in texts], torch.tensor([label for _, label in texts])
@@ -233,14 +254,13 @@ class PicturePairs(Dataset[PictureBatch]):
         labels: list[int] = []
         for each in self.source.draw(rng):
             mask = np.ones(each.pixels.shape[:2], bool) if each.mask is None else each.mask
-            part = replace(config, inside=1, outside=0)
-            ((y, x),) = place_windows(mask, whole, part, rng)[0]
-            picture = cut(each.pixels, y, x, whole, whole)
-            covered = _covered(_cut_mask(mask, y, x, whole), window)[::STEP_PX, ::STEP_PX]
-            inside, outside = choose_places(covered, window, config, rng)
+            y, x = place_part(mask, whole, rng)
+            covered = _covered(mask, window)
+            part = tuple(slice(first, first + whole - window + 1, STEP_PX) for first in (y, x))
+            inside, outside = choose_places(covered[part], window, config, rng, int(covered.max()))
             places += [(len(pictures), row, column) for row, column in inside + outside]
             labels += [each.label] * len(inside) + [CLEAN] * len(outside)
-            pictures.append(picture)
+            pictures.append(cut(each.pixels, y, x, whole, whole))
             drawn.append(each)
         texts, text_labels = self.source.words(drawn, rng)
         return PictureBatch(
@@ -268,8 +288,11 @@ def belonging(window_labels: Tensor, text_labels: Tensor) -> tuple[Tensor, Tenso
 def augment(image: UInt8, rng: np.random.Generator, least_px: int = 0) -> UInt8:
     """A random part of a photograph at a random scale, mirrored at random, its exposure varied.
 
-    Its sides have `least_px` at least: a part that is smaller is enlarged, as others are now and then.
+    Its sides have `least_px` at least: a part that is smaller is enlarged, as others are now and then. A large
+    photograph is first reduced to about `PICTURE_PX`, or to a part of it of that size or more.
     """
+    if max(image.shape[:2]) > 1.5 * PICTURE_PX:
+        image = _reduced_part(image, rng)
     height, width = image.shape[:2]
     share = rng.uniform(0.6, 1.0)
     h, w = max(96, int(height * share)), max(96, int(width * share))
@@ -290,11 +313,50 @@ def augment(image: UInt8, rng: np.random.Generator, least_px: int = 0) -> UInt8:
     return np.ascontiguousarray(part)
 
 
+def _reduced_part(image: UInt8, rng: np.random.Generator) -> UInt8:
+    """A part of a large photograph, its longer side about `PICTURE_PX`: a little of it in detail or all of it small."""
+    longer = max(image.shape[:2])
+    share = math.exp(rng.uniform(math.log(PICTURE_PX / longer), 0))
+    height, width = (max(1, round(length * share)) for length in image.shape[:2])
+    y, x = (
+        int(rng.integers(length - part + 1))
+        for length, part in zip(image.shape[:2], (height, width), strict=True)
+    )
+    scale = rng.uniform(1.0, 1.4) * PICTURE_PX / max(height, width)
+    part = image[y : y + height, x : x + width]
+    if scale >= 1:
+        return part
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def enlarge(image: UInt8, least_px: int) -> UInt8:
+    """The image, its shorter side `least_px` at least."""
+    shorter = min(image.shape[:2])
+    if shorter >= least_px:
+        return image
+    height, width = (max(least_px, round(length * least_px / shorter)) for length in image.shape[:2])
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
 def compress(image: UInt8, rng: np.random.Generator) -> UInt8:
     """Through JPEG at a quality of 60 to 95."""
     quality = int(rng.integers(60, 96))
     _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
+
+
+def edit(image: UInt8, rng: np.random.Generator) -> UInt8:
+    """A mild blur, sharpening or noise over the whole image."""
+    way = int(rng.integers(3))
+    if way == 0:
+        return np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 1.0)), np.uint8)
+    if way == 1:
+        blurred = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.6, 2.0))
+        amount = rng.uniform(0.2, 0.8)
+        return np.asarray(cv2.addWeighted(image, 1 + amount, blurred, -amount, 0), np.uint8)
+    noisy = image + rng.normal(0, rng.uniform(0.5, 4.0), image.shape)
+    return np.asarray(np.clip(noisy + 0.5, 0, 255), np.uint8)
 
 
 def place_windows(
@@ -305,14 +367,29 @@ def place_windows(
     return choose_places(_covered(mask, side), side, config, rng)
 
 
+def place_part(mask: Bool, side: int, rng: np.random.Generator) -> tuple[int, int]:
+    """Top-left corner (y, x) of a part that holds some of the flaw, anywhere in it; of any part where there is none.
+
+    A tower that sees the edges of the part from everywhere must not learn that flaws lie in the middle.
+    """
+    marked = np.flatnonzero(mask)
+    place = int(marked[rng.integers(len(marked))] if len(marked) else rng.integers(mask.size))
+    y, x = (
+        int(np.clip(at - rng.integers(side), 0, length - side))
+        for at, length in zip(divmod(place, mask.shape[1]), mask.shape, strict=True)
+    )
+    return y, x
+
+
 def choose_places(
-    covered: _Counts, side: int, config: PairsConfig, rng: np.random.Generator
+    covered: _Counts, side: int, config: PairsConfig, rng: np.random.Generator, most: int | None = None
 ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """Places (row, column) of windows that the flaw covers and of windows that it does not touch.
 
-    `covered`: pixels of the flaw in each window of `side` pixels.
+    `covered`: pixels of the flaw in each window of `side` pixels; `most`: at the most that a window of the whole
+    image holds, where these are a part of it.
     """
-    least = min(config.least_cover * side * side, 0.9 * float(covered.max()))
+    least = min(config.least_cover * side * side, 0.9 * float(covered.max() if most is None else most))
     chosen = []
     for allowed, count in ((covered >= max(1.0, least), config.inside), (covered == 0, config.outside)):
         places = np.flatnonzero(allowed)
@@ -326,15 +403,6 @@ def _covered(mask: Bool, side: int) -> _Counts:
     integral = cv2.integral(mask.astype(np.uint8))
     inside = integral[side:, side:] - integral[:-side, side:] - integral[side:, :-side]
     return np.asarray(inside + integral[:-side, :-side])
-
-
-def _cut_mask(mask: Bool, y: int, x: int, size: int) -> Bool:
-    """The part of a mask that `cut` cuts out of its image, (size, size)."""
-    side = min(size, *mask.shape)
-    part = mask[y : y + side, x : x + side]
-    if side == size:
-        return part
-    return np.asarray(cv2.resize(part.astype(np.uint8), (size, size), interpolation=cv2.INTER_NEAREST), bool)
 
 
 def cut(image: UInt8, y: int, x: int, side: int, size: int) -> UInt8:

@@ -36,7 +36,7 @@ from realm_train.clip.pairs import (
 from realm_train.errors import DataError
 from realm_train.loop import Batches, LoopConfig, Step, Training, new_accelerator, train
 from realm_train.optimise import adamw, learning_rate_factor
-from realm_train.raise_td import read_split
+from realm_train.raise_td import pictures_alone, read_split
 from realm_train.runs import open_run, set_seed
 
 
@@ -56,10 +56,11 @@ def load_photographs(
     """Load a rated data set as backgrounds.
 
     Photographs proper, whose names match the pattern, are dealt out at random (seeded by `config.seed`) to
-    validation, test and training; all other images are for training.
+    validation, test and training; all other images are for training. In a folder of pictures without a CSV all
+    are photographs.
 
     Args:
-        data: folder in REALM's layout.
+        data: folder in REALM's layout, or of pictures alone.
         config: numbers of photographs to hold out, seed.
         photographs: pattern of the file names of real photographs.
         only: "validation" or "test" to leave the others empty (and save the time).
@@ -67,8 +68,9 @@ def load_photographs(
     Raises:
         DataError: too few images match the pattern.
     """
-    rows = read_split(data)
-    real = [row for row in rows if Path(row.filename).match(photographs)]
+    plain = pictures_alone(data)
+    rows = plain or read_split(data)
+    real = plain or [row for row in rows if Path(row.filename).match(photographs)]
     held = config.validation_photographs + config.test_photographs
     if len(real) <= held:
         raise DataError(

@@ -14,7 +14,19 @@ from realm_engine.maps.windows import WindowGrid, spread_mean
 from realm_train.clip.config import ONE_PASS, TINY
 from realm_train.clip.model import Clip, new_clip
 from realm_train.clip.one_pass import OnePass, halo_px, picture_maps
-from realm_train.clip.pairs import CLEAN, STEP_PX, Described, PairsConfig, PictureBatch, PicturePairs, Source
+from realm_train.clip.pairs import (
+    CLEAN,
+    PAIRED,
+    STEP_PX,
+    Described,
+    PairsConfig,
+    PictureBatch,
+    PicturePairs,
+    Source,
+    choose_places,
+    edit,
+    place_part,
+)
 from realm_train.clip.trunk import POOLED_STRIDES
 from realm_train.defects import TRAINING_KINDS
 from realm_train.errors import ConfigError, TowerError
@@ -135,7 +147,62 @@ def test_what_a_batch_of_pictures_holds(config: PairsConfig) -> None:
         kinds = [label for label in batch.text_labels.tolist() if 0 <= label < len(TRAINING_KINDS)]
         for index, kind in enumerate(kinds):  # the flawed pictures come first, with the texts
             labels = batch.window_labels[batch.places[:, 0] == index].tolist()
-            assert set(labels) <= {kind, CLEAN} and labels.count(kind) in (0, 5) and kind in labels
+            assert set(labels) <= {kind, CLEAN} and labels.count(kind) in (0, 5)
+
+
+def test_flaws_lie_anywhere_in_a_part() -> None:
+    """A flaw of one pixel, in a part that it can be anywhere in: as often near an edge as a fair die would have it."""
+    mask = np.zeros((300, 320), bool)
+    mask[150, 160] = True
+    rng = np.random.default_rng(0)
+    at = np.array([(150 - y, 160 - x) for y, x in (place_part(mask, 128, rng) for _ in range(2000))])
+    assert at.min() >= 0 and at.max() < 128
+    expected = 2000 / 8
+    for axis in (0, 1):
+        counts = np.histogram(at[:, axis], 8, (0, 128))[0]
+        assert np.abs(counts - expected).max() < 5 * np.sqrt(expected)
+    corner = np.zeros((300, 320), bool)
+    corner[0, 319] = True
+    assert {place_part(corner, 128, rng) for _ in range(50)} == {(0, 192)}  # no part leaves the picture
+    assert len({place_part(np.zeros((300, 320), bool), 128, rng) for _ in range(50)}) > 20
+
+
+def test_a_window_with_little_of_the_flaw_is_neither() -> None:
+    """Where the part shows the edge of a flaw alone, its windows would be called flawed by too little."""
+    covered = np.array([[0, 40, 300], [0, 0, 900]], np.int32)
+    config = replace(PAIRS, inside=6, outside=6, least_cover=0.35)
+    rng = np.random.default_rng(0)
+    inside, outside = choose_places(covered, 64, config, rng, most=4000)
+    assert inside == [] and set(outside) == {(0, 0), (1, 0), (1, 1)}
+    inside, _ = choose_places(covered, 64, config, rng)
+    assert set(inside) == {(1, 2)}
+
+
+def test_photographs_without_a_flaw_are_clean_and_bring_no_text(config: PairsConfig) -> None:
+    plain, more = pairs(replace(config, described=0))[0], pairs(replace(config, described=0, clean=2))[0]
+    assert len(more.pictures) == len(plain.pictures) + 2
+    assert len(more.texts) == len(plain.texts)
+    last = more.places[:, 0] >= len(plain.pictures)
+    assert more.window_labels[last].tolist() == [CLEAN] * 8
+
+
+def test_rated_images_smaller_than_a_part_are_enlarged(config: PairsConfig) -> None:
+    source = Source(PICTURES, [Described(picture(1, 90, 150), "Yes, odd.", True)], config, 5, least_px=128)
+    batch = PicturePairs(source, 2)[0]
+    assert batch.pictures.shape[1:] == (128, 128, 3)
+    assert (batch.window_labels >= PAIRED).any()
+
+
+def test_a_mild_edit_changes_little_and_everywhere() -> None:
+    rng, image = np.random.default_rng(1), picture(2, 120, 160)
+    seen = set()
+    for _ in range(30):
+        found = edit(image, rng)
+        assert found.shape == image.shape and found.dtype == np.uint8
+        change = np.abs(found.astype(float) - image)
+        assert 0 < change.mean() < 12
+        seen.add(round(float(change.mean()), 2))
+    assert len(seen) > 20
 
 
 def test_labels_say_what_the_window_shows(config: PairsConfig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,8 +218,10 @@ def test_labels_say_what_the_window_shows(config: PairsConfig, monkeypatch: pyte
 
     monkeypatch.setattr(module, "make_defect", white)
     monkeypatch.setattr(module, "compress", lambda image, rng: image)
+    flawed = 0
     for number in range(4):
         batch = pairs(replace(config, described=0))[number]
+        flawed += int((batch.window_labels >= 0).sum())
         for (index, row, column), label in zip(
             batch.places.tolist(), batch.window_labels.tolist(), strict=True
         ):
@@ -160,6 +229,7 @@ def test_labels_say_what_the_window_shows(config: PairsConfig, monkeypatch: pyte
             window = batch.pictures[index, top : top + 64, left : left + 64]
             shown = float((window == 255).all(-1).float().mean())
             assert shown == 0 if label == CLEAN else shown > 0
+    assert flawed > 20
 
 
 def test_an_unknown_encoder_is_refused() -> None:

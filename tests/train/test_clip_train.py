@@ -9,7 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from clip_data import PAIRS, clip_config, write_clip_text_tower, write_native_config, write_pictures
+from clip_data import (
+    PAIRS,
+    clip_config,
+    picture,
+    write_clip_text_tower,
+    write_native_config,
+    write_pictures,
+)
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from train_data import KilledError, killed_after, saved_states
 
@@ -277,6 +285,19 @@ def test_photographs_are_dealt_out_once(folder: Path) -> None:
     assert [i.tobytes() for i in other.test] != [i.tobytes() for i in images.test]
     with pytest.raises(DataError, match=r"2 images match 'g\*', but 4 are to be held out"):
         load_photographs(folder / "data", config, "g*")
+
+
+def test_a_folder_of_pictures_alone_is_all_photographs(folder: Path, tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    for index in range(6):
+        Image.fromarray(picture(index)).save(plain / f"any{index}.png")
+    (plain / "notes.txt").write_text("not a picture", encoding="utf-8")
+    images = load_photographs(plain, config_of(folder, "native"))
+    assert (len(images.train), len(images.validation), len(images.test)) == (2, 2, 2)
+    assert images.described == []
+    with pytest.raises(DataError, match=r"has neither train/image_descriptions.csv"):
+        load_photographs(tmp_path, config_of(folder, "native"))
 
 
 def test_unevenness_is_the_variance_over_clean_windows() -> None:
