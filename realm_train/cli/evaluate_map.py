@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from realm_train.errors import ConfigError
 
@@ -22,6 +23,10 @@ from realm_train.errors import ConfigError
     "--kinds", type=click.Choice(["training", "held-out", "all"]), default="all", show_default=True,
     help="Kinds of flaw: those trained on, those never trained on, or both.",
 )  # fmt: skip
+@click.option(
+    "--exam", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    help="Real flaws instead of planted ones: JSON with boxes drawn on pictures of the data.",
+)  # fmt: skip
 @click.option("--preset", help="Preset of a bundle.  [default: the recommended one]")
 @click.option(
     "--window", "windows_px", type=int, multiple=True, metavar="PX", help="A run's window; repeatable."
@@ -30,14 +35,17 @@ from realm_train.errors import ConfigError
     "--stride", "stride_px", type=int, default=8, show_default=True, metavar="PX", help="A run's stride."
 )
 @click.option("--per-photograph", type=click.IntRange(1), default=4, show_default=True)
-@click.option("--seed", type=int, default=2025, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=2025, show_default=True)
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="JSON file for the result.")
+@click.pass_context
 def evaluate_map(
+    context: click.Context,
     run: Path,
     root: Path,
     photographs: str | None,
     split: str,
     kinds: str,
+    exam: Path | None,
     preset: str | None,
     windows_px: tuple[int, ...],
     stride_px: int,
@@ -45,13 +53,14 @@ def evaluate_map(
     seed: int,
     output: Path | None,
 ) -> None:
-    """How well maps find flaws that were put into photographs never trained on.
+    """How well maps find flaws that were put into photographs never trained on, or the real ones of an exam.
 
     RUN is a run folder of `realm-train clip`, or a bundle. Reports pixel ROC-AUC, AUC-Judd, NSS, CC and the best IoU,
     beside a centre prior and a local-texture prior, with the right description and with a wrong one.
     """
     from realm_train.clip.config import ClipConfig
-    from realm_train.clip.judge import bundle_maps, judge_maps, planted_defects
+    from realm_train.clip.exam import judge_drawn, load_exam
+    from realm_train.clip.judge import Agreement, bundle_maps, judge_maps, planted_defects
     from realm_train.clip.model import CONFIG_NAME, open_clip_run
     from realm_train.clip.one_pass import maps_of
     from realm_train.clip.train import load_photographs
@@ -60,6 +69,11 @@ def evaluate_map(
 
     if output is not None and not output.parent.is_dir():
         raise ConfigError(f"{output.parent}: no such folder; make it, or give another --output")
+    for name in ("photographs", "split", "kinds", "per_photograph") if exam is not None else ():
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise ConfigError(
+                f"--{name.replace('_', '-')} is about planted flaws, --exam about real ones; leave one out"
+            )
     config = ClipConfig()
     if (run / CONFIG_NAME).is_file():
         if preset is not None:
@@ -72,15 +86,20 @@ def evaluate_map(
         if windows_px:
             raise ConfigError("--window belongs to a run; a bundle takes --preset")
         mapper = bundle_maps(run, preset)
-    chosen = {"training": TRAINING_KINDS, "held-out": HELD_OUT_KINDS, "all": tuple(KINDS)}[kinds]
-    images = load_photographs(root, config, photographs or "r*", only=split)
-    planted = planted_defects(getattr(images, split), seed, per_photograph, chosen)
-    quality = judge_maps(planted, mapper).to_json()
+    quality: Agreement
+    if exam is not None:
+        quality = judge_drawn(load_exam(exam, root, seed), mapper, seed)
+    else:
+        chosen = {"training": TRAINING_KINDS, "held-out": HELD_OUT_KINDS, "all": tuple(KINDS)}[kinds]
+        images = load_photographs(root, config, photographs or "r*", only=split)
+        quality = judge_maps(planted_defects(getattr(images, split), seed, per_photograph, chosen), mapper)
+    values = quality.to_json()
     if output is not None:
-        output.write_text(json.dumps(quality, indent=2) + "\n", encoding="utf-8")
-    by_kind = quality.pop("by_kind")
-    for name, value in quality.items():
-        click.echo(f"{name:18} {value:.4g}")
+        output.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    for name, value in values.items():
+        if not isinstance(value, dict):
+            click.echo(f"{name:18} {value:.4g}")
+    by_kind = values.get("by_kind", {})
     assert isinstance(by_kind, dict)
     for kind, value in by_kind.items():
         click.echo(f"  {kind:24} AUC {value:.3f}{'  (never trained on)' if kind in HELD_OUT_KINDS else ''}")

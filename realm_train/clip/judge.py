@@ -1,13 +1,16 @@
-"""Judge maps on flaws put into photographs: against priors, with the right text and with a wrong one."""
+"""Judge maps against masks of what is flawed, beside priors, with the right text and with a wrong one.
 
-from collections.abc import Callable, Sequence
+Here the flaws are put into photographs; `exam` has real ones.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from realm_engine.arrays import Float32, UInt8
+from realm_engine.arrays import Bool, Float32, UInt8
 from realm_engine.maps.windows import WindowGrid, spread_mean
 from realm_train.clip import map_metrics
 from realm_train.clip.model import Clip
@@ -29,26 +32,20 @@ class Planted:
 
 
 @dataclass(frozen=True)
-class MapQuality:
-    """Means over images of what `judge_maps` measures; see `map_metrics` for the statistics.
+class Agreement:
+    """Means over images of how well maps agree with masks of what is flawed; see `map_metrics` for the statistics.
 
     Attributes:
         auc: pixel ROC-AUC of the map against the mask.
-        auc_wrong_text: the same with a description of another kind of flaw.
-        auc_clean_text: the same with a text that says that nothing is wrong, its sign turned.
+        auc_wrong_text: the same with a description of another flaw.
         auc_centre: of the centre prior.
         auc_texture: of the local-texture prior.
         right_beats_wrong: share of images where the right text has the higher AUC.
-        flatness: spread (5th to 95th percentile) of the map of the photograph without the flaw, divided by that
-            of the map with it; low = flat.
-        contrast: mean of the map inside the mask less the mean outside.
-        by_kind: AUC for each kind of flaw.
     """
 
     images: int
     auc: float
     auc_wrong_text: float
-    auc_clean_text: float
     auc_judd: float
     nss: float
     cc: float
@@ -56,13 +53,28 @@ class MapQuality:
     auc_centre: float
     auc_texture: float
     right_beats_wrong: float
-    flatness: float
-    contrast: float
-    by_kind: dict[str, float]
 
     def to_json(self) -> dict[str, object]:
         """As plain values."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class MapQuality(Agreement):
+    """Means over planted flaws.
+
+    Attributes:
+        auc_clean_text: AUC with a text that says that nothing is wrong, its sign turned.
+        flatness: spread (5th to 95th percentile) of the map of the photograph without the flaw, divided by that
+            of the map with it; low = flat.
+        contrast: mean of the map inside the mask less the mean outside.
+        by_kind: AUC for each kind of flaw.
+    """
+
+    auc_clean_text: float
+    flatness: float
+    contrast: float
+    by_kind: dict[str, float]
 
 
 def planted_defects(
@@ -103,31 +115,42 @@ def judge_maps(planted: Sequence[Planted], mapper: Mapper, seed: int = 0) -> Map
         texts = [item.defect.description, item.wrong_description, clean_description(rng)]
         right, wrong, clean_text = mapper(item.defect.image, texts)
         flat = mapper(item.clean, texts[:1])[0]
-        auc = map_metrics.auc(right, mask)
-        wrong_auc = map_metrics.auc(wrong, mask)
+        row = agreement(item.defect.image, mask, right, wrong)
         rows.append(
-            {
-                "auc": auc,
-                "auc_wrong_text": wrong_auc,
+            row
+            | {
                 "auc_clean_text": map_metrics.auc(-clean_text, mask),
-                "auc_judd": map_metrics.auc_judd(right, mask),
-                "nss": map_metrics.nss(right, mask),
-                "cc": map_metrics.cc(right, mask),
-                "iou": map_metrics.best_iou(right, mask),
-                "auc_centre": map_metrics.auc(map_metrics.centre_prior(*mask.shape), mask),
-                "auc_texture": map_metrics.auc(map_metrics.texture_prior(item.defect.image), mask),
-                "right_beats_wrong": float(auc > wrong_auc),
                 "flatness": _spread(flat) / max(_spread(right), 1e-9),
                 "contrast": float(right[mask].mean() - right[~mask].mean()),
             }
         )
-        kinds.setdefault(item.defect.kind, []).append(auc)
-    means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+        kinds.setdefault(item.defect.kind, []).append(row["auc"])
     return MapQuality(
         images=len(rows),
-        **means,
+        **means(rows),
         by_kind={kind: float(np.mean(values)) for kind, values in sorted(kinds.items())},
     )
+
+
+def agreement(image: UInt8, mask: Bool, right: Float32, wrong: Float32) -> dict[str, float]:
+    """What `Agreement` holds the means of, for one image: maps of the right and of a wrong text, and the priors."""
+    auc, wrong_auc = map_metrics.auc(right, mask), map_metrics.auc(wrong, mask)
+    return {
+        "auc": auc,
+        "auc_wrong_text": wrong_auc,
+        "auc_judd": map_metrics.auc_judd(right, mask),
+        "nss": map_metrics.nss(right, mask),
+        "cc": map_metrics.cc(right, mask),
+        "iou": map_metrics.best_iou(right, mask),
+        "auc_centre": map_metrics.auc(map_metrics.centre_prior(*mask.shape), mask),
+        "auc_texture": map_metrics.auc(map_metrics.texture_prior(image), mask),
+        "right_beats_wrong": float(auc > wrong_auc),
+    }
+
+
+def means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each key over rows that have the same keys."""
+    return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
 
 
 def _spread(values: Float32) -> float:

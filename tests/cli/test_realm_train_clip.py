@@ -108,6 +108,60 @@ def test_evaluate_map_of_a_bundle(folder: Path, bundle_path: Path) -> None:
     assert "1 images match 'r0*', but 39 are to be held out" in done.stderr
 
 
+def write_exam(path: Path, *boxes: tuple[str, int]) -> Path:
+    """An exam with one box of 30 x 40 px in each picture, by name and left edge."""
+    pictures = [
+        {"name": name, "boxes": [{"top": 9, "left": left, "height": 30, "width": 40}]} for name, left in boxes
+    ]
+    path.write_text(json.dumps({"pictures": pictures}), encoding="utf-8")
+    return path
+
+
+def test_evaluate_map_on_an_exam(folder: Path, run: Path, tmp_path: Path) -> None:
+    result = tmp_path / "maps.json"
+    exam = write_exam(tmp_path / "exam.json", ("g6", 20), ("r0", 130))
+    places = ["evaluate", "map", run, "--data", folder / "data", "--exam", exam]
+    done = invoke(*places, "--window", "48", "--stride", "24", "--output", result)
+    assert done.exit_code == 0, done.output
+    quality = json.loads(result.read_text())
+    assert quality["images"] == 2 and list(quality["by_picture"]) == ["g6", "r0"]
+    assert quality["auc"] == pytest.approx(sum(quality["by_picture"].values()) / 2)
+    assert 0 <= quality["auc_low"] <= quality["auc"] <= quality["auc_high"] <= 1
+    printed = dict(line.rsplit(maxsplit=1) for line in done.stdout.splitlines())
+    assert printed.keys() == quality.keys() - {"by_picture"}
+    assert float(printed["auc"]) == pytest.approx(quality["auc"], rel=1e-3)
+    assert invoke(*places, "--window", "48", "--stride", "24").stdout == done.stdout
+
+
+@pytest.mark.parametrize(
+    ("boxes", "extra", "message"),
+    [
+        ([("g6", 0)], ("--kinds", "all"), "--kinds is about planted flaws, --exam about real ones"),
+        ([("g6", 0)], ("--split", "test"), "--split is about planted flaws, --exam about real ones"),
+        ([("g6", 0)], ("--photographs", "r*"), "--photographs is about planted flaws"),
+        ([("g6", 0)], ("--per-photograph", "2"), "--per-photograph is about planted flaws"),
+        ([("g6", 0)], ("--exam", "nowhere.json"), "nowhere.json: no such file; give the JSON file of an exam"),
+        ([], (), "exam.json: has no pictures"),
+        ([("g6", 0), ("g9", 0)], (), "exam.json: g9 is not in"),
+        ([("g6", 140), ("r0", 0)], (), "exam.json: g6: the box of rows 9 to 38, columns 140 to 179 leaves the picture"),
+    ],
+)  # fmt: skip
+def test_errors_of_an_exam_are_one_line(
+    folder: Path,
+    run: Path,
+    tmp_path: Path,
+    boxes: list[tuple[str, int]],
+    extra: tuple[str, ...],
+    message: str,
+) -> None:
+    exam = write_exam(tmp_path / "exam.json", *boxes)
+    result = invoke("evaluate", "map", run, "--data", folder / "data", "--exam", exam, *extra)
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
