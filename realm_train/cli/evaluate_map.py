@@ -20,6 +20,9 @@ from realm_train.errors import ConfigError
     help="Which of the photographs that training held out.",
 )  # fmt: skip
 @click.option(
+    "--unseen", is_flag=True, help="RUN was trained on other data: deal out DATA's photographs as by default."
+)
+@click.option(
     "--kinds", type=click.Choice(["training", "held-out", "all"]), default="all", show_default=True,
     help="Kinds of flaw: those trained on, those never trained on, or both.",
 )  # fmt: skip
@@ -44,6 +47,7 @@ def evaluate_map(
     root: Path,
     photographs: str | None,
     split: str,
+    unseen: bool,
     kinds: str,
     exam: Path | None,
     preset: str | None,
@@ -69,7 +73,7 @@ def evaluate_map(
 
     if output is not None and not output.parent.is_dir():
         raise ConfigError(f"{output.parent}: no such folder; make it, or give another --output")
-    for name in ("photographs", "split", "kinds", "per_photograph") if exam is not None else ():
+    for name in ("photographs", "split", "unseen", "kinds", "per_photograph") if exam is not None else ():
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
             raise ConfigError(
                 f"--{name.replace('_', '-')} is about planted flaws, --exam about real ones; leave one out"
@@ -79,12 +83,14 @@ def evaluate_map(
         if preset is not None:
             raise ConfigError("--preset belongs to a bundle; a run takes --window and --stride")
         folder = RunFolder(run)
-        config = folder.read_config(ClipConfig)
+        config = config if unseen else folder.read_config(ClipConfig)
         photographs = photographs or str(folder.read_json("config.json").get("photographs", "r*"))
         mapper = maps_of(open_clip_run(run), windows_px or (64,), stride_px)
     else:
         if windows_px:
             raise ConfigError("--window belongs to a run; a bundle takes --preset")
+        if unseen:
+            raise ConfigError("--unseen belongs to a run; of a bundle it is always assumed")
         mapper = bundle_maps(run, preset)
     quality: Agreement
     if exam is not None:
