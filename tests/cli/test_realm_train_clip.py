@@ -99,6 +99,15 @@ def test_evaluate_map_of_a_run(folder: Path, run: Path, tmp_path: Path) -> None:
     assert again.stdout == held_out.stdout
 
 
+def test_a_run_is_judged_on_data_it_never_saw(folder: Path, run: Path, bundle_path: Path) -> None:
+    """As many photographs as usual are held out of them, whatever the run held out of its own."""
+    places = ("--data", folder / "data", "--per-photograph", "1")
+    few = invoke("evaluate", "map", run, *places, "--unseen")
+    assert few.exit_code == 2 and "6 images match 'r*', but 39 are to be held out" in few.stderr
+    bundle = invoke("evaluate", "map", bundle_path, *places, "--unseen")
+    assert bundle.exit_code == 2 and "--unseen belongs to a run" in bundle.stderr
+
+
 def test_evaluate_map_of_a_bundle(folder: Path, bundle_path: Path) -> None:
     done = invoke(
         *("evaluate", "map", bundle_path, "--data", folder / "data", "--per-photograph", "1"),
