@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,7 @@ from realm_train.clip.model import Clip, open_clip_run
 from realm_train.clip.train import load_photographs
 from realm_train.runs import RunFolder
 
-RELEASED = {"released": {"windows_px": [64], "stride_px": 8, "aggregate": "mean"}}
+RELEASED: dict[str, Any] = {"released": {"windows_px": [64], "stride_px": 8, "aggregate": "mean"}}
 
 
 def embed(clip: Clip, picture: UInt8, geometry: Geometry) -> tuple[list[Array], list[WindowGrid]]:

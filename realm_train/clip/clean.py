@@ -153,7 +153,9 @@ def measure_windows(
     clip: Clip, photographs: Sequence[UInt8], windows_px: Sequence[int]
 ) -> tuple[Float32, Float32, dict[str, int]]:
     """Mean (S, D) and factor (S, D, D) of the embeddings of all windows, and how many windows of each size."""
-    means, factors, counts = [], [], {}
+    means: list[Float64] = []
+    factors: list[Float64] = []
+    counts: dict[str, int] = {}
     for size in windows_px:
         found = np.concatenate(
             [window_embeddings(clip, each, size).double().cpu().numpy() for each in photographs]
@@ -162,7 +164,7 @@ def measure_windows(
         means.append(found.mean(axis=0))
         factors.append(vectors * np.sqrt(np.maximum(values, 0.0)))
         counts[str(size)] = len(found)
-    return np.float32(means), np.float32(factors), counts
+    return np.array(means, np.float32), np.array(factors, np.float32), counts
 
 
 def highest_z(
