@@ -85,7 +85,7 @@ def test_mean_and_deviation_are_those_of_all_windows(clip, clean, pictures):
     for column, size in enumerate(WINDOWS):
         each = [window_embeddings(clip, picture, size).numpy() for picture in pictures]
         similarity = np.concatenate(each).astype(np.float64) @ texts.T
-        assert len(similarity) == clean.measured["windows"][str(size)] > 20
+        assert len(similarity) == clean.measured["windows"][str(size)] > 10
         np.testing.assert_allclose(means[:, column], similarity.mean(axis=0), atol=1e-6)
         np.testing.assert_allclose(stds[:, column], similarity.std(axis=0), rtol=1e-3)
 
