@@ -108,6 +108,11 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     help="How fp32 files keep their weights; arithmetic is float32 in all.",
 )
 @click.option("--phrases", type=FILE, help="JSON phrase bank.")
+@click.option(
+    "--photographs",
+    type=FILE,
+    help="What untouched photographs give (recipes/clean_maps.py): maps then say whether anything stands out.",
+)
 @click.option("--metrics", type=FILE, help="JSON of measured numbers.")
 @click.option("--presets", type=FILE, help='JSON of own DREAM presets: {"NAME": {"windows_px": [..], ...}}.')
 @click.option("--preset-recommended", default="released", show_default=True, metavar="NAME")
@@ -170,6 +175,8 @@ def check_options(options: Mapping[str, Any]) -> None:
     models = [option for option in ("core_path", "clip_name") if options[option] is not None]
     own = {name: options[option] for name, option in OWN_GRAPH.items()}
     if options["graph_path"] is None:
+        if options["photographs"] is not None and options["clip_name"] is None:
+            raise ExportError("--photographs without --clip; it is a scale of maps, name the model too")
         if options["clip_weights"] is not None and options["clip_name"] is None:
             raise ExportError("--clip-weights without --clip; name the model too")
         for name, value in own.items():
@@ -198,12 +205,14 @@ def _core_and_dream(options: Mapping[str, Any]) -> list[Part]:
     from export.parts.dream import Dream, MapOptions
     from export.towers.clip_model import open_clip_model
     from export.towers.core_source import open_core
+    from realm_train.clip.clean import CleanWindows
 
-    presets = options["presets"]
+    presets, photographs = options["presets"], options["photographs"]
     maps = MapOptions(
         presets=_json_object(presets) if presets is not None else {},
         recommended_preset=options["preset_recommended"],
         phrases=options["phrases"],
+        photographs=CleanWindows.load(photographs) if photographs is not None else None,
     )
     parts: list[Part] = []
     if options["core_path"] is not None:

@@ -106,7 +106,7 @@ def write_files(
         master = file.graph.model()
         largest = _largest(file, master, work)
         variants: dict[str, str] = {}
-        for precision in work.variants.precisions:
+        for precision in ("fp32",) if file.graph.float32_alone else work.variants.precisions:
             variant, record, float32 = _variant(file.stem, master, precision, work, largest, report)
             if variant is None:
                 continue  # a text tower in int8: embedded once per text, and the engine uses its fp32 file

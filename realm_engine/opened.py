@@ -11,7 +11,17 @@ from realm_engine.errors import BundleError, UsageError
 from realm_engine.machine.memory import MemoryLimit
 from realm_engine.maps.dream import Dream
 from realm_engine.maps.encoders import EachWindow, OnePass, WindowEncoder
-from realm_engine.maps.spec import EACH_WINDOW, ENCODERS, GRAPH, TRUNK, WINDOWS, MapSpec, read_maps
+from realm_engine.maps.photographs import PhotographGraph
+from realm_engine.maps.spec import (
+    EACH_WINDOW,
+    ENCODERS,
+    GRAPH,
+    PHOTOGRAPHS,
+    TRUNK,
+    WINDOWS,
+    MapSpec,
+    read_maps,
+)
 from realm_engine.maps.spec import TEXT_GRAPH as MAP_TEXT_GRAPH
 from realm_engine.maps.stream import Mapper
 from realm_engine.measures.measure import Measure
@@ -131,10 +141,15 @@ class Opened:
             for graph in ENCODERS[asked or spec.encoders[0]]:
                 self.session(graph)
             encoders = {name: self._window_encoder(name, spec) for name in spec.encoders}
-            dream = Dream(spec, self.text_encoder(MAP_TEXT_GRAPH), encoders, asked)
+            dream = Dream(spec, self.text_encoder(MAP_TEXT_GRAPH), encoders, asked, self._photographs(spec))
             dream.encoder.check_memory()  # before it is stored: what was refused once is refused again
             self._mapper = Mapper(dream, self.bundle)
         return self._mapper
+
+    def _photographs(self, spec: MapSpec) -> PhotographGraph | None:
+        if spec.photographs is None:
+            return None
+        return PhotographGraph(spec.photographs, lambda: self.session(PHOTOGRAPHS))
 
     def _window_encoder(self, name: str, spec: MapSpec) -> WindowEncoder:
         plan = self.sessions.plan(spec.part.name)

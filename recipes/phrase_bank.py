@@ -4,35 +4,14 @@ import argparse
 import json
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from realm_engine.arrays import UInt8
-from realm_engine.maps.windows import WindowGrid
-from realm_train.clip.config import ONE_PASS, ClipConfig
-from realm_train.clip.model import Clip, open_clip_run
-from realm_train.clip.one_pass import OnePass
-from realm_train.clip.pairs import cut
+from realm_train.clip.clean import window_embeddings
+from realm_train.clip.config import ClipConfig
+from realm_train.clip.model import open_clip_run
 from realm_train.clip.train import load_photographs
 from realm_train.defects import PHRASES
 from realm_train.runs import RunFolder
-
-BATCH = 256
-
-
-@torch.inference_mode()
-def window_embeddings(clip: Clip, photograph: UInt8, window_px: int) -> torch.Tensor:
-    """Embeddings float32 (windows, D) at half-window stride, the grid on which the engine picks phrases."""
-    grid = WindowGrid(photograph.shape[0], photograph.shape[1], window_px, max(1, window_px // 2))
-    if clip.encoder == ONE_PASS:
-        tops, lefts = (np.unique(firsts).tolist() for firsts in grid.origins())
-        tower = OnePass(clip.model.visual, clip.normalise)
-        return tower.embed(tower.pool(torch.tensor(photograph)[None], tops, lefts, window_px)).flatten(0, 2)
-    windows = [
-        cut(photograph, y, x, window_px, clip.image_size_px) for y, x in zip(*grid.origins(), strict=True)
-    ]
-    stacked = torch.from_numpy(np.stack(windows))
-    return torch.cat([clip.encode_windows(stacked[i : i + BATCH]) for i in range(0, len(stacked), BATCH)])
 
 
 @torch.inference_mode()

@@ -49,14 +49,16 @@ for kinds in all held-out; do
         --per-photograph 2 --output "$RUNS/map-$kinds.json"
 done
 
-step "5/6 phrase bank and metrics"
+step "5/6 phrase bank, the scale of maps, metrics"
 python recipes/phrase_bank.py "$RUNS/clip" --data "$DATA" --output "$RUNS/phrases.json"
+python recipes/clean_maps.py "$RUNS/clip" --data "$DATA" --phrases "$RUNS/phrases.json" \
+    --output "$RUNS/photographs.safetensors"
 python recipes/collect_metrics.py --core "$RUNS/core-folds/metrics.json" --map "$RUNS/map-all.json" \
     --map-held-out "$RUNS/map-held-out.json" --output "$RUNS/metrics.json"
 
 step "6/6 bundle"
 python -m export --core "$RUNS/core" --clip "$RUNS/clip" --precision fp32 --storage int8-embeddings \
-    --phrases "$RUNS/phrases.json" --metrics "$RUNS/metrics.json" \
+    --phrases "$RUNS/phrases.json" --photographs "$RUNS/photographs.safetensors" --metrics "$RUNS/metrics.json" \
     --name realm-tiny --description "Small CORE and CLIP, the default of realm-engine." \
     --licence recipes/LICENSE-WEIGHTS.md \
     --training-data "RAISE-TD, training split (510 images), and flaws put into its images by realm_train.defects" \

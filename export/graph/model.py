@@ -45,6 +45,10 @@ class Graph(Protocol):
     def outputs(self) -> tuple[Port, ...]:
         """Outputs, in order."""
 
+    @property
+    def float32_alone(self) -> bool:
+        """It is small and belongs to no part of the engine: it has one file, whatever precisions the others have."""
+
     def model(self) -> onnx.ModelProto:
         """The float32 graph, self-contained."""
 

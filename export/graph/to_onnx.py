@@ -37,6 +37,8 @@ class GraphExport:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
 
+    float32_alone = False
+
     def model(self) -> onnx.ModelProto:
         """The float32 graph, clean (`to_onnx`, `tidy`)."""
         return ir.to_proto(tidy(to_onnx(self)))

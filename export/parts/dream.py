@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from PIL import Image
 
 from export.errors import ExportError
 from export.graph.int8 import Feeds, Study
-from export.graph.model import PRECISIONS, Port
+from export.graph.model import PRECISIONS, Graph, Port
 from export.graph.to_onnx import GraphExport
 from export.manifest import text_section
 from export.measures import Measure
@@ -23,12 +23,14 @@ from export.towers.clip_model import ClipModel
 from export.towers.clip_text import clip_text_export, text_embeddings
 from export.towers.dream_graph import DreamGraph, ImageTower, lean
 from export.towers.one_pass_graph import STRIDES, one_pass_exports, one_pass_feeds
+from export.towers.photographs_graph import PhotographsGraph
 from export.towers.shared_text import TextGraph
 from realm_engine import Engine
 from realm_engine.arrays import Array
 from realm_engine.maps.realness_map import DreamConfig
 from realm_engine.maps.windows import WindowGrid
-from realm_engine.verbs.fidelity import TEXTS, correlation, floor, two_digits
+from realm_engine.verbs.fidelity import PHOTOGRAPHS_GATE, TEXTS, correlation, floor, two_digits
+from realm_train.clip.clean import PROBE, CleanWindows
 from realm_train.clip.config import EACH_WINDOW, ONE_PASS
 from realm_train.clip.one_pass import OnePass, halo_px
 
@@ -42,6 +44,7 @@ MAPS: dict[str, Any] = {
     "phrases": {"most": 3, "margin_z": 1.0, "percentile": 95.0},
     "regions": {"below_std": 1.0, "least_window_areas": 0.25, "most": 5},
 }
+SAME_TOWER = 0.999  # cosine of a text's embedding, measured and exported
 MOST_PROBED = 4  # pictures whose activations are looked at
 MOST_WINDOWS = 24  # per image and scale: enough to find a wrong graph, few enough to wait for
 
@@ -70,17 +73,28 @@ class MapOptions:
         presets: Presets beside "released" and "paper".
         recommended_preset: The one a host uses unless told otherwise.
         phrases: JSON file of the phrase bank.
+        photographs: What untouched photographs give; None for maps without a scale of their own.
     """
 
     presets: Mapping[str, Any] = field(default_factory=dict)
     recommended_preset: str = "released"
     phrases: Path | None = None
+    photographs: CleanWindows | None = None
 
     def __post_init__(self) -> None:
         if self.recommended_preset not in self.all_presets:
             raise ExportError(
                 f"no preset {self.recommended_preset!r} to recommend; there are {', '.join(self.all_presets)}"
             )
+        known = self.photographs
+        for name, geometry in known.presets.items() if known is not None else ():
+            wanted = {**asdict(geometry), "windows_px": list(geometry.windows_px)}
+            preset = self.all_presets.get(name)
+            if preset is None or any(preset[key] != value for key, value in wanted.items()):
+                raise ExportError(
+                    f"--photographs was measured for a preset {name!r} of {wanted}, which the bundle does not have; "
+                    "measure it again, with its presets"
+                )
 
     @property
     def all_presets(self) -> dict[str, Any]:
@@ -111,6 +125,18 @@ class Dream:
 
     name = "dream"
 
+    def __post_init__(self) -> None:
+        known, clip = self.options.photographs, self.clip
+        if known is None:
+            return
+        ours = text_embeddings(clip, [PROBE])[0]
+        if (
+            known.encoder != clip.encoder
+            or known.mean.shape[1] != clip.embed_dim
+            or float(ours @ known.probe) < SAME_TOWER
+        ):
+            raise ExportError("--photographs was measured with another CLIP; measure it again, with this one")
+
     @property
     def precisions(self) -> Sequence[str]:
         """All of them, but that a trunk has no int8 variant."""
@@ -121,9 +147,14 @@ class Dream:
         """Of its CLIP."""
         return self.clip.weights
 
-    def graphs(self) -> Sequence[GraphExport]:
-        """`dream`, and for a tower that was trained in one pass `trunk` and `windows`."""
-        return (dream_export(self.clip), *(one_pass_exports(self.clip) if self.one_pass else ()))
+    def graphs(self) -> Sequence[Graph]:
+        """`dream`, for a tower that was trained in one pass `trunk` and `windows`, `photographs` where it is known."""
+        known = self.options.photographs
+        return (
+            dream_export(self.clip),
+            *(one_pass_exports(self.clip) if self.one_pass else ()),
+            *([] if known is None else [PhotographsGraph(known.mean, known.factor)]),
+        )
 
     @property
     def one_pass(self) -> bool:
@@ -144,7 +175,7 @@ class Dream:
     def section(self, tokenizer: str) -> Mapping[str, Any]:
         """The "dream" object."""
         clip = self.clip
-        section = {
+        section: dict[str, Any] = {
             "image_size_px": clip.image_size_px,
             "interpolation": clip.interpolation,
             "text": text_section(tokenizer, clip.max_tokens, clip.pad_id, clip.fixed_length, clip.buckets),
@@ -156,6 +187,15 @@ class Dream:
             section["one_pass"] = {"cells_px": list(STRIDES), "halo_px": halo_px(visual.trunk)}
             section["presets"] = {
                 name: {"encoder": ONE_PASS, **preset} for name, preset in self.options.all_presets.items()
+            }
+        known = self.options.photographs
+        if known is not None:
+            section["photographs"] = {"windows_px": list(known.windows_px), "encoder": known.encoder}
+            section["presets"] = {
+                name: {**preset, "stands_out": dict(known.stands_out[name])}
+                if name in known.stands_out and preset.get("encoder", EACH_WINDOW) == known.encoder
+                else preset
+                for name, preset in section["presets"].items()
             }
         return section if self.options.phrases is None else {**section, "phrases": PHRASES}
 
@@ -213,7 +253,27 @@ class Dream:
             pairs = zip(expected[EACH_WINDOW], expected[ONE_PASS], strict=True)
             both = [correlation(a.similarity.ravel(), b.similarity.ravel()) for a, b in pairs]
             found["encoders_pearson"] = floor(float(np.mean(both)))
+        if self.options.photographs is not None:
+            found["photographs_max_diff"] = self._compare_photographs(folder, precision)
         return found
+
+    def _compare_photographs(self, folder: Path, precision: str) -> float:
+        """Difference of the graph `photographs` from float64, in standard deviations."""
+        known = self.options.photographs
+        assert known is not None
+        texts = text_embeddings(self.clip, TEXTS)
+        with Engine.open(folder, device="cpu", precision=precision) as engine:
+            graph = engine.maps.dream.photographs
+            assert graph is not None
+            ours = [graph.scale(texts, [size]) for size in known.windows_px]
+        means, stds = known.scale(texts)
+        worst = max(
+            float((np.abs(found - right[:, index]) / stds[:, index]).max())
+            for index, both in enumerate(ours)
+            for found, right in zip(both, (means, stds), strict=True)
+        )
+        gate("the scale of photographs differs from float64", worst, PHOTOGRAPHS_GATE)
+        return two_digits(worst)
 
     def _compare(
         self,

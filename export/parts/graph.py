@@ -207,6 +207,8 @@ class WrappedGraph:
     outputs: tuple[Port, ...]
     part: OwnGraph
 
+    float32_alone = False
+
     def model(self) -> onnx.ModelProto:
         """See `export.graph.wrap.wrap`."""
         part = self.part

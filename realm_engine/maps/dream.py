@@ -11,8 +11,9 @@ from realm_engine.arrays import Float32, Float64, Int64, UInt8
 from realm_engine.errors import UsageError
 from realm_engine.maps.adaptive import adaptive_similarities, windows_to_compute
 from realm_engine.maps.encoders import Canvas, WindowEncoder, Windows
+from realm_engine.maps.photographs import PhotographGraph, Photographs
 from realm_engine.maps.realness_map import DreamConfig, Quantity, RealnessMap
-from realm_engine.maps.spec import MapSpec
+from realm_engine.maps.spec import MapSpec, StandsOut
 from realm_engine.maps.windows import WindowGrid, covered_by_any, spread_scales
 from realm_engine.text import TextEncoder
 
@@ -29,12 +30,17 @@ class Dream:
         text_encoder: TextEncoder,
         encoders: Mapping[str, WindowEncoder],
         asked: str | None = None,
+        photographs: PhotographGraph | None = None,
     ) -> None:
-        """`encoders`: by name, as `MapSpec.encoders`. `asked`: the one for every map, whatever a preset says."""
+        """`encoders`: by name, as `MapSpec.encoders`. `asked`: the one for every map, whatever a preset says.
+
+        `photographs`: what knows untouched photographs, where the bundle has it.
+        """
         self.spec = spec
         self._encoders = dict(encoders)
         self._asked = asked
         self._text = text_encoder
+        self.photographs = photographs
         # Pictures that were looked at and not mapped yet: phrases are picked on what their map is made of.
         self._seen: dict[int, tuple[WindowEncoder, Canvas]] = {}
 
@@ -92,6 +98,7 @@ class Dream:
         height, width = images[0].shape[:2]
         grids = config.grids(height, width)
         embeddings, columns = self._embed_all(texts)
+        scales = self._scales(embeddings, columns, config)
         places, different = _different(images)
         count = len(different)
         # Windows are chosen image by image where not all are encoded.
@@ -117,7 +124,7 @@ class Dream:
                 windows[index] += used
         return [
             self._finish(*parts, config=config, grids=grids)
-            for parts in zip(realness, texts, windows, strict=True)
+            for parts in zip(realness, texts, windows, scales, strict=True)
         ]
 
     def similarities(
@@ -161,6 +168,15 @@ class Dream:
                 return name
         return "custom"
 
+    def stands_out(self, config: DreamConfig) -> StandsOut:
+        """From which z on a map stands out that is made exactly as a preset says; nothing is known of others."""
+        settled = self.settled(config)
+        made = (settled.windows_px, settled.stride_px, settled.aggregate, settled.encoder)
+        for preset in self.spec.presets.values() if settled.fraction == 1.0 else ():
+            if (preset.windows_px, preset.stride_px, preset.aggregate, preset.encoder) == made:
+                return preset.stands_out
+        return StandsOut()
+
     def presets(self) -> dict[str, DreamConfig]:
         """The bundle's presets, its recommended one first, and "fast": that one with fewer windows."""
         names = sorted(self.spec.presets, key=lambda name: name != self.spec.recommended_preset)
@@ -176,6 +192,7 @@ class Dream:
         realness: list[Float64],
         texts: Sequence[str],
         windows: int,
+        photographs: Photographs | None,
         config: DreamConfig,
         grids: Sequence[WindowGrid],
     ) -> RealnessMap:
@@ -190,7 +207,22 @@ class Dream:
             windows=windows,
             encoder=str(self.settled(config).encoder),
             region_policy=self.spec.region_policy,
+            photographs=photographs,
         )
+
+    def _scales(
+        self, embeddings: Float32, columns: Sequence[Sequence[int]], config: DreamConfig
+    ) -> list[Photographs | None]:
+        """What untouched photographs give for the texts of each map, with the threshold of texts that are given."""
+        graph, encoder = self.photographs, str(self.settled(config).encoder)
+        if graph is None or not graph.knows(encoder, config.windows_px):
+            return [None] * len(columns)
+        means, stds = graph.scale(embeddings, config.windows_px)
+        threshold = self.stands_out(config).text
+        return [
+            Photographs(float(means[chosen].mean()), float(stds[chosen].mean()), threshold)
+            for chosen in map(list, columns)
+        ]
 
     def _embed_all(self, texts: Sequence[Sequence[str]]) -> tuple[Float32, list[list[int]]]:
         """Embeddings of all different texts (K, D), and per image the rows of its texts."""

@@ -105,7 +105,7 @@ class MapFolder:
         for parent in {path.parent for path in paths.values()}:
             if parent != self.folder:
                 check_folder(parent)
-        limits = self._limits or render.colour_limits(result.values, result.covered)
+        limits = self._limits or colour_limits(result)
         for name, path in paths.items():
             write_atomically(path, self._content(name, image, result, limits, facts))
         return list(paths.values())
@@ -134,6 +134,11 @@ class MapFolder:
         return _png(render.overlay(image, result.values, quantity, result.covered, limits, boxes))
 
 
+def colour_limits(result: RealnessMap) -> tuple[float, float]:
+    """The values at the ends of a map's colours: on the scale of photographs where that is known, else its own."""
+    return result.own_limits or render.colour_limits(result.values, result.covered)
+
+
 def map_record(
     result: RealnessMap, limits: tuple[float, float], regions: int | None = None
 ) -> dict[str, Any]:
@@ -157,6 +162,7 @@ def map_record(
         "phrases": [
             {"text": phrase.text, "kind": phrase.kind, "z_score": phrase.z_score} for phrase in result.phrases
         ],
+        "photographs": _photographs(result),
         "statistics": result.statistics(),
         "colour_limits": list(limits),
         "regions": [
@@ -170,6 +176,20 @@ def map_record(
             }
             for region in result.regions(regions)
         ],
+    }
+
+
+def _photographs(result: RealnessMap) -> dict[str, Any] | None:
+    """Where the map lies among untouched photographs; null where that is not known."""
+    known = result.photographs
+    if known is None:
+        return None
+    return {
+        "mean": known.mean,
+        "std": known.std,
+        "z_max": result.z_max,
+        "threshold": known.threshold,
+        "stands_out": result.stands_out,
     }
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from realm_engine.arrays import UInt8
+from realm_engine.arrays import Float32, UInt8
 from realm_engine.errors import BundleError
 from realm_engine.maps.dream import Dream
 from realm_engine.maps.realness_map import Phrase
+from realm_engine.maps.spec import PhrasePolicy
 from realm_engine.maps.windows import WindowGrid
 
 
@@ -49,9 +50,15 @@ def pick_phrases(
     95th) over windows of (similarity - mean) / std: a flaw is local, so a mean would dilute it, and a maximum
     would follow one window. Phrases too far behind the best (1 standard deviation) are left out.
     """
-    policy = dream.spec.phrase_policy
     grid = WindowGrid(image.shape[0], image.shape[1], window_px, max(1, window_px // 2))
     similarity = dream.similarities(image, grid, dream.embed([entry.text for entry in bank]))
+    return choose_phrases(similarity, bank, dream.spec.phrase_policy)
+
+
+def choose_phrases(
+    similarity: Float32, bank: tuple[BankEntry, ...], policy: PhrasePolicy
+) -> tuple[Phrase, ...]:
+    """The phrases that count, best first, for similarities (windows, phrases) with a whole bank."""
     mean = np.array([entry.mean for entry in bank])
     std = np.array([entry.std for entry in bank])
     scores = np.percentile((similarity - mean) / std, policy.percentile, axis=0)

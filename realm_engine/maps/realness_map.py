@@ -10,9 +10,10 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from realm_engine.arrays import Bool, Float32
+from realm_engine.arrays import Array, Bool, Float32
 from realm_engine.errors import UsageError, WindowError
 from realm_engine.maps.adaptive import FAST_FRACTION, fast_fraction
+from realm_engine.maps.photographs import REAL_END, UNREAL_END, Photographs
 from realm_engine.maps.spec import AGGREGATES, EACH_WINDOW, ENCODERS, ONE_PASS, Preset, RegionPolicy
 from realm_engine.maps.windows import WindowGrid, covered_by_any
 
@@ -149,6 +150,8 @@ class RealnessMap:
     `values` holds `config.quantity`; a pixel that no window covers is 0 in either quantity.
     `windows` is the number of windows encoded; where that is less than `windows_of_grid` the map is an
     approximation. `phrases` is empty unless the engine chose the texts. `encoder`: what encoded the windows.
+    `photographs`: what untouched photographs give for these texts; None where the bundle does not know, or not for
+    windows of these sizes and this encoder.
     """
 
     values: Float32
@@ -159,6 +162,7 @@ class RealnessMap:
     phrases: tuple[Phrase, ...] = ()
     region_policy: RegionPolicy = field(default_factory=RegionPolicy)
     encoder: str = EACH_WINDOW
+    photographs: Photographs | None = None
 
     @property
     def windows_of_grid(self) -> int:
@@ -178,6 +182,42 @@ class RealnessMap:
         if self.config.quantity == Quantity.REALNESS:
             return self.values
         return np.where(self.covered, np.float32(1.0) - self.values, np.float32(0.0))
+
+    @cached_property
+    def z(self) -> Float32 | None:
+        """How many standard deviations less real than windows of photographs, float32 (H, W); NaN where uncovered.
+
+        None where `photographs` is.
+        """
+        if self.photographs is None:
+            return None
+        return np.where(self.covered, self.photographs.z(self.realness), np.float32(np.nan))
+
+    @property
+    def z_max(self) -> float | None:
+        """The largest `z`: of the pixel that is least like photographs. None where `photographs` is."""
+        return None if self.z is None else float(self.z[self.covered].max())
+
+    @property
+    def stands_out(self) -> bool | None:
+        """Whether a pixel has a `z` that few untouched photographs reach; None where that is not known."""
+        if self.photographs is None or self.photographs.threshold is None or self.z_max is None:
+            return None
+        return self.z_max > self.photographs.threshold
+
+    @property
+    def own_limits(self) -> tuple[float, float] | None:
+        """Lower and higher value at the ends of the colours, in what the map holds; None: the map's own range.
+
+        The real end is half the threshold, or the threshold itself where nothing stands out, so that the picture
+        shows untouched; the unreal end is the largest z, at least 1.25 thresholds.
+        """
+        known = self.photographs
+        if known is None or known.threshold is None or self.z_max is None:
+            return None
+        begin = REAL_END * known.threshold if self.stands_out else known.threshold
+        real, unreal = (known.similarity(z) for z in (begin, max(self.z_max, UNREAL_END * known.threshold)))
+        return (real, unreal) if self.config.quantity == Quantity.SIMILARITY else (1.0 - unreal, 1.0 - real)
 
     def statistics(self) -> dict[str, float]:
         """Minimum, maximum, mean, standard deviation and percentiles of the covered pixels' values."""
@@ -199,17 +239,19 @@ class RealnessMap:
 
         A region is a connected set of covered pixels whose realness is below the map's mean by more than one
         standard deviation, of at least a quarter of the smallest window's area (or what `region_policy` says).
-        Relative to the map: a region says where an image is least real, not that it is unreal.
+        Relative to the map: a region says where an image is least real. That it is unreal is known where `stands_out`
+        is: then only regions count of which a pixel stands out, and there is none where nothing does.
         """
         policy = self.region_policy
         realness, mask = self.realness, self.covered
         mean, std = (float(f(realness[mask], dtype=np.float64)) for f in (np.mean, np.std))
-        if std < 1e-6:  # a constant map, up to rounding
+        if std < 1e-6 or self.stands_out is False:  # a constant map, up to rounding
             return []
         unreal = (mask & (realness < mean - policy.below_std * std)).astype(np.uint8)
         count, labels, stats, _ = cv2.connectedComponentsWithStats(unreal, connectivity=8)
         areas = stats[:, cv2.CC_STAT_AREA]
         sums = np.bincount(labels.ravel(), weights=realness.ravel(), minlength=count)
+        outstanding = self._outstanding(labels)
         smallest = min(self.config.windows_px) ** 2 * policy.least_window_areas
         found = [
             Region(
@@ -221,6 +263,12 @@ class RealnessMap:
                 area_px=int(areas[label]),
             )
             for label in range(1, count)
-            if areas[label] >= smallest
+            if areas[label] >= smallest and (outstanding is None or label in outstanding)
         ]
         return sorted(found, key=lambda region: region.mean_realness)[: policy.most if k is None else k]
+
+    def _outstanding(self, labels: Array) -> set[int] | None:
+        """The labels of which a pixel stands out; None where that is not known."""
+        if self.z is None or self.photographs is None or self.photographs.threshold is None:
+            return None
+        return set(np.unique(labels[self.z > np.float64(self.photographs.threshold)]).tolist())

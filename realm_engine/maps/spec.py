@@ -18,11 +18,23 @@ from realm_engine.errors import BundleError
 
 SECTION, GRAPH, TEXT_GRAPH = "dream", "dream", "clip_text"
 TRUNK, WINDOWS = "trunk", "windows"
+PHOTOGRAPHS = "photographs"
 PART = Part("dream", (TEXT_GRAPH, GRAPH))
 EACH_WINDOW, ONE_PASS = "each-window", "one-pass"
 # Encoders, and the graphs that each needs beside the text tower.
 ENCODERS: Mapping[str, tuple[str, ...]] = {EACH_WINDOW: (GRAPH,), ONE_PASS: (TRUNK, WINDOWS)}
 AGGREGATES = ("mean", "max")
+
+
+@dataclass(frozen=True)
+class StandsOut:
+    """z-scores that the maps of few untouched photographs reach anywhere; None where that was not measured.
+
+    `text`: of a text that was given. `phrases`: of phrases that the engine picked for the picture.
+    """
+
+    text: float | None = None
+    phrases: float | None = None
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,15 @@ class Preset:
     stride_px: int
     aggregate: str
     encoder: str = EACH_WINDOW
+    stands_out: StandsOut = StandsOut()
+
+
+@dataclass(frozen=True)
+class PhotographsSpec:
+    """Windows of photographs that the graph `photographs` knows: sizes in the order of its columns, their encoder."""
+
+    windows_px: tuple[int, ...]
+    encoder: str
 
 
 @dataclass(frozen=True)
@@ -96,6 +117,12 @@ class MapSpec:
     encoders: tuple[str, ...] = (EACH_WINDOW,)
     part: Part = PART
     one_pass: PassSpec | None = None
+    photographs: PhotographsSpec | None = None
+
+    @property
+    def small_graphs(self) -> tuple[str, ...]:
+        """Graphs of maps that belong to no part: they run on the CPU in float32."""
+        return () if self.photographs is None else (PHOTOGRAPHS,)
 
 
 def read_maps(bundle: Bundle) -> MapSpec | None:
@@ -110,6 +137,8 @@ def read_maps(bundle: Bundle) -> MapSpec | None:
     bundle.file(spec.text.tokenizer)
     if spec.phrases is not None:
         bundle.file(spec.phrases)
+    if spec.photographs is not None:
+        _check_photographs(bundle, spec.photographs, section.where)
     return spec
 
 
@@ -121,6 +150,7 @@ def _parse(section: Section, manifest: Section, encoders: tuple[str, ...]) -> Ma
             stride_px=entry.positive("stride_px"),
             aggregate=entry.choice("aggregate", AGGREGATES),
             encoder=entry.choice("encoder", encoders) if "encoder" in entry.data else encoders[0],
+            stands_out=_stands_out(entry),
         )
         for name, entry in section.section("presets").section_items()
     }
@@ -150,7 +180,36 @@ def _parse(section: Section, manifest: Section, encoders: tuple[str, ...]) -> Ma
             ),
         ),
         one_pass=_pass_spec(section) if ONE_PASS in encoders else None,
+        photographs=_photographs(section),
     )
+
+
+def _stands_out(preset: Section) -> StandsOut:
+    if "stands_out" not in preset.data:
+        return StandsOut()
+    section = preset.section("stands_out")
+    found = {key: section.number(key) for key in ("text", "phrases") if key in section.data}
+    for key, value in found.items():
+        if value <= 0:
+            raise BundleError(f"{section.where}: '{key}' must be above 0; export the bundle again")
+    return StandsOut(found.get("text"), found.get("phrases"))
+
+
+def _photographs(section: Section) -> PhotographsSpec | None:
+    if PHOTOGRAPHS not in section.data:
+        return None
+    entry = section.section(PHOTOGRAPHS)
+    return PhotographsSpec(entry.positives("windows_px"), entry.choice("encoder", tuple(ENCODERS)))
+
+
+def _check_photographs(bundle: Bundle, spec: PhotographsSpec, where: str) -> None:
+    graph = bundle.graphs.get(PHOTOGRAPHS)
+    found = [] if graph is None else [graph.output(name) for name in ("mean", "std")]
+    if any(tensor is None or tensor.shape[-1:] != (len(spec.windows_px),) for tensor in found or [None]):
+        raise BundleError(
+            f"{where}: 'photographs' needs a graph of that name whose mean and std have {len(spec.windows_px)} "
+            "columns; export the bundle again"
+        )
 
 
 def _pass_spec(section: Section) -> PassSpec:

@@ -77,7 +77,19 @@ class Mapper:
             maps = self.dream.map_together(images, used, config, progress)
         finally:
             self.dream.forget()
-        return [replace(found, phrases=chosen.get(index, ())) for index, found in enumerate(maps)]
+        return [
+            self._with_phrases(found, chosen[index], config) if index in chosen else found
+            for index, found in enumerate(maps)
+        ]
+
+    def _with_phrases(
+        self, found: RealnessMap, phrases: tuple[Phrase, ...], config: DreamConfig
+    ) -> RealnessMap:
+        """The map of phrases that were picked: what fits a picture best reaches more than a text that is given."""
+        known = found.photographs
+        if known is not None:
+            known = replace(known, threshold=self.dream.stands_out(config).phrases)
+        return replace(found, phrases=phrases, photographs=known)
 
     def _phrases(self) -> tuple[BankEntry, ...]:
         file = self.dream.spec.phrases

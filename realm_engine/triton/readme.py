@@ -30,6 +30,7 @@ _GRAPHS = {
     "core": "pixels, resize matrices, text features -> MOS",
     "clip_text": "token ids -> text embedding of DREAM",
     "dream": "image, window origins, resize matrix, text embeddings -> cosine of every window with every text",
+    "photographs": "text embeddings -> mean and deviation of their similarity to windows of untouched photographs",
     "score": "Python: an image and a text -> the numbers of the first measure (MOS and realness)",
     "map": "Python: an image and texts -> map of realness, and a record that says what it holds",
 }

@@ -77,6 +77,8 @@ def choose_precisions(contents: Contents, options: TritonOptions) -> dict[str, s
             f"{bundle.name}: no {options.precision} variant; this bundle has {', '.join(dict.fromkeys(has))}"
         )
     heads = [graph for measure in contents.measures.all for graph in measure.outputs if graph not in chosen]
+    if contents.maps is not None and contents.maps.part.graphs[-1] in chosen:
+        heads += contents.maps.small_graphs
     return chosen | {graph: "fp32" for graph in heads if all(p.graphs[-1] != graph for p in contents.parts)}
 
 

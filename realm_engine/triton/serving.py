@@ -26,9 +26,8 @@ from realm_engine.errors import (
     TextError,
     UsageError,
 )
-from realm_engine.maps.files import map_record
+from realm_engine.maps.files import colour_limits, map_record
 from realm_engine.maps.realness_map import choose_config
-from realm_engine.maps.render import colour_limits
 from realm_engine.pictures.decode import load_image
 from realm_engine.pictures.inputs import Entry
 from realm_engine.triton.runtime import open_served
@@ -145,7 +144,7 @@ class MapModel(_Model):
             return self._error(error)
         used = self._engine.describe(self._engine.map_part)
         facts = {name: used[name] for name in ("bundle", "weights", "runtime", "precision")}
-        record = {**facts, **map_record(result, colour_limits(result.values, result.covered))}
+        record = {**facts, **map_record(result, colour_limits(result))}
         text = json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace")
         return self._answer({"map": result.values, "record": np.array([text], dtype=np.object_)})
 

@@ -58,6 +58,8 @@ class PrecisionGates:
 
 HALF_GATES = PrecisionGates(0.9995, 0.999, 0.01, None, None)
 LEAST_SROCC = 0.995
+# How far the scale of photographs may be off, in standard deviations: thresholds have two digits.
+PHOTOGRAPHS_GATE = 0.01
 INT8_GATES = PrecisionGates(None, 0.99, None, 0.005, 0.995)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from realm_engine.bundle.bundle import Bundle, installed_bundles
@@ -9,7 +10,7 @@ from realm_engine.machine.files import cache_dir
 from realm_engine.machine.packages import engine_version
 from realm_engine.maps.phrases import read_bank
 from realm_engine.maps.spec import PART as MAP_PART
-from realm_engine.maps.spec import MapSpec
+from realm_engine.maps.spec import MapSpec, PhotographsSpec
 from realm_engine.measures.measure import Measure
 from realm_engine.opened import Contents
 from realm_engine.runtimes.devices import available
@@ -87,12 +88,18 @@ def _map_facts(bundle: Bundle, maps: MapSpec) -> dict[str, Any]:
                 "stride_px": preset.stride_px,
                 "aggregate": preset.aggregate,
                 "encoder": preset.encoder,
+                **({"stands_out": asdict(preset.stands_out)} if maps.photographs is not None else {}),
             }
             for preset in maps.presets.values()
         },
         "recommended_preset": maps.recommended_preset,
         "phrases": phrase_count(bundle, maps),
+        **({} if maps.photographs is None else {"photographs": _photograph_facts(maps.photographs)}),
     }
+
+
+def _photograph_facts(photographs: PhotographsSpec) -> dict[str, Any]:
+    return {"windows_px": list(photographs.windows_px), "encoder": photographs.encoder}
 
 
 def measure_rows(bundle: str) -> list[dict[str, Any]]:

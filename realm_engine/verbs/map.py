@@ -66,6 +66,7 @@ def map_images(options: MapOptions, how: EngineOptions, console: Console) -> int
         )
         check_texts(engine, entries)
         failed, speed = 0, rate("windows")
+        known: list[bool] = []
         with console.progress("mapping", len(entries)) as advance:
 
             def show(images: float, windows: int) -> None:
@@ -73,8 +74,12 @@ def map_images(options: MapOptions, how: EngineOptions, console: Console) -> int
 
             for mapped in map_entries(engine, entries, config, folder, bool(options.texts), show):
                 failed += mapped.error is not None
+                if mapped.map is not None and mapped.map.stands_out is not None:
+                    known.append(mapped.map.stands_out)
                 _say_mapped(mapped, console)
     console.say(f"{len(entries) - failed} of {len(entries)} maps in {options.output}")
+    if known:
+        console.say(f"nothing stands out in {known.count(False)} of {len(known)} maps")
     return failed
 
 
@@ -133,4 +138,5 @@ def _say_mapped(mapped: Mapped, console: Console) -> None:
         console.say(f"error: {mapped.error}")
     elif mapped.map.phrases:
         chosen = "; ".join(f"{phrase.text} (z {phrase.z_score:+.1f})" for phrase in mapped.map.phrases)
-        console.say(f"{mapped.name}: phrases chosen: {chosen}")
+        nothing = "; nothing stands out" if mapped.map.stands_out is False else ""
+        console.say(f"{mapped.name}: phrases chosen: {chosen}{nothing}")

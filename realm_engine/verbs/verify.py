@@ -19,6 +19,7 @@ from realm_engine.maps.spec import EACH_WINDOW, ONE_PASS
 from realm_engine.maps.spec import PART as MAP_PART
 from realm_engine.measures.measure import Measure
 from realm_engine.opened import Contents
+from realm_engine.verbs.fidelity import PHOTOGRAPHS_GATE
 from realm_engine.verbs.info import phrase_count
 
 SAMPLE_TEXT = "The edges are melted."
@@ -97,6 +98,7 @@ def _recorded(contents: Contents) -> Iterator[Check]:
         shown[measure.part.name] = (f"{measure.columns[0].name}_max_abs_diff", "srocc", "srocc_change")
     fidelity = contents.bundle.manifest.get("fidelity")
     yield from _encoders(fidelity)
+    yield from _photographs(fidelity)
     for precision, record in fidelity.items() if isinstance(fidelity, Mapping) else ():
         devices = record.get("devices") if isinstance(record, Mapping) else None
         if not isinstance(devices, Mapping):
@@ -128,6 +130,16 @@ def _encoders(fidelity: object) -> Iterator[Check]:
             True,
             f"{EACH_WINDOW} and {ONE_PASS} correlate with {alike:g} (measured by the export)",
         )
+
+
+def _photographs(fidelity: object) -> Iterator[Check]:
+    """How far the graph `photographs` is from what was measured, in float64."""
+    record = fidelity.get("fp32") if isinstance(fidelity, Mapping) else None
+    maps = record.get(MAP_PART.name) if isinstance(record, Mapping) else None
+    found = maps.get("photographs_max_diff") if isinstance(maps, Mapping) else None
+    if isinstance(found, int | float):
+        detail = f"mean and std within {found:g} standard deviations (measured by the export)"
+        yield Check("fidelity photographs", found <= PHOTOGRAPHS_GATE, detail)
 
 
 def _check(name: str, work: Callable[[], str]) -> Check:
@@ -213,6 +225,9 @@ def _inferences(contents: Contents, device: str, threads: int | None) -> Iterato
                     )
             if precision in offered.get(MAP_PART.name, ()):
                 yield _check(f"map {precision}", lambda e=engine, w=where: f"{_map(e, image)} ({w})")  # type: ignore[misc]
+    if contents.maps is not None and contents.maps.photographs is not None:
+        with Engine.open(bundle.root, device, threads=threads) as engine:
+            yield _check("photographs", lambda: _scale(engine))
 
 
 def _measure(engine: Engine, measure: Measure, image: UInt8) -> str:
@@ -235,6 +250,21 @@ def _map(engine: Engine, image: UInt8) -> str:
     if not (np.isfinite(result.values).all() and max(-low, high) <= 1.001):
         raise BundleError(f"similarities from {low} to {high} are no cosines")
     return f"similarity {low:.3f} to {high:.3f}"
+
+
+def _scale(engine: Engine) -> str:
+    """What photographs give for a text, for every window size that the bundle knows."""
+    spec = engine.contents.maps
+    assert spec is not None and spec.photographs is not None
+    sizes = spec.photographs.windows_px
+    found = engine.map(
+        sample_image(max(sizes), max(sizes)),
+        SAMPLE_TEXT,
+        DreamConfig(sizes, max(sizes), encoder=spec.photographs.encoder),
+    ).photographs
+    if found is None or abs(found.mean) > 1.001 or not 0 < found.std <= 1.001:
+        raise BundleError(f"{found} is no scale of cosines")
+    return f"similarity {found.mean:.3f}, standard deviation {found.std:.3f}"
 
 
 def sample_image(height: int, width: int) -> UInt8:

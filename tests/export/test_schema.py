@@ -158,6 +158,13 @@ BROKEN: list[tuple[tuple[Any, ...], Any]] = [
     (("dream", "presets", "paper", "aggregate"), "median"),
     (("dream", "recommended_preset"), ABSENT),
     (("dream", "phrases"), "/phrases.json"),
+    (("dream", "photographs"), 3),
+    (("dream", "photographs"), {"windows_px": [64]}),
+    (("dream", "photographs"), {"windows_px": [], "encoder": "each-window"}),
+    (("dream", "photographs"), {"windows_px": [64], "encoder": "two-pass"}),
+    (("dream", "presets", "paper", "stands_out"), []),
+    (("dream", "presets", "paper", "stands_out"), {"text": 0}),
+    (("dream", "presets", "paper", "stands_out"), {"phrases": "4"}),
     *(
         (("graphs", "core", "variants", "fp32"), path)
         for path in (

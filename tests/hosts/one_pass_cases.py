@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from bundles import read_manifest, write_manifest
 from one_pass_bundle import build_one_pass_bundle
+from photographs_bundle import add_photographs
 from PIL import Image
 
 from realm_engine.arrays import UInt8
 from realm_engine.engine import Engine
+from realm_engine.maps.files import map_record
 from realm_engine.maps.realness_map import DreamConfig, RealnessMap
 
 TEXTS = ["yes the face", "a doubled hand"]
@@ -24,6 +26,8 @@ OPENED = (
     ("both", "each-window"),
     ("alone", "auto"),
     ("each", "auto"),
+    ("scaled", "auto"),
+    ("scaled", "each-window"),
 )
 
 
@@ -48,10 +52,15 @@ def write_one_pass_cases(folder: Path, image: UInt8) -> Path:
 
 def _bundles(folder: Path) -> None:
     """`both` has either encoder, `alone` one pass and no graph `dream`, `each` either and presets that ask for every
-    window by itself; `passed` is `both` with presets that all ask for one pass."""
+    window by itself; `passed` is `both` with presets that all ask for one pass; `scaled` is `both` and knows
+    photographs: nothing stands out for a text in the preset `tiny`, all for phrases there and a text in `released`.
+    """
     build_one_pass_bundle(folder / "both")
     build_one_pass_bundle(folder / "alone", each_window=False)
     build_one_pass_bundle(folder / "each", recommended="each-window")
+    scaled = build_one_pass_bundle(folder / "scaled")
+    thresholds = {"tiny": {"text": 1e6, "phrases": 1e-6}, "released": {"text": 1e-6}, "paper": {"text": 1e-6}}
+    add_photographs(scaled, (16, 24, 64), "one-pass", thresholds)
     passed = read_manifest(build_one_pass_bundle(folder / "passed"))
     passed["dream"]["presets"]["paper"]["encoder"] = "one-pass"
     write_manifest(folder / "passed", passed)
@@ -87,4 +96,6 @@ def _answer(result: RealnessMap) -> dict[str, Any]:
         "encoder": result.encoder,
         "windows": result.windows,
         "phrases": phrases,
+        "photographs": map_record(result, (0.0, 1.0))["photographs"],
+        "limits": result.own_limits,
     }

@@ -74,6 +74,14 @@ std::string encode_npy(const realm::RealnessMap& map) {
 
 Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
+// Where the map lies among untouched photographs; null where that is not known.
+Json photographs(const realm::RealnessMap& map) {
+    if (!map.photographs) return nullptr;
+    const auto or_null = [](const auto& value) { return value ? Json(*value) : Json(nullptr); };
+    return {{"mean", map.photographs->mean}, {"std", map.photographs->std}, {"z_max", or_null(map.z_max())},
+            {"threshold", or_null(map.photographs->threshold)}, {"stands_out", or_null(map.stands_out())}};
+}
+
 Json record(const realm::RealnessMap& map, Limits limits) {
     const bool realness = map.quantity == realm::Quantity::realness;
     const realm::Statistics found = map.statistics();
@@ -93,6 +101,7 @@ Json record(const realm::RealnessMap& map, Limits limits) {
             {"window_count", map.windows},
             {"uncovered_pixels", std::count(map.covered.begin(), map.covered.end(), 0)},
             {"texts", map.texts}, {"phrases", phrases},
+            {"photographs", photographs(map)},
             {"statistics",
              {{"min", number(found.min)}, {"max", number(found.max)}, {"mean", number(found.mean)},
               {"std", number(found.std)}, {"p5", number(found.p5)}, {"median", number(found.median)},
@@ -102,6 +111,7 @@ Json record(const realm::RealnessMap& map, Limits limits) {
 }
 
 Limits limits_of(const realm::RealnessMap& map) {
+    if (const auto known = map.own_limits()) return *known;
     const realm::Statistics found = map.statistics();
     if (!std::isfinite(found.min)) return {0.0, kMinimumSpan};
     const double missing = std::max(0.0, kMinimumSpan - (found.max - found.min)) / 2.0;

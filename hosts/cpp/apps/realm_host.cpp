@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <future>
+#include <optional>
 #include <set>
 
 #include <CLI11/CLI11.hpp>
@@ -150,19 +151,24 @@ int map(Settings& settings) {
         throw realm::OutputError(settings.output + ": is no folder and cannot be made; choose another --output");
     const realm::Engine engine = open_engine(settings);
     engine.prepare_map(settings.map);
-    std::size_t failed = 0;
+    std::size_t failed = 0, known = 0, silent = 0;
     for (std::size_t at = 0; at < paths.size(); ++at) {
         const std::string problem = problem_of([&] {
             const realm::Image image = realm::load_image(paths[at]);
             std::vector<std::string> own = settings.texts;
             if (own.empty() && !texts[at].empty()) own = {texts[at]};
-            host::write_map(stems[at], paths[at], image, engine.map(image, own, settings.map), engine.info());
+            const realm::RealnessMap found = engine.map(image, own, settings.map);
+            host::write_map(stems[at], paths[at], image, found, engine.info());
+            const std::optional<bool> stands_out = found.stands_out();
+            known += stands_out ? 1 : 0;
+            silent += stands_out && !*stands_out ? 1 : 0;
         });
         if (problem.empty()) continue;
         ++failed;
         say("error: " + (problem.rfind(paths[at], 0) == 0 ? "" : paths[at] + ": ") + problem);
     }
     say(std::to_string(paths.size() - failed) + " of " + std::to_string(paths.size()) + " maps in " + settings.output);
+    if (known > 0) say("nothing stands out in " + std::to_string(silent) + " of " + std::to_string(known) + " maps");
     return failed == 0 ? 0 : 1;
 }
 

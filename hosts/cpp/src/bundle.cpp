@@ -117,12 +117,16 @@ Bundle Bundle::open(const fs::path& folder, bool verify) {
     check_version(manifest);
     bundle.name_ = manifest.text("name");
     bundle.graphs_ = parse_graphs(manifest.section("graphs"),
-                                  {"core_text", "core", "clip_text", "dream", "trunk", "windows"});
+                                  {"core_text", "core", "clip_text", "dream", "trunk", "windows", kPhotographs});
     const std::vector<std::string> encoders = encoders_of(bundle.graphs_);
     const bool scores = bundle.graphs_.count("core_text") != 0 && bundle.graphs_.count("core") != 0;
     const bool maps = bundle.graphs_.count("clip_text") != 0 && !encoders.empty();
     if (scores) bundle.core_ = parse_core(manifest.section("core"));
-    if (maps) bundle.dream_ = parse_dream(manifest.section("dream"), encoders);
+    if (maps) {
+        const Section section = manifest.section("dream");
+        bundle.dream_ = parse_dream(section, encoders);
+        check_photographs(*bundle.dream_, bundle.graphs_, section.where());
+    }
     bundle.measures_ = parse_measures(manifest, bundle.core_);
     if (!maps && bundle.measures_.empty())
         throw BundleError(bundle.root_.string() +

@@ -16,6 +16,29 @@ constexpr std::size_t kMostPhrases = 10000;
 
 }  // namespace
 
+std::optional<Photographs> PhotographScale::of(const TextEmbeddings& texts, const MapOptions& options) const {
+    const auto sizes = static_cast<std::int64_t>(spec_.windows_px.size());
+    std::vector<std::size_t> columns;
+    for (const int size : options.windows_px) {
+        const auto found = std::find(spec_.windows_px.begin(), spec_.windows_px.end(), size);
+        if (found == spec_.windows_px.end() || options.encoder != spec_.encoder) return std::nullopt;
+        columns.push_back(static_cast<std::size_t>(found - spec_.windows_px.begin()));
+    }
+    const std::vector<std::int64_t> shape{texts.texts, sizes};
+    const std::vector<std::vector<float>> answers = session_->run({texts.feed()}, {Wanted{"mean", {shape}}, Wanted{"std", {shape}}});
+    const std::vector<float> means = finite(answers[0], "mean"), stds = finite(answers[1], "std");
+    if (std::any_of(stds.begin(), stds.end(), [](float value) { return !(value > 0); }))
+        throw BundleError("graph 'photographs': a standard deviation is not above 0; export the bundle again");
+    const auto average = [&](const std::vector<float>& values) {
+        double sum = 0.0;
+        for (std::size_t text = 0; text < static_cast<std::size_t>(texts.texts); ++text)
+            for (const std::size_t column : columns)
+                sum += static_cast<double>(values[text * spec_.windows_px.size() + column]);
+        return sum / static_cast<double>(static_cast<std::size_t>(texts.texts) * columns.size());
+    };
+    return Photographs{average(means), average(stds), std::nullopt};
+}
+
 TextEmbeddings Dream::embed(const std::vector<std::string>& texts) const {
     TextEmbeddings stacked;
     const std::vector<Embedding> rows = text_->features(texts);
@@ -70,6 +93,7 @@ RealnessMap Dream::map(const Canvas& canvas, const std::vector<std::string>& tex
     result.texts = texts;
     result.windows = total;
     result.policy = policy_.regions;
+    if (photographs_) result.photographs = photographs_->of(embeddings, options);
     return result;
 }
 

@@ -32,6 +32,15 @@ void check_encoder(const std::string& encoder, const Bundle& bundle) {
         throw UsageError(bundle.name() + ": its maps cannot be made by " + encoder + ", only by " + joined(there));
 }
 
+// The preset that says exactly how a map is made; null where there is none.
+const PresetSpec* made_as(const MapOptions& full, const DreamSpec& spec) {
+    const auto found = std::find_if(spec.presets.begin(), spec.presets.end(), [&](const PresetSpec& preset) {
+        return preset.windows_px == full.windows_px && preset.stride_px == full.stride_px &&
+               (preset.aggregate == "max") == (full.aggregate == Aggregate::max) && preset.encoder == full.encoder;
+    });
+    return found == spec.presets.end() ? nullptr : &*found;
+}
+
 }  // namespace
 
 Engine::Engine(const std::filesystem::path& bundle, const Options& options)
@@ -103,6 +112,8 @@ RealnessMap Engine::map(ImageView image, const std::vector<std::string>& texts, 
     }
     RealnessMap result = dream.map(*canvas, own, full);
     result.preset = full.preset;
+    if (const PresetSpec* preset = made_as(full, parts_->maps()); preset != nullptr && result.photographs)
+        result.photographs->threshold = texts.empty() ? preset->phrases_stand_out : preset->text_stands_out;
     result.phrases = std::move(phrases);
     return result;
 }

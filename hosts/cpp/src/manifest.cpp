@@ -59,6 +59,14 @@ TextSpec parse_text(const Section& section) {
     return spec;
 }
 
+// A number above 0 where there is one.
+std::optional<double> parse_above_zero(const Section& section, const char* key) {
+    if (!section.has(key)) return std::nullopt;
+    const double value = section.number(key);
+    if (!(value > 0)) refuse(section.where() + ": '" + key + "' must be above 0; export the bundle again");
+    return value;
+}
+
 PassSpec parse_pass(const Section& section) {
     PassSpec spec;
     spec.cells_px = section.positives("cells_px");
@@ -240,6 +248,19 @@ std::vector<std::string> encoders_of(const std::map<std::string, GraphSpec>& gra
     return found;
 }
 
+void check_photographs(const DreamSpec& spec, const std::map<std::string, GraphSpec>& graphs, const std::string& where) {
+    if (!spec.photographs) return;
+    const auto columns = static_cast<std::int64_t>(spec.photographs->windows_px.size());
+    const auto graph = graphs.find(kPhotographs);
+    const auto fits = [&](const char* name) {
+        const TensorSpec* output = graph == graphs.end() ? nullptr : graph->second.output(name);
+        return output != nullptr && output->last_dimension == columns;
+    };
+    if (!fits("mean") || !fits("std"))
+        refuse(where + ": 'photographs' needs a graph of that name whose mean and std have " + std::to_string(columns) +
+               " columns; export the bundle again");
+}
+
 DreamSpec parse_dream(const Section& section, std::vector<std::string> encoders) {
     DreamSpec spec;
     const Section presets = section.section("presets");
@@ -252,6 +273,11 @@ DreamSpec parse_dream(const Section& section, std::vector<std::string> encoders)
         preset.stride_px = entry.positive("stride_px", kMaxWindowPx);
         preset.aggregate = entry.choice("aggregate", kAggregates);
         preset.encoder = entry.has("encoder") ? entry.choice("encoder", encoders) : encoders.front();
+        if (entry.has("stands_out")) {
+            const Section known = entry.section("stands_out");
+            preset.text_stands_out = parse_above_zero(known, "text");
+            preset.phrases_stand_out = parse_above_zero(known, "phrases");
+        }
         names.push_back(name);
         spec.presets.push_back(std::move(preset));
     }
@@ -267,6 +293,10 @@ DreamSpec parse_dream(const Section& section, std::vector<std::string> encoders)
         spec.phrases = safe_relative(*phrases, section.where());
     if (std::find(encoders.begin(), encoders.end(), kOnePass) != encoders.end())
         spec.one_pass = parse_pass(section.section("one_pass"));
+    if (section.has(kPhotographs)) {
+        const Section entry = section.section(kPhotographs);
+        spec.photographs = PhotographsSpec{entry.positives("windows_px"), entry.choice("encoder", {kEachWindow, kOnePass})};
+    }
     spec.encoders = std::move(encoders);
     std::stable_partition(spec.encoders.begin(), spec.encoders.end(),
                           [&](const std::string& encoder) { return encoder == spec.presets.front().encoder; });

@@ -48,6 +48,8 @@ struct CoreSpec {
 // Ways to encode the windows of a map.
 constexpr const char* kEachWindow = "each-window";
 constexpr const char* kOnePass = "one-pass";
+// The graph that knows windows of untouched photographs.
+constexpr const char* kPhotographs = "photographs";
 // The graphs that one needs beside the text tower; the precisions of the last are those of the maps.
 std::vector<std::string> graphs_of(const std::string& encoder);
 
@@ -56,6 +58,14 @@ struct PresetSpec {
     std::vector<int> windows_px;
     int stride_px = 0;
     std::string aggregate;
+    std::string encoder;
+    // The z-scores that maps of few untouched photographs reach: of a text that was given, of phrases that were picked.
+    std::optional<double> text_stands_out, phrases_stand_out;
+};
+
+// Which windows the graph `photographs` knows: sizes in the order of its columns, and what encoded them.
+struct PhotographsSpec {
+    std::vector<int> windows_px;
     std::string encoder;
 };
 
@@ -76,6 +86,7 @@ struct DreamSpec {
     std::optional<std::string> phrases;
     std::vector<std::string> encoders;  // what can encode windows here, that of the recommended preset first
     std::optional<PassSpec> one_pass;
+    std::optional<PhotographsSpec> photographs;
 
     // The graph whose precisions are those of the maps.
     std::string main_graph() const { return graphs_of(encoders.front()).back(); }
@@ -158,6 +169,8 @@ CoreSpec parse_core(const Section& section);
 std::vector<std::string> encoders_of(const std::map<std::string, GraphSpec>& graphs);
 // `encoders`: those that are there, at least one.
 DreamSpec parse_dream(const Section& section, std::vector<std::string> encoders);
+// The graph `photographs` is there as the section says. Throws BundleError.
+void check_photographs(const DreamSpec& spec, const std::map<std::string, GraphSpec>& graphs, const std::string& where);
 // In the manifest's order. Without a section `measures` (format 1.0) CORE, where there is one, is a measure.
 std::vector<MeasureSpec> parse_measures(const Section& manifest, const std::optional<CoreSpec>& core);
 // Graphs, their inputs and outputs are there as the measures need them. Throws BundleError.

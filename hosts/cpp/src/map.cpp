@@ -3,12 +3,16 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <optional>
 
 #include "percentile.hpp"
 #include "realm/realm.hpp"
 
 namespace realm {
 namespace {
+
+// Of the threshold: where colours begin on a map that stands out, and what the strongest stands for at least.
+constexpr double kRealEnd = 0.5, kUnrealEnd = 1.25;
 
 struct Moments {
     double mean = 0, std = 0;
@@ -37,6 +41,39 @@ std::vector<float> RealnessMap::realness() const {
     if (quantity == Quantity::similarity)
         for (std::size_t at = 0; at < result.size(); ++at) result[at] = covered[at] != 0 ? 1.0F - result[at] : 0.0F;
     return result;
+}
+
+std::vector<float> RealnessMap::z() const {
+    if (!photographs) return {};
+    std::vector<float> result = realness();
+    for (std::size_t at = 0; at < result.size(); ++at) {
+        const double z = (1.0 - static_cast<double>(result[at]) - photographs->mean) / photographs->std;
+        result[at] = covered[at] != 0 ? static_cast<float>(z) : std::numeric_limits<float>::quiet_NaN();
+    }
+    return result;
+}
+
+std::optional<double> RealnessMap::z_max() const {
+    const std::vector<float> used = kept(z(), covered);
+    if (used.empty()) return std::nullopt;
+    return static_cast<double>(*std::max_element(used.begin(), used.end()));
+}
+
+std::optional<bool> RealnessMap::stands_out() const {
+    if (!photographs || !photographs->threshold) return std::nullopt;
+    const std::optional<double> highest = z_max();
+    if (!highest) return std::nullopt;
+    return *highest > *photographs->threshold;
+}
+
+std::optional<std::pair<double, double>> RealnessMap::own_limits() const {
+    const std::optional<bool> known = stands_out();
+    if (!known) return std::nullopt;
+    const double threshold = *photographs->threshold;
+    const auto similarity = [&](double z) { return photographs->mean + photographs->std * z; };
+    const double real = similarity(*known ? kRealEnd * threshold : threshold);
+    const double unreal = similarity(std::max(*z_max(), kUnrealEnd * threshold));
+    return quantity == Quantity::similarity ? std::pair(real, unreal) : std::pair(1.0 - unreal, 1.0 - real);
 }
 
 Statistics RealnessMap::statistics() const {
@@ -71,6 +108,8 @@ std::vector<Region> RealnessMap::regions(std::size_t most) const {
     std::vector<std::uint8_t> open(real.size());
     for (std::size_t at = 0; at < real.size(); ++at) open[at] = covered[at] != 0 && real[at] < bound ? 1 : 0;
     const double window = windows_px.empty() ? 1.0 : *std::min_element(windows_px.begin(), windows_px.end());
+    const std::optional<double> threshold = photographs ? photographs->threshold : std::nullopt;
+    const std::vector<float> heights = threshold ? z() : std::vector<float>{};
     std::vector<Region> result;
     std::vector<std::size_t> waiting;
     const auto columns = static_cast<std::size_t>(width);
@@ -79,6 +118,7 @@ std::vector<Region> RealnessMap::regions(std::size_t most) const {
         int left = width, right = -1, top = height, bottom = -1;
         double sum = 0.0;
         std::size_t area = 0;
+        bool outstanding = !threshold;
         open[start] = 0;
         waiting.assign(1, start);
         while (!waiting.empty()) {
@@ -89,6 +129,7 @@ std::vector<Region> RealnessMap::regions(std::size_t most) const {
             top = std::min(top, y), bottom = std::max(bottom, y);
             sum += static_cast<double>(real[at]);
             ++area;
+            outstanding = outstanding || static_cast<double>(heights[at]) > *threshold;
             for (int down = std::max(0, y - 1); down <= std::min(height - 1, y + 1); ++down)
                 for (int across = std::max(0, x - 1); across <= std::min(width - 1, x + 1); ++across) {
                     const std::size_t next = static_cast<std::size_t>(down) * columns + static_cast<std::size_t>(across);
@@ -97,7 +138,7 @@ std::vector<Region> RealnessMap::regions(std::size_t most) const {
                     waiting.push_back(next);
                 }
         }
-        if (static_cast<double>(area) >= policy.least_window_areas * window * window)
+        if (outstanding && static_cast<double>(area) >= policy.least_window_areas * window * window)
             result.push_back({left, top, right - left + 1, bottom - top + 1, sum / static_cast<double>(area), area});
     }
     std::stable_sort(result.begin(), result.end(), [](const Region& one, const Region& other) {

@@ -111,6 +111,9 @@ struct Engine::Parts {
     // A head runs on the CPU in fp32, whatever the towers do.
     SharedSession head(const std::string& graph) {
         const std::string* file = bundle.graphs().at(graph).file("fp32");
+        if (file == nullptr)
+            throw BundleError(bundle.name() + ": " + graph + " is not there in fp32; this bundle has " +
+                              joined(bundle.precisions(graph)));
         return once(sessions, *file + "\nhead", [&] { return heads.open(bundle.file(*file), "fp32"); });
     }
 
@@ -139,10 +142,17 @@ struct Engine::Parts {
                 return encoder("clip_text", part, maps().text, "text_embedding");
             });
             const std::shared_ptr<const WindowEncoder> opened = window_encoder(windows, part);
-            auto made = std::make_shared<const Dream>(bundle.maps(), text.get(), opened);
+            auto made = std::make_shared<const Dream>(bundle.maps(), text.get(), opened, photographs());
             opened->check_memory();  // when all that takes memory is there
             return made;
         });
+    }
+
+    // What is known of untouched photographs; null where nothing is.
+    std::shared_ptr<const PhotographScale> photographs() {
+        const DreamSpec& spec = maps();
+        if (!spec.photographs) return {};
+        return std::make_shared<const PhotographScale>(*spec.photographs, head(kPhotographs));
     }
 
     std::shared_ptr<const WindowEncoder> window_encoder(const std::string& name, const std::string& part) {

@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 from one_pass_bundle import build_one_pass_bundle
+from photographs_bundle import add_photographs
 from PIL import Image
 from triton_double import Server, read_config, strings
 
@@ -197,3 +198,23 @@ def test_a_bundle_that_maps_in_one_pass(tmp_path, monkeypatch, photo):
         (answer,) = server.ask(mapper, "one_pass_map", {"pixels": image, "text": strings("a doubled hand")})
         np.testing.assert_allclose(answer["map"], engine.map(image, "a doubled hand").values, atol=1e-6)
         assert json.loads(answer["record"][0])["encoder"] == "one-pass"
+
+
+def test_a_bundle_that_knows_photographs(tmp_path, monkeypatch, photo):
+    bundle = add_photographs(
+        build_one_pass_bundle(tmp_path / "bundle", name="scaled", recommended_preset="tiny"),
+        (16, 24),
+        "one-pass",
+        {"tiny": {"text": 1e6}},
+    )
+    with Engine.open(bundle, device="cpu", precision="fp32") as engine:
+        export_repository(engine.bundle, tmp_path / "out", TritonOptions(precision="fp32", device="cpu"))
+        server = Server(tmp_path / "out" / "models")
+        image = photo(90, 120)
+        expected = engine.map(image, "a doubled hand")
+        mapper = server.start(monkeypatch, "scaled_map")
+        (answer,) = server.ask(mapper, "scaled_map", {"pixels": image, "text": strings("a doubled hand")})
+    record = json.loads(answer["record"][0])
+    assert record["photographs"]["z_max"] == pytest.approx(expected.z_max, abs=1e-4)
+    assert record["photographs"]["stands_out"] is False and record["regions"] == []
+    assert record["colour_limits"] == pytest.approx(expected.own_limits)

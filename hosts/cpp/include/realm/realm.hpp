@@ -19,6 +19,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "realm/error.hpp"
@@ -109,6 +110,13 @@ struct RegionPolicy {
     std::size_t most = 5;
 };
 
+// What untouched photographs give for the texts of a map: mean and standard deviation of the similarity with their
+// windows, and the z-score that few of their maps reach; none where that was not measured for how the map was made.
+struct Photographs {
+    double mean = 0, std = 1;
+    std::optional<double> threshold;
+};
+
 // Of the values of covered pixels.
 struct Statistics {
     double min = 0, max = 0, mean = 0, std = 0, p5 = 0, median = 0, p95 = 0, covered_fraction = 0;
@@ -129,6 +137,7 @@ struct RealnessMap {
     std::vector<Phrase> phrases;  // what the engine chose where no text was given
     std::size_t windows = 0;      // how many were looked at
     RegionPolicy policy;
+    std::optional<Photographs> photographs;  // none where the bundle does not know, or not these windows
 
     float at(int y, int x) const {
         return values[static_cast<std::size_t>(y) * static_cast<std::size_t>(width) + static_cast<std::size_t>(x)];
@@ -136,8 +145,18 @@ struct RealnessMap {
     // 1 - cosine of every pixel, whatever `values` hold.
     std::vector<float> realness() const;
     Statistics statistics() const;
+    // How many standard deviations less real than photographs every pixel is, NaN where no window was; empty without
+    // `photographs`.
+    std::vector<float> z() const;
+    // The largest of them.
+    std::optional<double> z_max() const;
+    // Whether a pixel has a z-score that few photographs reach; none where that is not known.
+    std::optional<bool> stands_out() const;
+    // Lower and higher value at the ends of the colours where `stands_out` is known: a map on which nothing stands out
+    // shows the picture as it is. None: the map's own range.
+    std::optional<std::pair<double, double>> own_limits() const;
     // The least real first: connected covered pixels as `policy` says, at most its number or `most`. Relative to its
-    // own map: where an image is least real.
+    // own map: where an image is least real. Where `stands_out` is known, only those of which a pixel does.
     std::vector<Region> regions() const { return regions(policy.most); }
     std::vector<Region> regions(std::size_t most) const;
 };

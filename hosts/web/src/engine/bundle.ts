@@ -94,7 +94,8 @@ export class Bundle {
   neededFiles(): string[] {
     const { core, dream } = this.manifest;
     const measured = this.measures.flatMap(({ graph, head }) => (head === null ? [graph] : [graph, head]));
-    const mapped = dream === null ? [] : ["clip_text", ...presetEncoders(dream).flatMap(graphsOf)];
+    const small = dream?.photographs ? ["photographs"] : [];
+    const mapped = dream === null ? [] : ["clip_text", ...presetEncoders(dream).flatMap(graphsOf), ...small];
     const files = [
       ...(core ? [core.text.tokenizer, this.graphFile("core_text"), this.graphFile("core")] : []),
       ...(dream ? [dream.text.tokenizer] : []),

@@ -4,6 +4,7 @@ import { partOf, type Steps, type WindowEncoder } from "./encoders";
 import { RealmError } from "./errors";
 import type { Picture } from "./looker";
 import { type Aggregate, type DreamSpec, ENCODER_NAMES, type EncoderName } from "./manifest";
+import type { PhotographGraph, Scale } from "./photographs";
 import type { TextEncoder } from "./text";
 import { type SpreadMap, spreadScales, WindowGrid } from "./windows";
 
@@ -66,12 +67,16 @@ export function askedEncoder(
 }
 
 export class Dream {
-  /** `encoders`: those of the specification. `asked`: the one for every map, whatever its configuration says. */
+  /**
+   * `encoders`: those of the specification. `asked`: the one for every map, whatever its configuration says.
+   * `photographs`: what knows untouched photographs, null where the bundle does not.
+   */
   constructor(
     readonly spec: DreamSpec,
     private readonly text: TextEncoder,
     private readonly encoders: ReadonlyMap<EncoderName, WindowEncoder>,
     private readonly asked: EncoderName | null,
+    private readonly photographs: PhotographGraph | null = null,
   ) {}
 
   /** What encodes windows where nothing else is said, those that phrases are chosen by among them. */
@@ -100,10 +105,19 @@ export class Dream {
     return this.text.features(texts);
   }
 
-  /** Realness (1 - cosine, low = unreal) of every pixel; several texts count by the mean of their similarities. */
-  async map(picture: Picture, texts: readonly string[], config: MapConfig, steps: Steps): Promise<SpreadMap> {
+  /**
+   * Realness (1 - cosine, low = unreal) of every pixel; several texts count by the mean of their similarities.
+   * `scale`: what untouched photographs give for the texts, null where that is not known.
+   */
+  async map(
+    picture: Picture,
+    texts: readonly string[],
+    config: MapConfig,
+    steps: Steps,
+  ): Promise<SpreadMap & { readonly scale: Scale | null }> {
     const grids = gridsOf(config, picture.height, picture.width);
-    const encoder = this.encoders.get(this.encoderOf(config))!;
+    const name = this.encoderOf(config);
+    const encoder = this.encoders.get(name)!;
     if (texts.length === 0) throw new RealmError("usage", "a map needs at least one text");
     const embeddings = await this.embed(texts);
     const total = grids.reduce((sum, grid) => sum + grid.count, 0);
@@ -121,6 +135,7 @@ export class Dream {
       }
       realness.push(values);
     }
-    return spreadScales(realness, grids, config.aggregate);
+    const scale = (await this.photographs?.scale(embeddings, config.windowsPx, name)) ?? null;
+    return { ...spreadScales(realness, grids, config.aggregate), scale };
   }
 }

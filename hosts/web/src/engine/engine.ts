@@ -8,6 +8,7 @@ import { Looker, type Picture } from "./looker";
 import { type DreamSpec, type EncoderName, graphsOf, presetEncoders, type TextSpec } from "./manifest";
 import { type Head, lookKey, type Measured, measure, type Parts } from "./measure";
 import type { MeasureSpec } from "./measure-specs";
+import { among, PhotographGraph, type Photographs, standsOutOf } from "./photographs";
 import { type BankEntry, type Phrase, parseBank, phraseConfig, pickPhrases } from "./phrases";
 import type { Runtime, Session } from "./runtime";
 import { isMissing, TextEncoder } from "./text";
@@ -22,6 +23,8 @@ export interface RealnessMap {
   readonly texts: readonly string[];
   /** What the phrase bank chose; empty where texts were given. */
   readonly phrases: readonly Phrase[];
+  /** Where it lies among maps of untouched photographs; null where that is not known. */
+  readonly photographs: Photographs | null;
   /** What encoded the windows. */
   readonly encoder: EncoderName;
   readonly windows: number;
@@ -99,7 +102,16 @@ export class Engine {
       const names = asked === null ? presetEncoders(spec) : [asked];
       for (const graph of names.flatMap(graphsOf)) await session(graph);
       const encoders = spec.encoders.map((name) => [name, windowEncoder(name, spec)] as const);
-      return new Dream(spec, text, new Map(encoders), asked);
+      return new Dream(spec, text, new Map(encoders), asked, await photographGraph(spec));
+    }
+
+    async function photographGraph({ photographs }: DreamSpec): Promise<PhotographGraph | null> {
+      if (photographs === null) return null;
+      const file = bundle.graphFile("photographs");
+      return new PhotographGraph(
+        photographs,
+        await runtime.openOnCpu(await bundle.read(file), bundle.where(file)),
+      );
     }
 
     function windowEncoder(name: EncoderName, spec: DreamSpec): WindowEncoder {
@@ -219,9 +231,24 @@ export class Engine {
     const used = texts.length > 0 ? texts : phrases.map((phrase) => phrase.text);
     const windowsInAll = before + windows;
     const part = partOf(steps, before, windowsInAll);
-    const { values, covered } = await this.dream.map(picture, used, config, part);
+    const found = await this.dream.map(picture, used, config, part);
+    const known = standsOutOf(this.dream.spec.presets, config, encoder);
+    const threshold = texts.length > 0 ? known.text : known.phrases;
+    const photographs = found.scale && among(found.scale, found, threshold);
+    const { values, covered } = found;
     const { width, height } = picture;
-    return { width, height, values, covered, texts: used, phrases, encoder, windows, windowsInAll };
+    return {
+      width,
+      height,
+      values,
+      covered,
+      texts: used,
+      phrases,
+      photographs,
+      encoder,
+      windows,
+      windowsInAll,
+    };
   }
 }
 

@@ -6,7 +6,7 @@ import { Section, safeRelative } from "./section";
 
 const FORMAT = "realm-bundle";
 const FORMAT_MAJOR = 1;
-const GRAPHS = ["core_text", "core", "clip_text", "dream", "trunk", "windows"] as const;
+const GRAPHS = ["core_text", "core", "clip_text", "dream", "trunk", "windows", "photographs"] as const;
 /** What can encode the windows of a map, and the graphs that each needs beside the text tower. */
 const ENCODERS = { "each-window": ["dream"], "one-pass": ["trunk", "windows"] } as const;
 /** The most that a side may have, as in the Python engine. */
@@ -67,6 +67,22 @@ export interface Preset {
   readonly stridePx: number;
   readonly aggregate: Aggregate;
   readonly encoder: EncoderName;
+  readonly standsOut: StandsOut;
+}
+
+/** z-scores that maps of few untouched photographs reach; null where that was not measured. */
+export interface StandsOut {
+  /** Of a text that was given. */
+  readonly text: number | null;
+  /** Of phrases that were picked for the picture. */
+  readonly phrases: number | null;
+}
+
+/** Which windows the graph `photographs` knows. */
+export interface PhotographsSpec {
+  /** In the order of its columns. */
+  readonly windowsPx: readonly number[];
+  readonly encoder: EncoderName;
 }
 
 /** How a trunk runs over a picture. */
@@ -88,6 +104,8 @@ export interface DreamSpec {
   /** Null where no map can be made in one pass. */
   readonly onePass: PassSpec | null;
   readonly phrases: string | null;
+  /** Null where nothing is known of untouched photographs. */
+  readonly photographs: PhotographsSpec | null;
 }
 
 export interface FileEntry {
@@ -237,6 +255,36 @@ function parsePass(section: Section): PassSpec {
   return { cellsPx, coarsestPx };
 }
 
+function parseStandsOut(preset: Section): StandsOut {
+  const known = preset.has("stands_out") ? preset.section("stands_out") : new Section({}, preset.where);
+  function above(key: keyof StandsOut): number | null {
+    if (!known.has(key)) return null;
+    const value = known.number(key);
+    if (value > 0) return value;
+    throw new RealmError("bundle", `${known.where}: '${key}' must be above 0; export the bundle again`);
+  }
+  return { text: above("text"), phrases: above("phrases") };
+}
+
+function parsePhotographs(section: Section): PhotographsSpec {
+  return {
+    windowsPx: section.positives("windows_px"),
+    encoder: section.choice("encoder", ENCODER_NAMES),
+  };
+}
+
+/** The graph `photographs` is there as the section says. Throws RealmError "bundle". */
+function checkPhotographs(spec: PhotographsSpec, graph: GraphSpec | undefined, where: string): void {
+  const columns = spec.windowsPx.length;
+  const fits = (name: string) => graph?.outputs.some((o) => o.name === name && o.lastSize === columns);
+  if (fits("mean") && fits("std")) return;
+  throw new RealmError(
+    "bundle",
+    `${where}: 'photographs' needs a graph of that name whose mean and std have ${columns} columns; ` +
+      "export the bundle again",
+  );
+}
+
 /** `encoders`: those that are there; a preset that names none has the first. */
 function parseDream(section: Section, encoders: readonly EncoderName[]): DreamSpec {
   const entries = section.section("presets");
@@ -248,6 +296,7 @@ function parseDream(section: Section, encoders: readonly EncoderName[]): DreamSp
       stridePx: entry.positive("stride_px"),
       aggregate: entry.choice("aggregate", AGGREGATES),
       encoder: entry.has("encoder") ? entry.choice("encoder", encoders) : encoders[0]!,
+      standsOut: parseStandsOut(entry),
     };
   });
   if (presets.length === 0) {
@@ -268,6 +317,7 @@ function parseDream(section: Section, encoders: readonly EncoderName[]): DreamSp
     encoders: [first, ...encoders.filter((name) => name !== first)],
     onePass: encoders.includes("one-pass") ? parsePass(section.section("one_pass")) : null,
     phrases: phrases === null ? null : safeRelative(phrases, section.where),
+    photographs: section.has("photographs") ? parsePhotographs(section.section("photographs")) : null,
   };
 }
 
@@ -284,6 +334,9 @@ export function parseManifest(json: unknown, where: string): Manifest {
   const encoders = encodersIn(graphs);
   const core = hasCore ? parseCore(manifest.section("core")) : null;
   const dream = encoders.length > 0 ? parseDream(manifest.section("dream"), encoders) : null;
+  if (dream?.photographs) {
+    checkPhotographs(dream.photographs, graphs.get("photographs"), manifest.section("dream").where);
+  }
   const measures = parseMeasures(manifest, core);
   if (dream === null && measures.length === 0) {
     throw new RealmError(

@@ -207,8 +207,15 @@ async function map(controller: AbortController, automatic: boolean): Promise<voi
   const sizes = `${config.windowsPx.join(", ")} px, stride ${config.stridePx}`;
   const combined = config.windowsPx.length > 1 ? `, ${config.aggregate}` : "";
   const pass = result.encoder === "one-pass" ? ", in one pass" : "";
-  view.showMap(result, `${counted(result.windows)} of ${sizes}${combined}${pass}, compared with ${origin}.`);
-  say(`The map is ready: ${counted(result.windows)} in ${result.seconds.toFixed(1)} seconds.`);
+  const silent =
+    result.photographs?.standsOut === false
+      ? " Nothing stands out: it lies within what photographs give."
+      : "";
+  view.showMap(
+    result,
+    `${counted(result.windows)} of ${sizes}${combined}${pass}, compared with ${origin}.${silent}`,
+  );
+  say(`The map is ready: ${counted(result.windows)} in ${result.seconds.toFixed(1)} seconds.${silent}`);
 }
 
 box("form").addEventListener("submit", (event) => {

@@ -3,6 +3,7 @@
 import { colourLimits, heatmap, type Limits, ramp } from "../engine/colours";
 import type { RealnessMap } from "../engine/engine";
 import { writeNpy } from "../engine/npy";
+import { knownLimits } from "../engine/photographs";
 import { box, canvas, context2d, input, save } from "./dom";
 import { drawOverlay } from "./overlay";
 
@@ -56,7 +57,7 @@ export class MapView {
   showMap(result: RealnessMap, madeWith: string): void {
     this.clearMap();
     this.result = result;
-    this.limits = colourLimits(result.values, result.covered);
+    this.limits = knownLimits(result.photographs) ?? colourLimits(result.values, result.covered);
     this.map.width = result.width;
     this.map.height = result.height;
     const coloured = heatmap(result.values, result.covered, this.limits);

@@ -10,10 +10,12 @@ import fs from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
 import { Bundle } from "../../src/engine/bundle";
+import { heatmap } from "../../src/engine/colours";
 import type { EncoderChoice, MapConfig } from "../../src/engine/dream";
-import { Engine } from "../../src/engine/engine";
+import { Engine, type RealnessMap } from "../../src/engine/engine";
 import type { EncoderName } from "../../src/engine/manifest";
 import { parseManifest } from "../../src/engine/manifest";
+import { knownLimits, type Photographs } from "../../src/engine/photographs";
 import type { Runtime } from "../../src/engine/runtime";
 import { BUNDLE, folderSource, goldenPicture, maxDifference, nodeRuntime, QUIET, readNpy } from "../helpers";
 
@@ -33,6 +35,23 @@ interface Case {
   windows: number;
   phrases: string[];
   values: string;
+  photographs: {
+    mean: number;
+    std: number;
+    z_max: number;
+    threshold: number | null;
+    stands_out: boolean | null;
+  } | null;
+  limits: [number, number] | null;
+}
+
+const near = (value: number) => expect.closeTo(value, 2);
+
+/** In the words of the engine's records. */
+function scaleOf(known: Photographs | null) {
+  if (known === null) return null;
+  const { mean, std, zMax, threshold, standsOut } = known;
+  return { mean, std, z_max: zMax, threshold, stands_out: standsOut };
 }
 
 describe.skipIf(folder === undefined)("bundles that map in one pass", () => {
@@ -76,6 +95,8 @@ describe.skipIf(folder === undefined)("bundles that map in one pass", () => {
     ["both", "each-window"],
     ["alone", "auto"],
     ["each", "auto"],
+    ["scaled", "auto"],
+    ["scaled", "each-window"],
   ] as const)("maps of the bundle %s by %s are the Python engine's", async (bundle, choice) => {
     const engine = await open(bundle, choice);
     const mine = cases.filter((entry) => entry.bundle === bundle && entry.choice === choice);
@@ -93,7 +114,37 @@ describe.skipIf(folder === undefined)("bundles that map in one pass", () => {
         what,
       ).toEqual(entry.phrases);
       expect(maxDifference(map.values, expected.values), what).toBeLessThanOrEqual(TOLERANCE);
+      expect(scaleOf(map.photographs), what).toEqual(
+        entry.photographs && {
+          mean: near(entry.photographs.mean),
+          std: near(entry.photographs.std),
+          z_max: near(entry.photographs.z_max),
+          threshold: entry.photographs.threshold,
+          stands_out: entry.photographs.stands_out,
+        },
+      );
+      const limits = knownLimits(map.photographs);
+      expect(limits === null, what).toBe(entry.limits === null);
+      for (const [end, value] of (limits ?? []).entries()) {
+        const right = entry.limits![end]!;
+        expect(Math.abs(value - right), what).toBeLessThanOrEqual(1e-5 * Math.abs(right) + 10 * TOLERANCE);
+      }
     }
+  });
+
+  test("a bundle with a scale colours nothing where nothing stands out, and all the map where all does", async () => {
+    const engine = await open("scaled");
+    const preset = engine.dream!.spec.presets.find(({ name }) => name === "tiny")!;
+    const image = await picture("a.png");
+    const densest = (map: RealnessMap) => {
+      const limits = knownLimits(map.photographs)!;
+      return Math.max(...heatmap(map.values, map.covered, limits).filter((_, at) => at % 4 === 3));
+    };
+    const given = await engine.map(image, TEXTS.slice(0, 1), preset, QUIET);
+    expect([given.photographs!.standsOut, densest(given)]).toEqual([false, 0]);
+    const picked = await engine.map(image, [], preset, QUIET);
+    expect(picked.photographs!.standsOut).toBe(true);
+    expect(densest(picked)).toBeGreaterThan(150);
   });
 
   test("the two encoders are two functions", async () => {
