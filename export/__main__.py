@@ -124,6 +124,13 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--commercial-use", is_flag=True, help="That licence allows commercial use.")
 @click.option("--training-data", default="not stated", help="One line about the training data.")
 @click.option(
+    "--terms",
+    "terms_path",
+    type=FILE,
+    help='JSON, where parts differ: {"core" or "dream": {"licence": as above, a path from this file, '
+    '"commercial_use": true or false, "training_data": ...}}.',
+)
+@click.option(
     "--verify-images",
     type=FOLDER,
     default=SAMPLES,
@@ -196,6 +203,8 @@ def check_options(options: Mapping[str, Any]) -> None:
         raise ExportError(
             "--graph without --licence; say under which licence its weights are, as text or file"
         )
+    if options["terms_path"] is not None:
+        raise ExportError("--graph has one part; say its terms with --licence, and leave --terms out")
     if options["storage"] != "fp32":
         raise ExportError("--graph keeps its weights as they are; leave --storage out")
 
@@ -241,34 +250,20 @@ def _own_graph(options: Mapping[str, Any]) -> list[Part]:
 
 
 def _info(output: Path, options: Mapping[str, Any]) -> BundleInfo:
-    from export.manifest import UNKNOWN_LICENCE, BundleInfo
+    from export.manifest import BundleInfo
+    from export.terms import UNKNOWN_LICENCE, Terms, read_licence, read_terms
 
-    licence, file = options["licence"], None
-    if licence is not None:
-        licence, file = _licence(licence)
+    given, path = options["licence"], options["terms_path"]
+    licence, text = (UNKNOWN_LICENCE, None) if given is None else read_licence(given, "--licence")
+    terms = Terms(licence, text, options["commercial_use"], options["training_data"])
     metrics = options["metrics"]
     return BundleInfo(
         name=options["name"] or output.resolve().name,
         description=options["description"],
-        licence=licence or UNKNOWN_LICENCE,
-        licence_file=file,
-        commercial_use=options["commercial_use"],
-        training_data=options["training_data"],
+        terms=terms,
+        terms_of=read_terms(path, terms) if path is not None else {},
         metrics=_json_object(metrics) if metrics is not None else {},
     )
-
-
-def _licence(given: str) -> tuple[str, Path | None]:
-    """The line that names a licence, and the file of its text where one was given."""
-    path = Path(given)
-    if path.is_file():
-        return _first_line(path), path
-    line = " ".join(given.split())
-    if not line:
-        raise ExportError("--licence is empty; name the licence, or give the file of its text")
-    if path.suffix.lower() in (".md", ".txt") and " " not in line:
-        raise ExportError(f"--licence {given}: no such file")
-    return line, None
 
 
 def _three(option: str, text: str) -> tuple[float, float, float]:
@@ -287,11 +282,6 @@ def _json_object(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ExportError(f"{path} must hold a JSON object")
     return value
-
-
-def _first_line(path: Path) -> str:
-    lines = [line.strip("# ").strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    return next((line for line in lines if line), path.name)
 
 
 def main() -> None:

@@ -12,9 +12,10 @@ from export.errors import ExportError
 from export.files import Report, Variants, Work, write_files
 from export.graph.model import PRECISIONS
 from export.manifest import BundleInfo, write_manifest
-from export.parts.part import Part
+from export.parts.part import Part, plain_name
 from export.proof.inputs import Photographs, half_probes, int8_studies
 from export.proof.verify import verify
+from export.terms import check_parts
 from realm_engine.bundle.bundle import MANIFEST, Bundle
 from realm_engine.opened import Contents
 
@@ -35,7 +36,7 @@ def export_bundle(
 
     Args:
         output: Folder of the bundle; appears only when everything has passed.
-        info: Name, licence, metrics.
+        info: Name, terms, metrics.
         parts: What the bundle can do; files and measures are written in this order.
         photographs: To compare on, and to calibrate on.
         variants: Which files there are of each graph; by default fp32.
@@ -47,7 +48,7 @@ def export_bundle(
         The manifest.
 
     Raises:
-        ExportError: nothing to export, the output is taken, or the bundle misses a gate.
+        ExportError: nothing to export, terms of what is not exported, the output is taken, or the bundle misses a gate.
     """
     variants = variants or Variants()
     if not parts:
@@ -56,6 +57,7 @@ def export_bundle(
         for precision in variants.precisions:
             if precision not in part.precisions:
                 raise ExportError(f"{part.name}: there is no {precision} of it; leave --precision out")
+    check_parts(info.terms_of, [plain_name(part) for part in parts])
     check_output(output, overwrite)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as temporary:

@@ -15,12 +15,12 @@ from export.graph.model import Graph, serialize
 from export.manifest import (
     FORMAT,
     FORMAT_VERSION,
-    LICENCE_FILE,
     BundleInfo,
     graph_entry,
     onnx_metadata,
 )
-from export.parts.part import Part
+from export.parts.part import Part, plain_name
+from export.terms import write_terms
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -61,11 +61,12 @@ class Variants:
 
 @dataclass(frozen=True)
 class GraphFile:
-    """One ONNX file to write and the manifest's graphs that it serves."""
+    """One ONNX file to write and the manifest's graphs that it serves, with the part that each belongs to."""
 
     stem: str
     graph: Graph
     entries: Mapping[str, Graph]
+    parts: Mapping[str, str]
     config: Mapping[str, Any]
 
 
@@ -95,8 +96,13 @@ def write_files(
     """
     texts = {part.name: text for part in parts if (text := part.text()) is not None}
     tokenizers = _tokenizers(folder, texts)
+    written = write_terms(folder, {plain_name(part): info.terms_for(plain_name(part)) for part in parts})
+    terms = {part.name: written.of[plain_name(part)] for part in parts}
     sections = {
-        part.name: section for part in parts if (section := part.section(tokenizers.get(part.name, "")))
+        # Maps have no measure to say their terms.
+        part.name: section if part.measures() else {**section, **terms[part.name]}
+        for part in parts
+        if (section := part.section(tokenizers.get(part.name, "")))
     }
     graphs: dict[str, Any] = {}
     made: dict[str, Any] = {}
@@ -119,33 +125,32 @@ def write_files(
             (folder / path).write_bytes(serialize(variant, metadata))
             variants[precision] = path
         for name, entry in file.entries.items():
-            graphs[name] = graph_entry(entry, variants)
+            graphs[name] = graph_entry(entry, variants, terms[file.parts[name]])
     for part in parts:
         for name, source in part.files().items():
             shutil.copyfile(source, folder / name)
-    if info.licence_file is not None:
-        shutil.copyfile(info.licence_file, folder / LICENCE_FILE)
     manifest = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "name": info.name,
         "description": info.description,
-        "licence": info.licence_entry(),
-        "training_data": info.training_data,
+        **written.whole,
         "weights": _weights_label(parts),
         "metrics": dict(info.metrics),
         "graphs": dict(sorted(graphs.items())),
         "fidelity": made,
         **sections,
-        **_measures(parts, info),
+        **_measures(parts, info, terms),
     }
     return manifest, kept_float32
 
 
-def _measures(parts: Sequence[Part], info: BundleInfo) -> dict[str, Any]:
+def _measures(
+    parts: Sequence[Part], info: BundleInfo, terms: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
     """The objects from format 1.1 on, each where there is something to write."""
     measures = {
-        name: measure.manifest(info.licence_entry(), info.training_data, info.metrics_of(name))
+        name: measure.manifest(terms[part.name], info.metrics_of(name))
         for part in parts
         for name, measure in part.measures().items()
     }
@@ -227,14 +232,15 @@ def _files(
         shared = shared_text_export(*texts.values())
         if shared is not None:
             entries: dict[str, Graph] = {text.graph.name: text.graph for text in texts.values()}
-            files.append(GraphFile("text", shared, entries, sections))
+            owners = {text.graph.name: part for part, text in texts.items()}
+            files.append(GraphFile("text", shared, entries, owners, sections))
             sharing = set(texts)
     for part in parts:
         own = [texts[part.name].graph] if part.name in texts and part.name not in sharing else []
         for graph in (*own, *part.graphs()):
             # The realm.config of a file that one part owns is that part's section alone, or its measures.
             config = sections.get(part.name) or {n: dict(m.inside) for n, m in part.measures().items()}
-            files.append(GraphFile(graph.name, graph, {graph.name: graph}, config))
+            files.append(GraphFile(graph.name, graph, {graph.name: graph}, {graph.name: part.name}, config))
     return files
 
 

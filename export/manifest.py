@@ -11,13 +11,12 @@ from typing import Any
 from export.errors import ExportError
 from export.graph.model import Graph
 from export.schema import check_manifest
+from export.terms import Terms
 from realm_engine.bundle.bundle import MANIFEST
 from realm_engine.bundle.manifest import NAME_RULE, is_bundle_name
 from realm_engine.machine.files import sha256_of
 
 FORMAT, FORMAT_VERSION = "realm-bundle", "1.2"
-UNKNOWN_LICENCE = "not stated; ask whoever trained the weights"
-LICENCE_FILE = "LICENSE-WEIGHTS.md"
 
 
 @dataclass(frozen=True)
@@ -27,29 +26,24 @@ class BundleInfo:
     Attributes:
         name: The bundle's name, as `realm_engine.manifest.is_bundle_name` allows it.
         description: One line.
-        licence: Licence of the weights, one line.
-        licence_file: Its text, copied into the bundle.
-        commercial_use: Whether that licence allows commercial use.
-        training_data: What the weights were trained on, one line.
+        terms: What the weights may be used for, and what they were trained on.
+        terms_of: Of parts that have terms of their own, by name.
         metrics: Measured numbers, free form; what stands under a measure's name is that measure's.
     """
 
     name: str
     description: str = ""
-    licence: str = UNKNOWN_LICENCE
-    licence_file: Path | None = None
-    commercial_use: bool = False
-    training_data: str = "not stated"
+    terms: Terms = field(default_factory=Terms)
+    terms_of: Mapping[str, Terms] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not is_bundle_name(self.name):
             raise ExportError(f"{self.name!r} is no name of a bundle ({NAME_RULE}); give another --name")
 
-    def licence_entry(self) -> dict[str, Any]:
-        """The "licence" object of the bundle and of every measure of it."""
-        entry = {"weights": self.licence, "commercial_use": self.commercial_use}
-        return entry if self.licence_file is None else {**entry, "text": LICENCE_FILE}
+    def terms_for(self, part: str) -> Terms:
+        """The terms of a part's weights."""
+        return self.terms_of.get(part, self.terms)
 
     def metrics_of(self, measure: str) -> Mapping[str, Any]:
         """The numbers of one measure."""
@@ -70,12 +64,13 @@ def text_section(
     }
 
 
-def graph_entry(graph: Graph, variants: Mapping[str, str]) -> dict[str, Any]:
-    """The object of one graph."""
+def graph_entry(graph: Graph, variants: Mapping[str, str], terms: Mapping[str, Any]) -> dict[str, Any]:
+    """The object of one graph; `terms` are those of its weights."""
     return {
         "variants": dict(variants),
         "inputs": [port.manifest() for port in graph.inputs],
         "outputs": [port.manifest() for port in graph.outputs],
+        **terms,
     }
 
 

@@ -11,8 +11,8 @@ from export.errors import ExportError
 from realm_engine.bundle.manifest import MOST_PIXELS, RESERVED_COLUMNS, Column
 
 NAME = re.compile(r"[a-z][a-z0-9-]*")
-# CORE and DREAM: their names, columns and graphs.
-TAKEN = frozenset({"core", "core-text", "mos", "realness", "dream", "clip-text"})
+# CORE and DREAM: their names, columns and graphs, and what DREAM makes.
+TAKEN = frozenset({"core", "core-text", "mos", "realness", "dream", "clip-text", "maps"})
 
 
 def column_entry(column: Column) -> dict[str, Any]:
@@ -82,17 +82,14 @@ class Measure:
     columns: tuple[Column, ...]
     inside: Mapping[str, Any] = field(default_factory=dict)
 
-    def manifest(
-        self, licence: Mapping[str, Any], training_data: str, metrics: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        """The object of a bundle's manifest."""
+    def manifest(self, terms: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
+        """The object of a bundle's manifest; `terms` are those of its weights."""
         return {
             "kind": self.kind,
             **self.inside,
             "says": self.says,
             "columns": [column_entry(column) for column in self.columns],
-            "licence": dict(licence),
-            "training_data": training_data,
+            **terms,
             "metrics": dict(metrics),
         }
 

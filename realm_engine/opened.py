@@ -7,6 +7,7 @@ from pathlib import Path
 
 from realm_engine.bundle.bundle import Bundle, Part
 from realm_engine.bundle.manifest import TextSpec
+from realm_engine.bundle.terms import Terms
 from realm_engine.errors import BundleError, UsageError
 from realm_engine.machine.memory import MemoryLimit
 from realm_engine.maps.dream import Dream
@@ -30,6 +31,8 @@ from realm_engine.runtimes.base import Session
 from realm_engine.runtimes.choose import PartPlan
 from realm_engine.runtimes.sessions import Sessions
 from realm_engine.text import TextEncoder, Tokenizer
+
+MAPS = "maps"  # what they are called beside measures
 
 
 class Contents:
@@ -59,6 +62,11 @@ class Contents:
         raise UsageError(
             f"{self.bundle.name}: there is no part {name!r}, only {', '.join(p.name for p in self.parts)}"
         )
+
+    def terms(self) -> dict[str, Terms]:
+        """The terms of each measure by its name, and those of `MAPS`, where it makes any."""
+        found = {measure.name: measure.terms for measure in self.measures.all}
+        return found | ({MAPS: self.maps.terms} if self.maps is not None else {})
 
     def text_specs(self) -> dict[str, TextSpec]:
         """The text graphs, and the tokens that each takes."""

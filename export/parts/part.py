@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from export.towers.shared_text import TextGraph
 
 
+def plain_name(part: Part) -> str:
+    """What people call a part: its measure, "core", or "dream", which has none."""
+    return next(iter(part.measures()), part.name)
+
+
 class Part(Protocol):
     """One thing that a bundle can do: from its weights to graphs, a piece of the manifest, and proof."""
 

@@ -18,6 +18,7 @@ from realm_engine.bundle.manifest import (
     safe_relative,
 )
 from realm_engine.bundle.onnx_file import external_locations
+from realm_engine.bundle.terms import Terms
 from realm_engine.errors import BundleError
 from realm_engine.machine.files import cache_dir, sha256_of
 
@@ -85,11 +86,15 @@ class Part:
 
 @dataclass(frozen=True)
 class Bundle:
-    """An opened bundle: its folder, the checked manifest and its graphs. Measures and maps read their own sections."""
+    """An opened bundle: its folder, the checked manifest and its graphs. Measures and maps read their own sections.
+
+    `terms`: of the weights of every graph.
+    """
 
     root: Path
     content: Section
     graphs: Mapping[str, GraphSpec]
+    terms: Mapping[str, Terms]
 
     @classmethod
     def open(cls, name_or_path: str | os.PathLike[str], verify: bool = True) -> Bundle:
@@ -108,7 +113,9 @@ class Bundle:
         content = _read_manifest(root / MANIFEST)
         later = check_version(content)
         check_name(content)
-        return cls(root, content, parse_graphs(content.section("graphs"), later))
+        graphs, stated = parse_graphs(content.section("graphs"), later), content.sections("graphs")
+        whole = Terms.of_bundle(content.data)
+        return cls(root, content, graphs, {name: Terms.parse(stated[name], whole) for name in graphs})
 
     @property
     def manifest(self) -> Mapping[str, Any]:

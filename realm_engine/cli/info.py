@@ -8,13 +8,16 @@ import click
 
 from realm_engine.verbs.choices import DEFAULT_BUNDLE
 
+# What terms per part say better, but for programs.
+_TERMS_OF_ALL = ("licence", "training_data", "graph_terms")
+
 
 @click.command()
 @click.argument("bundle", required=False, metavar="[BUNDLE]")
 @click.option("--json", "as_json", is_flag=True, help="Everything as JSON.")
 def info(bundle: str | None, as_json: bool) -> None:
-    """Show a bundle: contents, licence, training data, measured numbers. Without BUNDLE also the devices."""
-    from realm_engine.verbs.info import bundle_facts, engine_facts
+    """Show a bundle: contents, licences, training data, measured numbers. Without BUNDLE also the devices."""
+    from realm_engine.verbs.info import bundle_facts, engine_facts, terms_words
 
     facts: dict[str, Any] = {}
     if bundle is None:
@@ -22,9 +25,11 @@ def info(bundle: str | None, as_json: bool) -> None:
         if not as_json:
             click.echo("\n".join(_lines(facts["engine"])) + "\n")
     facts["bundle"] = bundle_facts(bundle or DEFAULT_BUNDLE)
-    click.echo(
-        json.dumps(facts, indent=2, ensure_ascii=False) if as_json else "\n".join(_lines(facts["bundle"]))
-    )
+    if as_json:
+        click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+        return
+    shown = {key: value for key, value in facts["bundle"].items() if key not in _TERMS_OF_ALL}
+    click.echo("\n".join(_lines({**shown, "terms": terms_words(shown["terms"])})))
 
 
 def _lines(facts: Mapping[str, Any], indent: str = "") -> Iterator[str]:

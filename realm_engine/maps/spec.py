@@ -14,6 +14,7 @@ from realm_engine.bundle.manifest import (
     parse_text,
     safe_relative,
 )
+from realm_engine.bundle.terms import Terms
 from realm_engine.errors import BundleError
 
 SECTION, GRAPH, TEXT_GRAPH = "dream", "dream", "clip_text"
@@ -101,7 +102,7 @@ class RegionPolicy:
 
 @dataclass(frozen=True)
 class MapSpec:
-    """How maps are made. `phrases`: file of the phrase bank, None if it is missing.
+    """How maps are made. `phrases`: file of the phrase bank, None if it is missing. `terms`: of the weights.
 
     `encoders`: what can encode windows here, that of the recommended preset first; `part`: all their graphs.
     """
@@ -112,6 +113,7 @@ class MapSpec:
     presets: Mapping[str, Preset]
     recommended_preset: str
     phrases: str | None
+    terms: Terms
     phrase_policy: PhrasePolicy = field(default_factory=PhrasePolicy)
     region_policy: RegionPolicy = field(default_factory=RegionPolicy)
     encoders: tuple[str, ...] = (EACH_WINDOW,)
@@ -167,6 +169,7 @@ def _parse(section: Section, manifest: Section, encoders: tuple[str, ...]) -> Ma
         presets=presets,
         recommended_preset=recommended,
         phrases=None if phrases is None else safe_relative(phrases, section.where),
+        terms=Terms.parse(section, Terms.of_bundle(manifest.data)),
         phrase_policy=_phrase_policy(policy),
         region_policy=_region_policy(policy),
         encoders=tuple(sorted(encoders, key=lambda name: name != first)),

@@ -19,8 +19,9 @@ from realm_engine.bundle.manifest import (
     parse_columns,
     parse_text,
 )
+from realm_engine.bundle.terms import Terms
 from realm_engine.measures.look import Look, View
-from realm_engine.measures.measure import Licence, Measure, Words, required_outputs
+from realm_engine.measures.measure import Measure, Words, required_outputs
 from realm_engine.pictures.descriptions import is_missing
 
 log = logging.getLogger("realm_engine")
@@ -108,14 +109,12 @@ def implied_core(bundle: Bundle) -> Measure | None:
     if not bundle.has(PART):
         return None
     spec = CoreSpec.parse(bundle.content.section(SECTION))
-    licence, metrics = bundle.manifest.get("licence"), bundle.manifest.get("metrics")
-    terms = licence if isinstance(licence, Mapping) else {}
+    metrics = bundle.manifest.get("metrics")
     worth = metrics.get(SECTION, {}) if isinstance(metrics, Mapping) else {}
     words = Words(
         says=SAYS,
         columns=columns_of(spec),
-        licence=Licence(str(terms.get("weights", "not stated")), terms.get("commercial_use") is True),
-        training_data=str(bundle.manifest.get("training_data", "not stated")),
+        terms=Terms.of_bundle(bundle.manifest),
         worth=worth if isinstance(worth, Mapping) else {},
     )
     return _measure(bundle, SECTION, words)

@@ -11,6 +11,7 @@ import numpy as np
 from realm_engine.arrays import Array, Float64
 from realm_engine.bundle.bundle import Bundle, Part
 from realm_engine.bundle.manifest import Column, Section, TextSpec
+from realm_engine.bundle.terms import Terms
 from realm_engine.errors import BundleError
 from realm_engine.measures.look import Look, View
 
@@ -19,28 +20,19 @@ Read = Callable[[Look], Mapping[str, Array]]
 
 
 @dataclass(frozen=True)
-class Licence:
-    """What the weights of a measure may be used for."""
-
-    weights: str
-    commercial_use: bool
-
-
-@dataclass(frozen=True)
 class Measure:
     """A measure of a bundle.
 
-    `says`: what it answers, one line. `part`: the graphs that decide its device and precision. `view`: how its tower
-    looks at a picture. `text`: the tokens of its text tower, None where it takes no text. `outputs`: what it reads
-    of which graph. `worth`: measured numbers, free form.
+    `says`: what it answers, one line. `terms`: of all weights that it needs, the strictest. `part`: the graphs that
+    decide its device and precision. `view`: how its tower looks at a picture. `text`: the tokens of its text tower,
+    None where it takes no text. `outputs`: what it reads of which graph. `worth`: measured numbers, free form.
     """
 
     name: str
     kind: str
     says: str
     columns: tuple[Column, ...]
-    licence: Licence
-    training_data: str
+    terms: Terms
     worth: Mapping[str, Any]
     part: Part
     view: View
@@ -64,19 +56,16 @@ class Words:
 
     says: str
     columns: tuple[Column, ...]
-    licence: Licence
-    training_data: str
+    terms: Terms
     worth: Mapping[str, Any]
 
     @classmethod
     def parse(cls, section: Section, columns: tuple[Column, ...]) -> Words:
         """Read them. Raises BundleError for what is missing."""
-        licence = section.section("licence")
         return cls(
             says=section.text("says"),
             columns=columns,
-            licence=Licence(licence.get("weights", str), bool(licence.get("commercial_use", bool))),
-            training_data=section.get("training_data", str),
+            terms=Terms.parse(section),
             worth=section.section("metrics").data,
         )
 
@@ -96,8 +85,7 @@ class Words:
             kind=kind,
             says=self.says,
             columns=self.columns,
-            licence=self.licence,
-            training_data=self.training_data,
+            terms=self.terms,
             worth=self.worth,
             part=part,
             view=view,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from realm_engine.bundle.bundle import Bundle
+from realm_engine.bundle.terms import alike
 from realm_engine.triton.config import TritonOptions, model_name
 
 # Python 3.12, which the engine needs 3.11 for; any newer release will do.
@@ -42,8 +43,10 @@ def readme(bundle: Bundle, options: TritonOptions, precisions: Mapping[str, str]
         f"| `{model_name(bundle.name, part)}` | {_GRAPHS.get(part, _OTHER)} | {precisions.get(part, '')} |"
         for part in parts
     ]
-    licence = bundle.manifest.get("licence", {})
-    weights = licence.get("weights", "unknown") if isinstance(licence, Mapping) else licence
+    licences = [
+        f"* {', '.join(f'`{model_name(bundle.name, graph)}`' for graph in graphs)}: {terms.line}"
+        for terms, graphs in alike({graph: bundle.terms[graph] for graph in precisions}).items()
+    ]
     gpu = " --gpus all" if options.device == "gpu" else ""
     plan = _PLAN if options.platform == "tensorrt-plan" else ""
     has = {part for part in ("score", "map") if part in parts}
@@ -51,7 +54,9 @@ def readme(bundle: Bundle, options: TritonOptions, precisions: Mapping[str, str]
     return f"""\
 # {bundle.name} for NVIDIA Triton Inference Server
 
-Written by `realm-engine export-triton`. Weights: {weights}.
+Written by `realm-engine export-triton`. Licences of the weights:
+
+{chr(10).join(licences)}
 
 | model | what it does | precision |
 |---|---|---|

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
+from realm_engine.bundle.terms import Terms, alike
 from realm_engine.engine import Engine, EngineOptions
 from realm_engine.pictures.descriptions import Descriptions
 from realm_engine.pictures.inputs import Entry, count_described
@@ -32,6 +33,13 @@ def open_engine(options: EngineOptions, part: Callable[[Engine], str], console: 
         where = f"{used['runtime']} on {used['device']}, {used['precision']}, {used['threads']} threads"
         console.say(f"{used['bundle']}: {where}{' (as tuned)' if used['tuned'] else ''}")
     return engine
+
+
+def say_terms(terms: Mapping[str, Terms], console: Console) -> None:
+    """Say on what terms the weights of what is made may not be used commercially, each once; else nothing."""
+    for each, names in alike(terms).items():
+        if not each.commercial_use:
+            console.say(f"licence of {', '.join(names)}: {each.line}; see realm-engine info")
 
 
 def say_descriptions(

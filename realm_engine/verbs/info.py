@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from realm_engine.bundle.bundle import Bundle, installed_bundles
+from realm_engine.bundle.terms import Terms, alike
 from realm_engine.machine.files import cache_dir
 from realm_engine.machine.packages import engine_version
 from realm_engine.maps.phrases import read_bank
@@ -16,16 +18,9 @@ from realm_engine.opened import Contents
 from realm_engine.runtimes.devices import available
 from realm_engine.runtimes.measured import load_tuned
 
-_OWN_WORDS = (
-    "name",
-    "description",
-    "format_version",
-    "licence",
-    "training_data",
-    "weights",
-    "metrics",
-    "fidelity",
-)
+# What the manifest says of the bundle as a whole.
+_OWN_WORDS = ("name", "description", "format_version", "weights", "licence", "training_data")
+_OWN_NUMBERS = ("metrics", "fidelity")
 
 
 def engine_facts() -> dict[str, Any]:
@@ -44,6 +39,9 @@ def bundle_facts(name: str) -> dict[str, Any]:
     contents, manifest = Contents(bundle), bundle.manifest
     files = manifest["files"]
     facts: dict[str, Any] = {key: manifest.get(key) for key in _OWN_WORDS}
+    facts["terms"] = {name: _terms_facts(terms) for name, terms in contents.terms().items()}
+    facts["graph_terms"] = {name: _terms_facts(terms) for name, terms in bundle.terms.items()}
+    facts |= {key: manifest.get(key) for key in _OWN_NUMBERS}
     facts["path"] = str(bundle.root)
     facts["size_bytes"] = sum(int(entry["size_bytes"]) for entry in files.values())
     facts["graphs"] = {
@@ -53,12 +51,27 @@ def bundle_facts(name: str) -> dict[str, Any]:
         }
         for name, graph in bundle.graphs.items()
     }
-    facts |= {measure.name: _measure_facts(measure) for measure in contents.measures.all}
+    # A measure may be called like one of the words above, which are the bundle's.
+    facts |= {m.name: _measure_facts(m) for m in contents.measures.all if m.name not in facts}
     facts |= {name: f"left out: {why}" for name, why in contents.measures.unknown.items()}
     if contents.maps is not None:
         facts[MAP_PART.name] = _map_facts(bundle, contents.maps)
     facts["tuned"] = _tuned(contents)
     return facts
+
+
+def terms_words(terms: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """The "terms" of `bundle_facts` as one line each, by the names of all that it is of."""
+    found = {}
+    for each, names in alike({name: Terms(**facts) for name, facts in terms.items()}).items():
+        text = f", {each.text}" if each.text is not None else ""
+        found[", ".join(names)] = f"{each.line}{text}; trained on: {each.training_data}"
+    return found
+
+
+def _terms_facts(terms: Terms) -> dict[str, Any]:
+    facts = asdict(terms)
+    return facts if terms.text is not None else {key: facts[key] for key in facts if key != "text"}
 
 
 def _measure_facts(measure: Measure) -> dict[str, Any]:
@@ -119,9 +132,9 @@ def measure_rows(bundle: str) -> list[dict[str, Any]]:
                 }
                 for column in measure.columns
             ],
-            "licence": measure.licence.weights,
-            "commercial_use": measure.licence.commercial_use,
-            "training_data": measure.training_data,
+            "licence": measure.terms.licence,
+            "commercial_use": measure.terms.commercial_use,
+            "training_data": measure.terms.training_data,
             "worth": dict(measure.worth),
             "takes_text": measure.text is not None,
         }

@@ -13,9 +13,10 @@ from realm_engine.machine.packages import engine_version
 from realm_engine.maps.files import MapFolder, output_stems, parse_formats
 from realm_engine.maps.realness_map import DreamConfig, choose_config
 from realm_engine.maps.stream import Mapped
+from realm_engine.opened import MAPS
 from realm_engine.pictures.decode import collect_images
 from realm_engine.pictures.inputs import Entry, descriptions_by_root, file_entries, find_descriptions
-from realm_engine.verbs.console import Console, open_engine, rate, say_descriptions
+from realm_engine.verbs.console import Console, open_engine, rate, say_descriptions, say_terms
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ def map_images(options: MapOptions, how: EngineOptions, console: Console) -> int
         for found in filter(None, {find_descriptions(file.root) for file in files}):
             console.say(f"{found} is not used; --descriptions {found} would use it")
     with open_engine(how, lambda engine: engine.map_part, console) as engine:
+        if engine.contents.maps is not None:
+            say_terms({MAPS: engine.contents.maps.terms}, console)
         config = choose_config(
             engine.presets(),
             options.preset,

@@ -16,7 +16,7 @@ from realm_engine.pictures.decode import collect_images
 from realm_engine.pictures.inputs import Entry, descriptions_by_root, file_entries
 from realm_engine.tables.journal import ResultFile, ResultStream, check_output, journal_path
 from realm_engine.tables.record import Picture, picture_of
-from realm_engine.verbs.console import Console, open_engine, say_descriptions
+from realm_engine.verbs.console import Console, open_engine, say_descriptions, say_terms
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ def score_images(options: ScoreOptions, how: EngineOptions, stdout: IO[str], con
         check_output(options.output, keep=[Path(found.source) for found in by_root.values()])
     say_descriptions(entries, by_root, console)
     with open_engine(how, lambda engine: engine.chosen(options.metrics)[0].part.name, console) as engine:
+        say_terms({measure.name: measure.terms for measure in engine.chosen(options.metrics)}, console)
         failed = _fill(engine, entries, options, stdout, console)
     if failed:
         console.say(f"{failed} of {len(entries)} images failed; see the column error")

@@ -30,17 +30,19 @@ def test_a_bundle_with_everything(config, tmp_path):
     licence.write_text("# Research only\n\nNon-commercial.\n")
     arguments = ["--clip", config, "--clip-weights", "random", "--output", tmp_path / "bundle"]
     extras = ["--name", "demo", "--phrases", phrases, "--metrics", metrics, "--licence", licence]
-    chosen = ["--presets", presets, "--preset-recommended", "tiny", "--storage", "fp16"]
+    terms = tmp_path / "terms.json"
+    terms.write_text(json.dumps({"dream": {"licence": "Apache-2.0", "commercial_use": True}}))
+    chosen = ["--presets", presets, "--preset-recommended", "tiny", "--storage", "fp16", "--terms", terms]
     result = run_export(*arguments, *extras, *chosen)
     assert result.returncode == 0, result.stderr
     manifest = json.loads((tmp_path / "bundle" / "bundle.json").read_text(encoding="utf-8"))
     assert manifest["name"] == "demo"
     assert manifest["metrics"] == {"auc": 0.9}
-    assert manifest["licence"] == {
-        "weights": "Research only",
-        "commercial_use": False,
-        "text": "LICENSE-WEIGHTS.md",
-    }
+    # --terms names all there is, so --licence holds for nothing here.
+    free = {"weights": "Apache-2.0", "commercial_use": True}
+    assert manifest["licence"] == manifest["dream"]["licence"] == free
+    assert {graph["licence"]["weights"] for graph in manifest["graphs"].values()} == {"Apache-2.0"}
+    assert "LICENSE-WEIGHTS.md" not in manifest["files"]
     assert manifest["dream"]["recommended_preset"] == "tiny"
     assert list(manifest["dream"]["presets"]) == ["released", "paper", "tiny"]
     assert manifest["dream"]["phrases"] == "phrases.json"
@@ -48,7 +50,7 @@ def test_a_bundle_with_everything(config, tmp_path):
     assert_refused(again, "--overwrite")
     assert run_export(*arguments, "--overwrite").returncode == 0
     assert {path.name for path in tmp_path.iterdir()} == {
-        "bundle", "phrases.json", "metrics.json", "presets.json", "licence.md",
+        "bundle", "phrases.json", "metrics.json", "presets.json", "licence.md", "terms.json",
     }  # fmt: skip
 
 

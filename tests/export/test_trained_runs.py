@@ -17,6 +17,7 @@ from export.bundle import Photographs, Variants, export_bundle
 from export.manifest import BundleInfo
 from export.parts.core import Core
 from export.parts.dream import Dream, MapOptions
+from export.terms import Terms
 from export.towers.clip_model import open_clip_model
 from export.towers.core_source import open_core
 from realm_engine import DreamConfig, Engine
@@ -57,7 +58,7 @@ def bundle(request, folder) -> Path:
     precisions = ("fp32", "fp16") if request.param == "fp32" else ("fp32",)
     export_bundle(
         path,
-        BundleInfo("runs"),
+        BundleInfo("runs", terms_of={"dream": Terms("Apache-2.0", commercial_use=True)}),
         [Core(core), Dream(clip, MapOptions(presets, "tiny"))],
         Photographs(photographs),
         Variants(precisions, request.param),
@@ -78,6 +79,14 @@ def test_manifest(bundle):
     # The towers' text transformer is one and the same, but for a layer.
     graphs = manifest["graphs"]
     assert graphs["core_text"]["variants"]["fp32"] == graphs["clip_text"]["variants"]["fp32"] == "text.onnx"
+
+
+def test_a_shared_text_tower_has_the_terms_of_each_part(bundle):
+    manifest = json.loads((bundle / "bundle.json").read_text(encoding="utf-8"))
+    free = {name for name, graph in manifest["graphs"].items() if graph["licence"]["commercial_use"]}
+    assert free == {"clip_text", "dream"} and manifest["dream"]["licence"]["commercial_use"]
+    assert not manifest["licence"]["commercial_use"]
+    assert not manifest["measures"]["core"]["licence"]["commercial_use"]
 
 
 @torch.no_grad()

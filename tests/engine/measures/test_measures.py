@@ -182,5 +182,5 @@ def test_two_measures_with_one_column_cannot_stand_in_one_table(bundle_path, tmp
 def test_a_bundle_of_format_1_0_has_core_all_the_same(bundle_path):
     contents = Contents(Bundle.open(bundle_path))
     (core,) = contents.measures.all
-    assert (core.name, core.kind, core.licence.weights) == ("core", "core", "CC0-1.0")
+    assert (core.name, core.kind, core.terms.licence) == ("core", "core", "CC0-1.0")
     assert [each.name for each in core.columns] == ["mos", "realness"]

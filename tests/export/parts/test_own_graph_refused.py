@@ -137,6 +137,7 @@ REFUSED_COMMANDS = [
     ({"--precision": "fp16"}, "there is no fp16 of it"),
     ({"--storage": "fp16"}, "leave --storage out"),
     ({"--core": "run"}, "leave --core and --clip out"),
+    ({"--terms": __file__}, "say its terms with --licence, and leave --terms out"),
 ]
 
 

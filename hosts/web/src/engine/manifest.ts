@@ -116,7 +116,10 @@ export interface FileEntry {
 export interface Manifest {
   readonly name: string;
   readonly description: string;
+  /** Of the weights as a whole, the strictest. */
   readonly weightsLicence: string;
+  /** Of those that draw maps; "" where there are none. */
+  readonly mapsLicence: string;
   readonly files: ReadonlyMap<string, FileEntry>;
   readonly graphs: ReadonlyMap<string, GraphSpec>;
   readonly core: CoreSpec | null;
@@ -321,6 +324,14 @@ function parseDream(section: Section, encoders: readonly EncoderName[]): DreamSp
   };
 }
 
+/** The licence that an object states, "" for none. */
+function licenceOf(section: Section): string {
+  const licence = section.data.licence;
+  const weights =
+    typeof licence === "object" && licence !== null && "weights" in licence ? licence.weights : "";
+  return String(weights ?? "");
+}
+
 /**
  * Check a manifest. `where` is what errors call it (the address of `bundle.json`).
  * Throws RealmError "bundle" for the first fault. Unknown fields are ignored.
@@ -365,13 +376,12 @@ export function parseManifest(json: unknown, where: string): Manifest {
       );
     }
   }
-  const licence = manifest.data.licence;
-  const weights =
-    typeof licence === "object" && licence !== null && "weights" in licence ? licence.weights : "";
+  const weightsLicence = licenceOf(manifest);
   return {
     name,
     description: typeof manifest.data.description === "string" ? manifest.data.description : "",
-    weightsLicence: String(weights ?? ""),
+    weightsLicence,
+    mapsLicence: dream === null ? "" : licenceOf(manifest.section("dream")) || weightsLicence,
     files,
     graphs,
     core,

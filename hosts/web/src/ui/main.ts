@@ -89,7 +89,9 @@ async function openBundle(): Promise<void> {
   line.textContent = `Ready: ${megabytes(facts.bytes)} MB, ${kept}.`;
   box("loading").hidden = true;
   box("loading").dataset.cached = String(facts.cachedBytes);
-  const licence = facts.weightsLicence === "" ? "" : ` Weights: ${facts.weightsLicence.toLowerCase()}.`;
+  const { weightsLicence: whole, mapsLicence: maps } = facts;
+  const ofMaps = maps === "" || maps === whole ? "" : `; of maps: ${maps}`;
+  const licence = whole === "" ? "" : ` Weights: ${whole.toLowerCase()}${ofMaps}.`;
   box("about").textContent = `Bundle ${facts.name}, ${megabytes(facts.bytes)} MB, ${kept}.${licence}`;
   settings.offer(facts.presets);
   texts.suggest(facts.phrases);

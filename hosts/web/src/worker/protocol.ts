@@ -14,6 +14,7 @@ export interface BundleFacts {
   readonly name: string;
   readonly description: string;
   readonly weightsLicence: string;
+  readonly mapsLicence: string;
   /** Those that the page can compute; the first is the default. */
   readonly measures: readonly MeasureSpec[];
   /** Names of those that it cannot. */

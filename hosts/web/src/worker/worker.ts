@@ -53,6 +53,7 @@ async function open({ page, bundle: given, device }: Calls["open"]["params"], co
     name: manifest.name,
     description: manifest.description,
     weightsLicence: manifest.weightsLicence,
+    mapsLicence: manifest.mapsLicence,
     measures: engine.measures,
     leftOut: manifest.measures.filter(({ problem }) => problem !== null).map(({ name }) => name),
     canMap: engine.dream !== null,

@@ -84,6 +84,14 @@ describe("manifests", () => {
     expect(parseManifest(manifest, "m").name).toBe("realm-tiny");
   });
 
+  test("maps may be licensed otherwise than scores", () => {
+    const free = { weights: "Apache-2.0", commercial_use: true };
+    expect(parseManifest(changed("dream/licence", free), "m").mapsLicence).toBe("Apache-2.0");
+    const { mapsLicence, weightsLicence } = parseManifest(changed("dream/licence"), "m");
+    expect(weightsLicence).toMatch(/non-commercial/);
+    expect(mapsLicence).toBe(weightsLicence);
+  });
+
   test("every missing field is an error, no crash", () => {
     for (const keys of [
       "files",
