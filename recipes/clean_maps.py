@@ -1,6 +1,6 @@
 """The scale of a CLIP run's maps: what untouched photographs give, and how far their maps go at most.
 
-Measured on photographs that nothing was trained on. `python -m export --photographs FILE` puts it into a bundle.
+Measured on the photographs held out for validation. `python -m export --photographs FILE` puts it into a bundle.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from realm_train.clip.clean import (
 )
 from realm_train.clip.config import ClipConfig
 from realm_train.clip.model import Clip, open_clip_run
-from realm_train.clip.train import clean_photographs
+from realm_train.clip.train import load_photographs
 from realm_train.runs import RunFolder
 
 RELEASED: dict[str, Any] = {"released": {"windows_px": [64], "stride_px": 8, "aggregate": "mean"}}
@@ -73,11 +73,6 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="run folder of realm-train clip")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--photographs", default="r*", help="file names of real photographs, as in training")
-    parser.add_argument(
-        "--unseen",
-        action="store_true",
-        help="the run was trained on other data: all but the test photographs",
-    )
     parser.add_argument("--windows", type=int, nargs="+", default=[32, 64, 128], help="window sizes, px")
     parser.add_argument(
         "--presets", type=Path, help="JSON of presets, as of the export, instead of 'released'"
@@ -94,7 +89,9 @@ def main() -> None:
     config = RunFolder(arguments.run).read_config(ClipConfig)
     clip = open_clip_run(arguments.run)
     # Not those trained on, whose windows fit "nothing is wrong" too well, nor those of the final evaluation.
-    photographs = clean_photographs(arguments.data, config, arguments.photographs, arguments.unseen)
+    photographs = load_photographs(
+        arguments.data, config, arguments.photographs, only="validation"
+    ).validation
     presets = RELEASED if arguments.presets is None else json.loads(arguments.presets.read_text("utf-8"))
     geometries = {
         name: Geometry(tuple(preset["windows_px"]), preset["stride_px"], preset["aggregate"])

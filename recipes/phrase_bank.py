@@ -9,7 +9,7 @@ import torch
 from realm_train.clip.clean import window_embeddings
 from realm_train.clip.config import ClipConfig
 from realm_train.clip.model import open_clip_run
-from realm_train.clip.train import clean_photographs
+from realm_train.clip.train import load_photographs
 from realm_train.defects import PHRASES
 from realm_train.runs import RunFolder
 
@@ -21,11 +21,6 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="run folder of realm-train clip")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--photographs", default="r*", help="file names of real photographs, as in training")
-    parser.add_argument(
-        "--unseen",
-        action="store_true",
-        help="the run was trained on other data: all but the test photographs",
-    )
     parser.add_argument("--window", type=int, default=64, help="largest window of the recommended preset, px")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
@@ -33,7 +28,9 @@ def main() -> None:
     config = RunFolder(arguments.run).read_config(ClipConfig)
     clip = open_clip_run(arguments.run)
     # Not those trained on, whose windows fit "nothing is wrong" too well, nor those of the final evaluation.
-    photographs = clean_photographs(arguments.data, config, arguments.photographs, arguments.unseen)
+    photographs = load_photographs(
+        arguments.data, config, arguments.photographs, only="validation"
+    ).validation
     texts = clip.encode_texts([phrase["text"] for phrase in PHRASES])
     similarity = torch.cat(
         [window_embeddings(clip, image, arguments.window) @ texts.T for image in photographs]

@@ -36,7 +36,7 @@ from realm_train.clip.pairs import (
 from realm_train.errors import DataError
 from realm_train.loop import Batches, LoopConfig, Step, Training, new_accelerator, train
 from realm_train.optimise import adamw, learning_rate_factor
-from realm_train.raise_td import Row, pictures_alone, read_split
+from realm_train.raise_td import pictures_alone, read_split
 from realm_train.runs import open_run, set_seed
 
 
@@ -68,34 +68,6 @@ def load_photographs(
     Raises:
         DataError: too few images match the pattern.
     """
-    dealt = _deal(data, config, photographs)
-    kept_out = {row.path for row in dealt.validation + dealt.test}
-    train = [] if only else [row for row in dealt.rows if row.path not in kept_out]
-    pixels = [load_image(row.path) for row in train]
-    described = [
-        Described(image, row.description, not row.description.lower().startswith("no"))
-        for image, row in zip(pixels, train, strict=True)
-        if row.description
-    ]
-    return Photographs(
-        pixels,
-        [load_image(row.path) for row in dealt.validation] if only != "test" else [],
-        [load_image(row.path) for row in dealt.test] if only != "validation" else [],
-        described,
-    )
-
-
-@dataclass(frozen=True)
-class _Dealt:
-    """All images of a data set, and its photographs: for validation, for test, and the rest."""
-
-    rows: list[Row]
-    validation: list[Row]
-    test: list[Row]
-    rest: list[Row]
-
-
-def _deal(data: Path, config: ClipConfig, photographs: str) -> _Dealt:
     plain = pictures_alone(data)
     rows = plain or read_split(data)
     real = plain or [row for row in rows if Path(row.filename).match(photographs)]
@@ -107,30 +79,22 @@ def _deal(data: Path, config: ClipConfig, photographs: str) -> _Dealt:
         )
     order = np.random.default_rng(config.seed).permutation(len(real))
     dealt = [real[i] for i in order]
-    return _Dealt(
-        rows,
-        dealt[: config.validation_photographs],
-        dealt[config.validation_photographs : held],
-        dealt[held:],
+    validation = dealt[: config.validation_photographs]
+    test = dealt[config.validation_photographs : held]
+    kept_out = {row.path for row in validation + test}
+    train = [] if only else [row for row in rows if row.path not in kept_out]
+    pixels = [load_image(row.path) for row in train]
+    described = [
+        Described(image, row.description, not row.description.lower().startswith("no"))
+        for image, row in zip(pixels, train, strict=True)
+        if row.description
+    ]
+    return Photographs(
+        pixels,
+        [load_image(row.path) for row in validation] if only != "test" else [],
+        [load_image(row.path) for row in test] if only != "validation" else [],
+        described,
     )
-
-
-def clean_photographs(
-    data: Path, config: ClipConfig, photographs: str = "r*", unseen: bool = False
-) -> list[UInt8]:
-    """Photographs that nothing was trained on, nor is to be tested on, to learn what a clean one looks like.
-
-    Args:
-        data: see `load_photographs`.
-        config: of the run.
-        photographs: pattern of the file names of real photographs.
-        unseen: the run was trained on other data: all photographs of this but those of a test by default settings.
-
-    Raises:
-        DataError: too few images match the pattern.
-    """
-    dealt = _deal(data, ClipConfig() if unseen else config, photographs)
-    return [load_image(row.path) for row in dealt.validation + (dealt.rest if unseen else [])]
 
 
 def train_clip(

@@ -24,7 +24,7 @@ from train_data import KilledError, killed_after, saved_states
 from realm_train.clip.config import ONE_PASS, TINY, ClipConfig
 from realm_train.clip.model import Clip, new_clip, open_clip_run
 from realm_train.clip.pairs import CLEAN, PAIRED, Batch
-from realm_train.clip.train import clean_photographs, load_photographs, make_optimizer, train_clip, unevenness
+from realm_train.clip.train import load_photographs, make_optimizer, train_clip, unevenness
 from realm_train.errors import ConfigError, DataError, RunError, TowerError
 from realm_train.runs import RunFolder
 
@@ -285,25 +285,6 @@ def test_photographs_are_dealt_out_once(folder: Path) -> None:
     assert [i.tobytes() for i in other.test] != [i.tobytes() for i in images.test]
     with pytest.raises(DataError, match=r"2 images match 'g\*', but 4 are to be held out"):
         load_photographs(folder / "data", config, "g*")
-
-
-def test_clean_photographs_are_neither_trained_on_nor_tested(folder: Path) -> None:
-    config = config_of(folder, "native")
-    images = load_photographs(folder / "data", config)
-    own = clean_photographs(folder / "data", config)
-    assert [image.tobytes() for image in own] == [image.tobytes() for image in images.validation]
-    with pytest.raises(DataError, match="but 39 are to be held out"):  # so many are, by default
-        clean_photographs(folder / "data", config, unseen=True)
-
-
-def test_clean_photographs_of_unseen_data_are_all_but_the_test(folder: Path, tmp_path: Path) -> None:
-    for index in range(42):
-        Image.fromarray(picture(index, 64, 64)).save(tmp_path / f"{index}.png")
-    clean = {
-        image.tobytes() for image in clean_photographs(tmp_path, config_of(folder, "native"), unseen=True)
-    }
-    test = {image.tobytes() for image in load_photographs(tmp_path, ClipConfig(), only="test").test}
-    assert len(clean) == 42 - 24 and len(test) == 24 and not clean & test
 
 
 def test_a_folder_of_pictures_alone_is_all_photographs(folder: Path, tmp_path: Path) -> None:
