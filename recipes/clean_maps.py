@@ -5,7 +5,7 @@ Measured on the photographs held out for validation. `python -m export --photogr
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,10 @@ from realm_train.clip.model import Clip, open_clip_run
 from realm_train.clip.train import load_photographs
 from realm_train.runs import RunFolder
 
-RELEASED: dict[str, Any] = {"released": {"windows_px": [64], "stride_px": 8, "aggregate": "mean"}}
+PRESETS: dict[str, dict[str, Any]] = {
+    "released": {"windows_px": [64], "stride_px": 8, "aggregate": "mean"},
+    "paper": {"windows_px": [128, 64, 32], "stride_px": 4, "aggregate": "max"},
+}
 
 
 def embed(clip: Clip, picture: UInt8, geometry: Geometry) -> tuple[list[Array], list[WindowGrid]]:
@@ -46,7 +49,7 @@ def embed(clip: Clip, picture: UInt8, geometry: Geometry) -> tuple[list[Array], 
 def heights(
     clip: Clip,
     clean: CleanWindows,
-    pictures: Iterator[UInt8],
+    pictures: Sequence[UInt8],
     geometry: Geometry,
     texts: int,
     bank: Path | None,
@@ -75,7 +78,7 @@ def main() -> None:
     parser.add_argument("--photographs", default="r*", help="file names of real photographs, as in training")
     parser.add_argument("--windows", type=int, nargs="+", default=[32, 64, 128], help="window sizes, px")
     parser.add_argument(
-        "--presets", type=Path, help="JSON of presets, as of the export, instead of 'released'"
+        "--presets", type=Path, help="JSON of presets, as of the export, instead of its own two"
     )
     parser.add_argument("--phrases", type=Path, help="the bundle's phrase bank, whose choice is measured too")
     parser.add_argument("--texts", type=int, default=40, help="descriptions for each picture")
@@ -92,7 +95,7 @@ def main() -> None:
     photographs = load_photographs(
         arguments.data, config, arguments.photographs, only="validation"
     ).validation
-    presets = RELEASED if arguments.presets is None else json.loads(arguments.presets.read_text("utf-8"))
+    presets = PRESETS if arguments.presets is None else json.loads(arguments.presets.read_text("utf-8"))
     geometries = {
         name: Geometry(tuple(preset["windows_px"]), preset["stride_px"], preset["aggregate"])
         for name, preset in presets.items()
@@ -100,11 +103,12 @@ def main() -> None:
     windows = sorted(
         {*arguments.windows, *(size for each in geometries.values() for size in each.windows_px)}
     )
-    mean, factor, counts = measure_windows(clip, photographs, windows)
+    pictures = list(views(photographs, arguments.views, config.seed))
+    mean, factor, counts = measure_windows(clip, pictures, windows)
     measured = {
         "photographs": len(photographs),
         "windows": counts,
-        "pictures": arguments.views * len(photographs),
+        "pictures": len(pictures),
         "descriptions": arguments.texts,
         "share": arguments.share,
     }
@@ -112,7 +116,6 @@ def main() -> None:
     clean = CleanWindows(tuple(windows), clip.encoder, mean, factor, probe, geometries, {}, measured)
     found: dict[str, dict[str, float]] = {}
     for name, geometry in geometries.items():
-        pictures = views(photographs, arguments.views, config.seed)
         given, picked = heights(clip, clean, pictures, geometry, arguments.texts, arguments.phrases)
         for kind, values in (("text", given), ("phrases", picked)):
             if values:

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import torch
 
-from realm_train.clip.clean import window_embeddings
+from realm_train.clip.clean import views, window_embeddings
 from realm_train.clip.config import ClipConfig
 from realm_train.clip.model import open_clip_run
 from realm_train.clip.train import load_photographs
 from realm_train.defects import PHRASES
 from realm_train.runs import RunFolder
+
+VIEWS = 4  # of a photograph, as recipes/clean_maps.py takes them
 
 
 @torch.inference_mode()
@@ -33,7 +35,10 @@ def main() -> None:
     ).validation
     texts = clip.encode_texts([phrase["text"] for phrase in PHRASES])
     similarity = torch.cat(
-        [window_embeddings(clip, image, arguments.window) @ texts.T for image in photographs]
+        [
+            window_embeddings(clip, image, arguments.window) @ texts.T
+            for image in views(photographs, VIEWS, config.seed)
+        ]
     )
     means, stds = similarity.mean(dim=0).tolist(), similarity.std(dim=0).tolist()
     bank = [

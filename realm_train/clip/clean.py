@@ -23,7 +23,7 @@ from realm_engine.maps.windows import WindowGrid, covered_by_any, spread_scales
 from realm_train.clip.config import ONE_PASS
 from realm_train.clip.model import Clip
 from realm_train.clip.one_pass import OnePass
-from realm_train.clip.pairs import cut
+from realm_train.clip.pairs import cut, usual_size
 from realm_train.defects import KINDS
 from realm_train.defects.wordings import describe
 from realm_train.errors import DataError
@@ -136,12 +136,15 @@ def window_embeddings(
 
 
 def views(photographs: Sequence[UInt8], count: int, seed: int) -> Iterator[UInt8]:
-    """Of each photograph itself, its mirror image, and crops, every other one mirrored: `count` of each."""
+    """Of each photograph itself, its mirror image, and crops, every other one mirrored: `count` of each.
+
+    Of a large photograph each is a part as those that are trained on.
+    """
     for number, photograph in enumerate(photographs):
         rng = np.random.default_rng((seed, number))
         for view in range(count):
-            found = photograph
-            if view >= 2:
+            found = usual_size(photograph, rng)
+            if view >= 2 and found is photograph:
                 height, width = (int(rng.uniform(LEAST_CROP, 1) * side) for side in photograph.shape[:2])
                 top = int(rng.integers(photograph.shape[0] - height + 1))
                 left = int(rng.integers(photograph.shape[1] - width + 1))

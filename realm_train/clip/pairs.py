@@ -291,8 +291,7 @@ def augment(image: UInt8, rng: np.random.Generator, least_px: int = 0) -> UInt8:
     Its sides have `least_px` at least: a part that is smaller is enlarged, as others are now and then. A large
     photograph is first reduced to about `PICTURE_PX`, or to a part of it of that size or more.
     """
-    if max(image.shape[:2]) > 1.5 * PICTURE_PX:
-        image = _reduced_part(image, rng)
+    image = usual_size(image, rng)
     height, width = image.shape[:2]
     share = rng.uniform(0.6, 1.0)
     h, w = max(96, int(height * share)), max(96, int(width * share))
@@ -313,9 +312,14 @@ def augment(image: UInt8, rng: np.random.Generator, least_px: int = 0) -> UInt8:
     return np.ascontiguousarray(part)
 
 
-def _reduced_part(image: UInt8, rng: np.random.Generator) -> UInt8:
-    """A part of a large photograph, its longer side about `PICTURE_PX`: a little of it in detail or all of it small."""
+def usual_size(image: UInt8, rng: np.random.Generator) -> UInt8:
+    """A part of a large photograph, its longer side about `PICTURE_PX`: a little of it in detail or all of it small.
+
+    A photograph that is not much larger stays as it is.
+    """
     longer = max(image.shape[:2])
+    if longer <= 1.5 * PICTURE_PX:
+        return image
     share = math.exp(rng.uniform(math.log(PICTURE_PX / longer), 0))
     height, width = (max(1, round(length * share)) for length in image.shape[:2])
     y, x = (

@@ -142,12 +142,13 @@ def test_a_large_photograph_is_reduced_whole_or_in_part() -> None:
     ramp = np.broadcast_to(np.linspace(0, 255, 1600, dtype=np.uint8)[:, None], (1200, 1600, 3)).copy()
     spans = []
     for seed in range(60):
-        found = pairs._reduced_part(ramp, np.random.default_rng(seed))
+        found = pairs.usual_size(ramp, np.random.default_rng(seed))
         assert 511 <= max(found.shape[:2]) <= 1.4 * pairs.PICTURE_PX + 1
         assert abs(found.shape[1] / found.shape[0] - 4 / 3) < 0.02
         spans.append(int(found[0, -1, 0]) - int(found[0, 0, 0]))
     assert min(spans) < 120 and max(spans) > 220
     ordinary = picture(0, 384, 512)
+    assert pairs.usual_size(ordinary, np.random.default_rng(3)) is ordinary
     whole = pairs.augment(ordinary, np.random.default_rng(3), least_px=320)
     assert max(whole.shape[:2]) <= 800
 
