@@ -43,6 +43,12 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     "--core", "core_path", metavar="CKPT", help="CORE run folder, its checkpoint, or best_model.pth."
 )
 @click.option(
+    "--core-scale",
+    "core_scale",
+    type=FILE,
+    help="scale.json of its cross-validation: how sure a score is, and where it lies among others.",
+)
+@click.option(
     "--clip", "clip_name", metavar="MODEL", help="open_clip name, JSON configuration, or run folder."
 )
 @click.option(
@@ -189,10 +195,12 @@ def check_options(options: Mapping[str, Any]) -> None:
         for name, value in own.items():
             if value is not None:
                 raise ExportError(f"{name} without --graph; give the network's ONNX file too")
+        if options["core_scale"] is not None and options["core_path"] is None:
+            raise ExportError("--core-scale without --core; name the model too")
         if not models:
             raise ExportError("nothing to export; give --core, --clip or both, or --graph")
         return
-    if models:
+    if models or options["core_scale"] is not None:
         raise ExportError(
             "--graph makes a bundle of its own, with its own licence; leave --core and --clip out"
         )
@@ -211,6 +219,7 @@ def check_options(options: Mapping[str, Any]) -> None:
 
 def _core_and_dream(options: Mapping[str, Any]) -> list[Part]:
     from export.parts.core import Core
+    from export.parts.core_columns import read_scale
     from export.parts.dream import Dream, MapOptions
     from export.towers.clip_model import open_clip_model
     from export.towers.core_source import open_core
@@ -225,7 +234,8 @@ def _core_and_dream(options: Mapping[str, Any]) -> list[Part]:
     )
     parts: list[Part] = []
     if options["core_path"] is not None:
-        parts.append(Core(open_core(options["core_path"])))
+        scale = read_scale(options["core_scale"]) if options["core_scale"] is not None else None
+        parts.append(Core(open_core(options["core_path"]), scale))
     if options["clip_name"] is not None:
         parts.append(Dream(open_clip_model(options["clip_name"], options["clip_weights"]), maps))
     return parts

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from export.errors import ExportError
-from realm_engine.bundle.manifest import MOST_PIXELS, RESERVED_COLUMNS, Column
+from realm_engine.bundle.manifest import MOST_PIXELS, RESERVED_COLUMNS, ByText, Column
+
+T = TypeVar("T")
 
 NAME = re.compile(r"[a-z][a-z0-9-]*")
 # CORE and DREAM: their names, columns and graphs, and what DREAM makes.
-TAKEN = frozenset({"core", "core-text", "mos", "realness", "dream", "clip-text", "maps"})
+TAKEN = frozenset({"core", "core-text", "mos", "realness", "unlike", "dream", "clip-text", "maps"})
 
 
 def column_entry(column: Column) -> dict[str, Any]:
@@ -20,10 +22,22 @@ def column_entry(column: Column) -> dict[str, Any]:
     entry: dict[str, Any] = {"name": column.name, "output": column.output}
     if column.line is not None:
         entry["line"] = {"offset": column.line[0], "slope": column.line[1]}
+    if column.curve is not None:
+        entry["curve"] = _by_text(column.curve, lambda curve: {"x": list(curve.x), "y": list(curve.y)})
+    if column.interval is not None:
+        entry["interval"] = {"share": column.interval.share, **_by_text(column.interval.half_width, float)}
+    if column.flag_above is not None:
+        entry["flag_above"] = column.flag_above
     entry |= {"low": column.low, "high": column.high, "better": column.better, "decimals": column.decimals}
     if column.tolerance is not None:
         entry["tolerance"] = column.tolerance
     return {**entry, "meaning": column.meaning}
+
+
+def _by_text(values: ByText[T], entry: Callable[[T], Any]) -> dict[str, Any]:
+    if values.with_text == values.image_only:
+        return {"any": entry(values.image_only)}
+    return {"with_text": entry(values.with_text), "image_only": entry(values.image_only)}
 
 
 @dataclass(frozen=True)
@@ -75,12 +89,17 @@ class View:
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure of a part: its kind with what that kind needs (graph, view), and its columns."""
+    """A measure of a part: its kind with what that kind needs (graph, view), and its columns.
+
+    `more`: those that a reader before 1.2 would read wrongly, as one with a curve, which it would take for the raw
+    output.
+    """
 
     kind: str
     says: str
     columns: tuple[Column, ...]
     inside: Mapping[str, Any] = field(default_factory=dict)
+    more: tuple[Column, ...] = ()
 
     def manifest(self, terms: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
         """The object of a bundle's manifest; `terms` are those of its weights."""
@@ -89,6 +108,7 @@ class Measure:
             **self.inside,
             "says": self.says,
             "columns": [column_entry(column) for column in self.columns],
+            **({"more_columns": [column_entry(column) for column in self.more]} if self.more else {}),
             **terms,
             "metrics": dict(metrics),
         }

@@ -226,7 +226,9 @@ class Engine:
         image, or `read_descriptions(...)` to look them up by name. `metrics`: names of measures, by default the
         first of the bundle; all of them share one decode. `missing_text`: an image without a description is
         looked at alone ("image-only") or gets an error ("error"). `names` replaces the names in the results.
-        Results do not depend on `batch_size`. An image that cannot be read or measured is a Measured with `error`.
+        Where the bundle says how sure a number is, `Measured.interval("realness")` gives its ends, and `flags` names
+        the columns that are a reason to distrust the image's numbers, as "unlike". Results do not depend on
+        `batch_size`. An image that cannot be read or measured is a Measured with `error`.
         Raises UsageError, and BundleError without a measure.
         """
         if missing_text not in MISSING_TEXT:

@@ -57,7 +57,7 @@ python recipes/collect_metrics.py --core "$RUNS/core-folds/metrics.json" --map "
     --map-held-out "$RUNS/map-held-out.json" --output "$RUNS/metrics.json"
 
 step "6/6 bundle"
-python -m export --core "$RUNS/core" --clip "$RUNS/clip" --precision fp32 --storage int8-embeddings \
+python -m export --core "$RUNS/core" --core-scale "$RUNS/core-folds/scale.json" --clip "$RUNS/clip" --precision fp32 --storage int8-embeddings \
     --phrases "$RUNS/phrases.json" --photographs "$RUNS/photographs.safetensors" --metrics "$RUNS/metrics.json" \
     --name realm-tiny --description "Small CORE and CLIP, the default of realm-engine." \
     --licence recipes/LICENSE-WEIGHTS.md \

@@ -17,6 +17,7 @@ from export.graph.model import PRECISIONS, Port
 from export.graph.to_onnx import GraphExport
 from export.manifest import text_section
 from export.measures import Measure
+from export.parts.core_columns import RATING, Scale, core_columns, percentile_columns
 from export.proof.calibration import RESAMPLING, scores_study, some, text_feeds
 from export.proof.limits import Tier, gate
 from export.towers.clip_text import text_ports
@@ -26,24 +27,11 @@ from export.towers.shared_text import TextGraph
 from export.towers.transformer import AdditiveMask
 from realm_engine import Engine
 from realm_engine.arrays import Array
-from realm_engine.bundle.manifest import Column
 from realm_engine.verbs.fidelity import TEXTS, two_digits
 
-# rating = offset + slope * MOS, the 0-100 scale that RAISE-TD's z-scores were made from.
-RATING = {"offset": 64.010578006, "slope": 17.349906357}
+UNLIKE_LIMIT = {Tier.EXACT: 1e-3, Tier.STORED: 0.02, Tier.HALF: 0.02}  # of the distance, or of 1 below it
 MOS_LIMIT = {Tier.EXACT: 1e-3, Tier.STORED: 0.01, Tier.HALF: 0.01}
 
-MOS = Column("mos", "mos", -3.0, 2.0, "high", "mean opinion score as a z-score", tolerance=0.01)
-REALNESS = Column(
-    name="realness",
-    output="mos",
-    low=0.0,
-    high=100.0,
-    better="high",
-    meaning="the 0-100 rating behind the score",
-    line=(RATING["offset"], RATING["slope"]),
-    decimals=4,
-)
 SAYS = (
     "How real does it look to people: a mean opinion score, from the picture and a description of its flaws."
 )
@@ -51,9 +39,10 @@ SAYS = (
 
 @dataclass(frozen=True)
 class Core:
-    """CORE as a part of a bundle."""
+    """CORE as a part of a bundle. `scale`: how sure its scores are, where a cross-validation says so."""
 
     source: CoreSource
+    scale: Scale | None = None
 
     name = "core"
     precisions = PRECISIONS
@@ -92,8 +81,9 @@ class Core:
 
     def measures(self) -> Mapping[str, Measure]:
         """`core`, with the 0-100 rating where it was trained on RAISE-TD's."""
-        columns = (MOS, REALNESS) if self.source.raise_td else (MOS,)
-        return {self.name: Measure(self.name, SAYS, columns)}
+        columns = core_columns(self.source.raise_td, self.scale, self.source.knows_unlike)
+        more = tuple(percentile_columns(self.scale))
+        return {self.name: Measure(self.name, SAYS, columns, more=more)}
 
     def maps(self) -> Mapping[str, Any]:
         """None."""
@@ -101,7 +91,10 @@ class Core:
 
     @torch.no_grad()
     def expected(self, pictures: Sequence[Array]) -> Array:
-        """MOS of every picture without a text and with every text, float64 [pictures, 1 + texts], by PyTorch."""
+        """MOS of every picture without a text and with every text, and how unlike it is where the model says so.
+
+        float64 [pictures, 1 + texts (+ 1)], by PyTorch.
+        """
         core = self.source
         texts = [text_features(core, text) for text in TEXTS]
         # No description is has_text = 0 for a model that learned it, else the empty description.
@@ -115,6 +108,7 @@ class Core:
             image = core.model.encode_image(pixels)
             row = [core.model.fuse(image, nothing, torch.tensor([known]))]
             row += [core.model.fuse(image, features, torch.ones(1)) for features in texts]
+            row += [core.model.distance(image)] if core.knows_unlike else []
             rows.append([float(mos) for mos in row])
         return np.array(rows)
 
@@ -127,12 +121,20 @@ class Core:
             for text in (None, *TEXTS):
                 scores = engine.score(list(pictures), [text] * len(pictures))
                 columns.append([_mos(score.mos, score.error) for score in scores])
-        difference = np.abs(np.array(columns).T - expected)
+        difference = np.abs(np.array(columns).T - expected[:, : len(columns)])
         gate("MOS differs from PyTorch", float(difference.max()), MOS_LIMIT[tier])
-        return {
+        found = {
             "mos_max_abs_diff": two_digits(difference.max()),
             "mos_mean_abs_diff": two_digits(difference.mean()),
         }
+        if self.source.knows_unlike:
+            apart = expected[:, -1]
+            largest = float(
+                np.max(np.abs([score["unlike"] for score in scores] - apart) / np.maximum(apart, 1.0))
+            )
+            gate("the distance from training pictures differs from PyTorch", largest, UNLIKE_LIMIT[tier])
+            found["unlike_max_rel_diff"] = two_digits(largest)
+        return found
 
     def probes(self, pictures: Sequence[Array]) -> Mapping[str, Sequence[Feeds]]:
         """Texts, and pictures with them."""
@@ -176,7 +178,9 @@ def core_export(core: CoreSource) -> GraphExport:
             Port("text_features", "float32", ("batch", features)),
             Port("has_text", "float32", ("batch",)),
         ),
-        outputs=(Port("mos", "float32", ("batch",)),),
+        outputs=tuple(
+            Port(name, "float32", ("batch",)) for name in ("mos", *(["unlike"] if core.knows_unlike else []))
+        ),
     )
 
 

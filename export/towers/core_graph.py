@@ -44,6 +44,7 @@ class CoreGraph(nn.Module):
         super().__init__()
         self.model = model
         self.substitute = empty_text is not None
+        self.unlike = bool(getattr(model, "knows_unlike", False))
         if empty_text is not None:
             self.register_buffer("empty_text", empty_text, persistent=False)
 
@@ -54,8 +55,8 @@ class CoreGraph(nn.Module):
         resample_cols: torch.Tensor,
         text_features: torch.Tensor,
         has_text: torch.Tensor,
-    ) -> torch.Tensor:
-        """Mean opinion scores.
+    ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        """Mean opinion scores, and where the model says so how far the pictures are from those of its training.
 
         Args:
             pixels: uint8 [B, H, W, 3] RGB.
@@ -65,10 +66,11 @@ class CoreGraph(nn.Module):
             has_text: float32 [B], 1 or 0.
 
         Returns:
-            float32 [B].
+            float32 [B], each.
         """
         image = resample(pixels.to(torch.float32).permute(0, 3, 1, 2), resample_rows, resample_cols)
         if self.substitute:
             text_features = torch.where(has_text.unsqueeze(1) > 0.5, text_features, self.empty_text)
-        mos: torch.Tensor = self.model.fuse(self.model.encode_image(image), text_features, has_text)
-        return mos
+        features = self.model.encode_image(image)
+        mos: torch.Tensor = self.model.fuse(features, text_features, has_text)
+        return (mos, self.model.distance(features)) if self.unlike else mos

@@ -22,7 +22,8 @@ class CoreSource:
     """A CORE in evaluation mode with all that its graphs and manifest need.
 
     `model` offers `encode_image(pixels float32 [B, 3, H, W], 0..255)`, `encode_text(ids, mask)` with a
-    transformer of Hugging Face's at `text`, and `fuse(image_features, text_features, has_text)`.
+    transformer of Hugging Face's at `text`, and `fuse(image_features, text_features, has_text)`; where it
+    `knows_unlike` also `distance(image_features)`.
     """
 
     model: Any
@@ -35,6 +36,11 @@ class CoreSource:
     pad_id: int
     trained_without_text: bool  # else a missing description is scored as an empty one
     raise_td: bool = False  # learned from RAISE-TD's ratings, whose 0-100 scale its scores can be read on
+
+    @property
+    def knows_unlike(self) -> bool:
+        """Whether it says how far a picture is from those that it was fitted to."""
+        return bool(getattr(self.model, "knows_unlike", False))
 
     @property
     def buckets(self) -> list[int]:

@@ -31,7 +31,7 @@ def _lines(row: Mapping[str, Any]) -> Iterator[str]:
     yield f"{row['name']}: {row['says']}"
     for column in row["columns"]:
         limits = f"{column['low']:g} to {column['high']:g}, {column['better']} = better"
-        yield f"  column {column['name']}: {column['meaning']} ({limits})"
+        yield f"  column {column['name']}: {column['meaning']} ({'; '.join([limits, *column['certainty']])})"
     yield f"  text: {'a description, optional' if row['takes_text'] else 'none'}"
     commercial = "allowed" if row["commercial_use"] else "not allowed"
     yield f"  licence: {row['licence']} (commercial use {commercial})"

@@ -14,6 +14,7 @@ from realm_engine.bundle.manifest import Column, Section, TextSpec
 from realm_engine.bundle.terms import Terms
 from realm_engine.errors import BundleError
 from realm_engine.measures.look import Look, View
+from realm_engine.pictures.descriptions import is_missing
 
 Read = Callable[[Look], Mapping[str, Array]]
 """A kind of measure: the raw outputs by name, float32 [N] or [N, 1], of the N pictures that are looked at."""
@@ -43,10 +44,12 @@ class Measure:
     def values(self, look: Look) -> Float64:
         """The columns of the N pictures of a look, float64 [N, columns]. Raises what its graphs raise."""
         raw = self.read(look)
+        # A measure that takes no text has looked at every picture alone.
+        described = [self.text is not None and not is_missing(text) for text in look.texts]
         found = np.empty((look.count, len(self.columns)))
         for index, column in enumerate(self.columns):
             flat = np.asarray(raw[column.output], dtype=np.float64).reshape(look.count)
-            found[:, index] = [column.value(float(value)) for value in flat]
+            found[:, index] = [column.value(*pair) for pair in zip(map(float, flat), described, strict=True)]
         return found
 
 

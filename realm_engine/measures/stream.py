@@ -14,7 +14,7 @@ from realm_engine.machine.memory import MemoryLimit
 from realm_engine.measures.look import Look, Runner
 from realm_engine.measures.measure import Measure
 from realm_engine.pictures.inputs import Entry
-from realm_engine.tables.rows import Measured
+from realm_engine.tables.rows import Measured, flags_of
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,7 @@ class MeasureStream:
                 {column.name: row.get(column.name) for column in self._columns},
                 text,
                 "; ".join(errors) or None,
+                flags_of(row, self._columns),
             )
             for entry, row, text in zip(entries, values, texts, strict=True)
         ]

@@ -24,12 +24,23 @@ class Measured:
     `name`: of the picture; in a table its path relative to the directory given, POSIX style. `values`: by column, None
     where the measure has no answer; they are attributes as well (`measured.mos`). `description`: the text that was
     looked at with the picture, None if there was no text. `error`: why a number is missing, None if none is.
+    `flags`: columns whose value is a reason to distrust the row, as "unlike" where the picture is like none that the
+    model has seen; () where there is none.
     """
 
     name: str
     values: Mapping[str, float | None]
     description: str | None = None
     error: str | None = None
+    flags: tuple[str, ...] = ()
+
+    def interval(self, column: str) -> tuple[float, float] | None:
+        """Where the true value of a column lies, (low, high) in its unit; None where the bundle does not say.
+
+        The share of pictures for which that holds stands in the column (`Column.interval`).
+        """
+        low, high = self.values.get(f"{column}_low"), self.values.get(f"{column}_high")
+        return None if low is None or high is None else (low, high)
 
     def __getitem__(self, column: str) -> float | None:
         """The value of a column."""
@@ -49,6 +60,11 @@ def rounded(row: Measured, columns: Sequence[Column]) -> Measured:
         value = row.values.get(column.name)
         values[column.name] = None if value is None else round(float(value), column.decimals)
     return replace(row, values=values)
+
+
+def flags_of(values: Mapping[str, float | None], columns: Sequence[Column]) -> tuple[str, ...]:
+    """Names of the columns whose value is a reason to distrust the row."""
+    return tuple(column.name for column in columns if column.flags(values.get(column.name)))
 
 
 def header(columns: Sequence[Column]) -> list[str]:
@@ -82,11 +98,13 @@ def row_of(entry: Mapping[str, Any], columns: Sequence[Column]) -> Measured:
     def number(value: Any) -> float | None:
         return None if value is None or value == "" else float(value)
 
+    values = {column.name: number(entry[column.name]) for column in columns}
     return Measured(
         name=str(entry["filename"]),
-        values={column.name: number(entry[column.name]) for column in columns},
+        values=values,
         description=str(entry["description"]) if entry["description"] else None,
         error=str(entry["error"]) if entry["error"] else None,
+        flags=flags_of(values, columns),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from realm_engine.bundle.bundle import Bundle, installed_bundles
+from realm_engine.bundle.manifest import Column
 from realm_engine.bundle.terms import Terms, alike
 from realm_engine.machine.files import cache_dir
 from realm_engine.machine.packages import engine_version
@@ -85,10 +86,36 @@ def _measure_facts(measure: Measure) -> dict[str, Any]:
     if measure.text is not None:
         facts["max_tokens"] = measure.text.max_tokens
     facts["columns"] = {
-        column.name: f"{column.meaning}, {column.low:g} to {column.high:g}, {column.better} = better"
+        column.name: ", ".join(
+            [
+                column.meaning,
+                f"{column.low:g} to {column.high:g}",
+                f"{column.better} = better",
+                *certainty(column),
+            ]
+        )
         for column in measure.columns
+        if column.bound is None
     }
     return facts
+
+
+def certainty(column: Column) -> list[str]:
+    """How sure a column is, and when it says to distrust a row, in words."""
+    found = []
+    if column.interval is not None:
+        share, width = column.interval.share, column.interval.half_width
+        found.append(
+            f"{share:.0%} of pictures never seen within +- {width.with_text:.3g}"
+            + (
+                f" with a description, {width.image_only:.3g} without"
+                if width.with_text != width.image_only
+                else ""
+            )
+        )
+    if column.flag_above is not None:
+        found.append(f"above {column.flag_above:g}: distrust the scores")
+    return found
 
 
 def _map_facts(bundle: Bundle, maps: MapSpec) -> dict[str, Any]:
@@ -129,8 +156,10 @@ def measure_rows(bundle: str) -> list[dict[str, Any]]:
                     "low": column.low,
                     "high": column.high,
                     "meaning": column.meaning,
+                    "certainty": certainty(column),
                 }
                 for column in measure.columns
+                if column.bound is None
             ],
             "licence": measure.terms.licence,
             "commercial_use": measure.terms.commercial_use,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from realm_engine.pictures.decode import collect_images
 from realm_engine.pictures.inputs import Entry, descriptions_by_root, file_entries
 from realm_engine.tables.journal import ResultFile, ResultStream, check_output, journal_path
 from realm_engine.tables.record import Picture, picture_of
+from realm_engine.tables.terminal import TerminalTable
 from realm_engine.verbs.console import Console, open_engine, say_descriptions, say_terms
 
 
@@ -63,8 +65,14 @@ def _fill(
 ) -> int:
     """Measure what is not done yet."""
     output, columns = options.output, columns_of(engine, options.metrics)
-    table: ResultFile | ResultStream
-    if output is None:
+    table: ResultFile | ResultStream | TerminalTable
+    terminal = output is None and stdout.isatty()
+    if terminal and any(
+        column.interval or column.curve or column.flag_above is not None for column in columns
+    ):
+        measures = [measure.columns for measure in engine.chosen(options.metrics)]
+        table = TerminalTable(stdout, measures, [entry.name for entry in entries])
+    elif output is None:
         table = ResultStream(stdout, columns)
     else:
         if options.resume is None and journal_path(output).exists():
@@ -75,12 +83,14 @@ def _fill(
     if len(todo) < len(entries):
         console.say(f"{len(entries) - len(todo)} of {len(entries)} images are scored already")
     failed = 0
-    quiet = output is None and stdout.isatty()
+    again = {entry.name for entry in todo}
+    flagged = Counter(flag for name, row in table.done.items() if name not in again for flag in row.flags)
     try:
-        with table, console.progress("scoring", len(todo), bar=not quiet) as advance:
+        with table, console.progress("scoring", len(todo), bar=not terminal) as advance:
             for done, row in enumerate(engine.measure(todo, options.metrics, options.batch_size), start=1):
                 table.write(row)
                 failed += row.error is not None
+                flagged.update(row.flags)
                 advance(done)
     except KeyboardInterrupt:
         if output is not None and journal_path(output).exists():
@@ -88,6 +98,12 @@ def _fill(
         raise
     if output is not None:
         console.say(f"wrote {output}")
+    for column in columns:
+        if flagged[column.name]:
+            console.say(
+                f"{flagged[column.name]} of {len(entries)} images have {column.name} above {column.flag_above:g} "
+                f"({column.meaning}): distrust their scores"
+            )
     return failed
 
 

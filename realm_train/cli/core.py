@@ -28,6 +28,13 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--fold", type=int, metavar="I", help="Which fold, from 0.")
 @click.option("--no-validation", is_flag=True, help="Train on every row and keep the last epoch.")
 @click.option(
+    "--photographs",
+    default="r*",
+    show_default=True,
+    metavar="PATTERN",
+    help="--cross-validate: file names of photographs, whose scores and those of generated pictures scale.json holds.",
+)
+@click.option(
     "--limit", type=click.IntRange(2), metavar="N", help="Only the first N rows, to try things out."
 )
 @click.option("--device", type=click.Choice(["auto", "cpu"]), default="auto", show_default=True)
@@ -44,6 +51,7 @@ def core(
     folds: int | None,
     fold: int | None,
     no_validation: bool,
+    photographs: str,
     limit: int | None,
     device: str,
     quiet: bool,
@@ -94,6 +102,7 @@ def core(
             cpu,
             not quiet,
             lambda text: click.echo(text, err=True),
+            photographs,
         )
         messages = result.lines()
     else:

@@ -15,11 +15,15 @@ from realm_train.core.data import CoreData, tokenize
 from realm_train.core.loaded import LoadedCore
 from realm_train.core.predict import Predictions, predict
 from realm_train.core.report import Report, report, validation_metrics, write_report
+from realm_train.core.scale import scale
 from realm_train.core.train import make_split, train_core
 from realm_train.core.trainee import SPLIT
 from realm_train.errors import DataError, RunError
 from realm_train.raise_td import Row, load_pixels, read_split
 from realm_train.runs import RunFolder, open_run, progress
+
+SCALE = "scale.json"
+PHOTOGRAPHS = "r*"
 
 
 def evaluate_core(
@@ -88,10 +92,12 @@ def cross_validate(
     cpu: bool = False,
     show_progress: bool = True,
     note: Callable[[str], None] = lambda text: None,
+    photographs: str = PHOTOGRAPHS,
 ) -> Report:
     """Train one model per fold into `output/fold-<i>`, and report on predictions for the rows each held out.
 
-    Images are decoded once. With `resume`, finished folds are kept and a killed one goes on.
+    Images are decoded once. With `resume`, finished folds are kept and a killed one goes on. scale.json says what a
+    score means (`scale.scale`); `photographs` is the pattern of their file names.
     """
     config = dataclasses.replace(config, split=SplitConfig("fold", folds, 0, config.split.seed))
     make_split(rows, config.split)  # refuses too few rows before anything is written
@@ -119,7 +125,9 @@ def cross_validate(
     measured, found = _pool(every)
     result = report(found, measured, values)
     if state.is_main_process:
-        write_report(RunFolder(Path(output)), measured, found, result)
+        folder = RunFolder(Path(output))
+        write_report(folder, measured, found, result)
+        folder.write_json(SCALE, scale(measured, found, photographs))
     return result
 
 

@@ -26,6 +26,8 @@ def fit_kernel(trainee: Trainee) -> Trained:
         mirrored = trainee.image_features(mirrored=True)
         assert mirrored is not None
         views.append(mirrored)
+    if model.unlike is not None:
+        model.unlike.fit(torch.stack([model.spreads(view) for view in views]))
     head.fit(
         torch.stack([model.image_norm(view) for view in views]),
         model.text_norm(trainee.texts.features[rows].to(features.device)),

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from realm_train.core.config import CoreModelConfig, TrainConfig
 from realm_train.core.kernel import KernelHead
+from realm_train.core.unlike import Unlike
 from realm_train.errors import ConfigError
 from realm_train.towers import ImageTower, TextTower, image_tower, text_tower
 
@@ -82,6 +83,31 @@ class CoreModel(nn.Module):
             if config.head == "kernel"
             else _head(self.image_width + self.text_width, config.hidden, config.dropout)
         )
+
+        staged = config.head == "kernel" and bool(config.stages)
+        self._stage_widths = [image.stage_widths[stage] for stage in config.stages]
+        self.unlike = Unlike(sum(self._stage_widths)) if staged else None
+
+    @property
+    def knows_unlike(self) -> bool:
+        """Whether the model says how far an image is from those that it was fitted to."""
+        return self.unlike is not None and self.unlike.fitted
+
+    def spreads(self, image_features: Tensor) -> Tensor:
+        """Of features [..., Fi] the standard deviations over space of the maps of `stages`, [..., S]."""
+        found, start = [], 0
+        for width in self._stage_widths:  # the mean of each map comes before its deviation
+            found.append(image_features[..., start + width : start + 2 * width])
+            start += 2 * width
+        return torch.cat(found, dim=-1)
+
+    def distance(self, image_features: Tensor) -> Tensor:
+        """Features [B, Fi] -> how far each image is from those of the training, float32 [B]; see `Unlike`.
+
+        Of a model that `knows_unlike`.
+        """
+        assert self.unlike is not None
+        return self.unlike(self.spreads(image_features)).float()  # type: ignore[no-any-return]
 
     @property
     def trained_without_text(self) -> bool:

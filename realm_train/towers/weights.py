@@ -46,7 +46,8 @@ def load_strictly(
 ) -> None:
     """Load `state` into `module`; keys that start with one of `ignore` may be absent from the module.
 
-    Tensors that a submodule names in `free_size` take the length of what is loaded.
+    Tensors that a submodule names in `free_size` take the length of what is loaded. A submodule that is `optional` may
+    be absent as a whole, as in checkpoints older than it, and stays as it is.
 
     Raises:
         TowerError: Keys are missing or unexpected, or shapes differ; names the first of each.
@@ -56,7 +57,16 @@ def load_strictly(
         key: value for key, value in state.items() if key in own or not key.startswith(ignore or ("\0",))
     }
     # Older files lack the counters of batch norm, which inference never reads.
-    missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
+    absent = tuple(
+        f"{prefix}."
+        for prefix, part in module.named_modules()
+        if getattr(part, "optional", False) and not any(key.startswith(f"{prefix}.") for key in state)
+    )
+    missing = [
+        key
+        for key in own
+        if key not in state and not key.endswith("num_batches_tracked") and not key.startswith(absent)
+    ]
     unexpected = [key for key in state if key not in own]
     free = {
         f"{prefix}.{name}".lstrip(".")

@@ -74,11 +74,20 @@ def test_train_and_evaluate(folder: Path, tmp_path: Path) -> None:
 
 def test_cross_validation(folder: Path, tmp_path: Path) -> None:
     result = invoke(
-        *core_arguments(folder, tmp_path / "cv", "--cross-validate", "2", "--quiet", "--set", "epochs=1")
+        *core_arguments(folder, tmp_path / "cv", "--cross-validate", "2", "--quiet", "--set", "epochs=1"),
+        *("--photographs", "f1*"),
     )
     assert result.exit_code == 0, result.output
     assert "12 images" in result.stdout and "mean of 2 folds" in result.stdout
     assert (tmp_path / "cv" / "fold-1" / "checkpoint.safetensors").is_file()
+    scale = json.loads((tmp_path / "cv" / "scale.json").read_text())
+    assert (scale["images"], scale["share"], scale["photographs"]) == (12, 0.9, "f1*")
+    with (tmp_path / "cv" / "predictions.csv").open() as file:
+        found = list(csv.DictReader(file))
+    errors = [abs(float(row["predicted_image_only"]) - float(row["mos"])) for row in found]
+    assert scale["half_width"]["image_only"] == pytest.approx(sorted(errors)[11], abs=2e-6)
+    # f1, f10 and f11 are too few to rank; so are nine others
+    assert scale["percentiles"] == {}
     pooled = invoke(
         "evaluate", "core", str(tmp_path / "cv"), "--data", str(folder / "data"), "--folds", "--device", "cpu"
     )

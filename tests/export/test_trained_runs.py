@@ -16,11 +16,13 @@ from train_data import tiny_config, write_data
 from export.bundle import Photographs, Variants, export_bundle
 from export.manifest import BundleInfo
 from export.parts.core import Core
+from export.parts.core_columns import Scale
 from export.parts.dream import Dream, MapOptions
 from export.terms import Terms
 from export.towers.clip_model import open_clip_model
 from export.towers.core_source import open_core
 from realm_engine import DreamConfig, Engine
+from realm_engine.bundle.manifest import ByText, Curve
 from realm_train import raise_td
 from realm_train.clip.judge import bundle_maps, judge_maps, planted_defects, window_maps
 from realm_train.clip.model import open_clip_run
@@ -30,6 +32,10 @@ from realm_train.core.kernel import KernelHead
 from realm_train.core.train import train_core
 
 TEXTS = ["Yes, the face looks warped.", "No.", "", None, "somewhat odd , the hand is warped"]
+
+
+LINE = Curve((-1.0, 0.0, 1.0), (0.0, 60.0, 100.0))
+SCALE = Scale(0.9, ByText(0.5, 0.8), {"photographs": ByText(LINE, LINE)})
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +65,7 @@ def bundle(request, folder) -> Path:
     export_bundle(
         path,
         BundleInfo("runs", terms_of={"dream": Terms("Apache-2.0", commercial_use=True)}),
-        [Core(core), Dream(clip, MapOptions(presets, "tiny"))],
+        [Core(core, SCALE), Dream(clip, MapOptions(presets, "tiny"))],
         Photographs(photographs),
         Variants(precisions, request.param),
         report=lambda _: None,
@@ -111,6 +117,28 @@ def test_scores_of_a_kernel_head(folder, bundle):
     np.testing.assert_allclose(found, expected, atol=1e-4 if exact else 0.01)
     same = [a == pytest.approx(b, abs=1e-6) for a, b in zip(found, alone, strict=True)]
     assert same == [False, False, True, True, False]
+
+
+@torch.no_grad()
+def test_how_sure_a_score_is(folder, bundle):
+    loaded = load_core(folder / "core")
+    rng = np.random.default_rng(1)
+    images = [rng.integers(0, 256, (32, 48, 3)).astype(np.uint8), np.full((32, 48, 3), 128, np.uint8)]
+    encoded = [loaded.model.encode_image(reference.core_pixels(image, 32, 48)) for image in images]
+    expected = [float(loaded.model.distance(features)) for features in encoded]
+    small = np.full((3, 3, 3), 128, np.uint8)  # smaller than any stage of the tower: grey all the same
+    with Engine.open(bundle, device="cpu", precision="fp32", threads=1) as engine:
+        rows = engine.score([*images, small], [TEXTS[0], None, None])
+    exact = bundle.name.endswith("fp32")
+    np.testing.assert_allclose([row.unlike for row in rows[:2]], expected, rtol=1e-3 if exact else 0.02)
+    assert rows[2].unlike == pytest.approx(rows[1].unlike, rel=0.02)
+    for row, width in zip(rows, (0.5, 0.8, 0.8), strict=True):
+        assert row.flags == (("unlike",) if row.unlike > 1 else ())
+        assert row.interval("mos") == pytest.approx((row.mos - width, row.mos + width))
+        assert row.percentile_photographs == pytest.approx(np.interp(row.mos, LINE.x, LINE.y))
+    core = json.loads((bundle / "bundle.json").read_text(encoding="utf-8"))["measures"]["core"]
+    assert [column["name"] for column in core["columns"]] == ["mos", "unlike"]
+    assert core["more_columns"][0]["curve"] == {"any": {"x": list(LINE.x), "y": list(LINE.y)}}
 
 
 def test_maps_of_the_window_trunk(folder, bundle):

@@ -192,3 +192,33 @@ def _port(value: onnx.ValueInfoProto) -> dict[str, Any]:
 def manifest_text(folder: Path) -> str:
     """The manifest as it stands."""
     return json.dumps(read_manifest(folder))
+
+
+SURE = {
+    "interval": {"share": 0.9, "with_text": 4.0, "image_only": 16.5},
+    "curves": {
+        "percentile_photographs": {
+            "with_text": {"x": [-0.5, 0.0, 0.25, 1.0], "y": [0.0, 35.0, 70.0, 100.0]},
+            "image_only": {"x": [-0.4, 0.1, 0.3], "y": [0.0, 50.0, 100.0]},
+        },
+        "percentile_generated": {"any": {"x": [-0.6, 0.6], "y": [0.0, 100.0]}},
+    },
+    "flag_above": 0.5,
+}
+
+
+def build_sure(source: Path, folder: Path) -> Path:
+    """A bundle of format 1.2 whose CORE says how sure it is; a picture brighter than 0.5 is to be distrusted."""
+    shutil.copytree(source, folder)
+    add_graph(folder, "brightness")
+    add_measures(folder, {})
+    manifest = read_manifest(folder)
+    core = manifest["measures"]["core"]
+    core["columns"][1]["interval"] = SURE["interval"]
+    core["more_columns"] = [
+        column(name, "mos", 0.0, 100.0, decimals=1, curve=curve) for name, curve in SURE["curves"].items()
+    ]
+    glare = column("glare", low=0.0, high=1.0, better="low", decimals=3, flag_above=SURE["flag_above"])
+    manifest["measures"]["glare"] = measure("graph", [glare], graph="brightness", view=NATIVE)
+    write_manifest(folder, manifest | {"format_version": "1.2"})
+    return folder
