@@ -23,8 +23,9 @@ from realm_engine.maps.windows import WindowGrid, covered_by_any, spread_scales
 from realm_train.clip.config import ONE_PASS
 from realm_train.clip.model import Clip
 from realm_train.clip.one_pass import OnePass
-from realm_train.clip.pairs import cut, usual_size
+from realm_train.clip.pairs import cut
 from realm_train.defects import KINDS
+from realm_train.defects.photographs import usual_size
 from realm_train.defects.wordings import describe
 from realm_train.errors import DataError
 
