@@ -1,4 +1,4 @@
-"""A bundle of format 1.1 with a measure of every kind, and its answers by plain ONNX Runtime."""
+"""A bundle of format 1.2 with a measure of every kind, and its answers by plain ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -25,7 +25,12 @@ from realm_engine.pictures.resample import resample_matrix
 
 SIZE = (20, 28)  # height, width of what "light" looks at
 # In the order of the columns of all measures that a host can compute.
-COLUMNS = ("mos", "realness", "brightness", "contrast", "sharpness", "real", "unreal")
+CORE_COLUMNS = ("mos", "realness", "realness_low", "realness_high", "place")
+COLUMNS = (*CORE_COLUMNS, "brightness", "contrast", "sharpness", "real", "unreal")
+# Of `realness`, and of `place`: with a text, and for the picture alone. A picture brighter than BRIGHT is flagged.
+HALF_WIDTH = (7.25, 30.0)
+CURVE = (((-0.2, 0.0, 0.2), (0.0, 40.0, 100.0)), ((-0.1, -0.05, 0.0, 0.1), (0.0, 10.0, 70.0, 100.0)))
+BRIGHT = 0.3
 _OF_LICENCE = {
     "licence": {"weights": "CC0-1.0", "commercial_use": True},
     "training_data": "none",
@@ -125,17 +130,21 @@ def measured_bundle(folder: Path, *, broken: bool = False, core: bool = True) ->
         onnx.save(model, str(folder / "core.onnx"))
         manifest["graphs"]["core"]["outputs"] = interface(model.graph.output)
         rating = {"offset": 50.0, "slope": 400.0}  # steep: some ratings meet the limits
+        interval = {"share": 0.9, **dict(zip(("with_text", "image_only"), HALF_WIDTH, strict=True))}
+        points = [{"x": list(x), "y": list(y)} for x, y in CURVE]
+        curve = dict(zip(("with_text", "image_only"), points, strict=True))
         measures["core"] = _measure(
             "core",
             [
                 _column("mos", "mos", -3, 2, decimals=6, tolerance=0.01),
-                _column("realness", "mos", 0, 100, line=rating, decimals=4),
+                _column("realness", "mos", 0, 100, line=rating, decimals=4, interval=interval),
             ],
+            more_columns=[_column("place", "mos", 0, 100, decimals=1, curve=curve)],
         )
     measures["light"] = _measure(
         "graph",
         [
-            _column("brightness", "value", 0, 1, line={"offset": 0.0, "slope": 1 / 255}),
+            _column("brightness", "value", 0, 1, line={"offset": 0.0, "slope": 1 / 255}, flag_above=BRIGHT),
             _column("contrast", "spread", 0, 255, decimals=2),
         ],
         graph="light",
@@ -161,7 +170,7 @@ def measured_bundle(folder: Path, *, broken: bool = False, core: bool = True) ->
                 "head", [_column("loss", "value", 0, 1)], tower="core", graph="broken"
             )
     measures["scenes"] = {"kind": "statistics", "of": "another world"}
-    write_manifest(folder, manifest | {"format_version": "1.1", "measures": measures})
+    write_manifest(folder, manifest | {"format_version": "1.2", "measures": measures})
     return folder
 
 
@@ -194,5 +203,8 @@ def expected(folder: Path, image: np.ndarray, text: str | None) -> dict[str, flo
     ((edges,),) = run("edges", ["value"], pixels=image[None])
     (real,), (unreal,) = run("judge", ["real", "unreal"], pooled=pooled[None])
     rating = float(np.clip(50 + 400 * mos, 0, 100))
-    values = (mos, rating, float(np.clip(value / 255, 0, 1)), spread, edges, real, unreal)
+    own = 1 if text is None else 0
+    ends = (np.clip(rating + sign * HALF_WIDTH[own], 0, 100) for sign in (-1, 1))
+    place = np.interp(mos, *CURVE[own])
+    values = (mos, rating, *ends, place, np.clip(value / 255, 0, 1), spread, edges, real, unreal)
     return dict(zip(COLUMNS, map(float, values), strict=True))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from bundles import PHRASES, build_bundle, read_manifest, write_manifest
 from cpp_host import CRASHED, errors, run, table
-from measured_bundles import COLUMNS, expected, measured_bundle
+from measured_bundles import BRIGHT, COLUMNS, CORE_COLUMNS, expected, measured_bundle
 from PIL import Image
 
 from realm_engine import Engine
@@ -51,17 +51,15 @@ def test_every_kind_gives_the_numbers_of_its_graph_alone(request, tmp_path, pict
         assert list(rows[name]) == ["filename", *COLUMNS, "description", "error"]
         wanted = expected(folder, np.asarray(Image.open(pictures / name)), text)
         for column, value in wanted.items():
-            decimals = {"realness": 4, "contrast": 2}.get(column, 6)
+            decimals = {"contrast": 2, "place": 1}.get(column, 4 if column.startswith("realness") else 6)
             assert len(rows[name][column].split(".")[1]) == decimals
-            limit = {"realness": 0.02, "contrast": 0.02}.get(column, 1e-4)
+            limit = 0.2 if column == "place" else 1e-4 if decimals == 6 else 0.02
             assert float(rows[name][column]) == pytest.approx(value, abs=limit), (name, column)
     # The first is what a score means; a head alone runs its tower without the texts, and answers the same.
     default = rows_of(run(program, "score", *arguments))
     alone = rows_of(run(program, "score", *arguments, "--measure", "judge", "--measure", "edges"))
     for name, row in rows.items():
-        assert default[name] == {
-            key: row[key] for key in ("filename", "mos", "realness", "description", "error")
-        }
+        assert default[name] == {key: row[key] for key in ("filename", *CORE_COLUMNS, "description", "error")}
         assert list(alone[name]) == ["filename", "real", "unreal", "sharpness", "description", "error"]
         for column in ("real", "unreal", "sharpness"):
             assert float(alone[name][column]) == pytest.approx(float(row[column]), abs=1e-5)
@@ -78,7 +76,20 @@ def test_the_python_engine_reads_the_same_manifest(release, tmp_path, pictures) 
     for row, measured in zip(rows.values(), found, strict=True):
         assert list(measured.values) == list(COLUMNS)
         for column, value in measured.values.items():
-            assert float(row[column]) == pytest.approx(value, abs=0.02 if column == "realness" else 0.005)
+            limit = 0.2 if column == "place" else 0.02 if column.startswith("realness") else 0.005
+            assert float(row[column]) == pytest.approx(value, abs=limit)
+    flagged = [measured.flags for measured in found]
+    assert flagged == [("brightness",) if measured.brightness > BRIGHT else () for measured in found]
+    assert 0 < flagged.count(("brightness",)) < len(TEXTS)
+
+
+def test_pictures_to_distrust_are_counted(release, tmp_path, pictures) -> None:
+    folder = measured_bundle(tmp_path / "bundle")
+    done = run(release / "realm_host", "score", pictures, "--bundle", folder, "--measure", "light")
+    bright = sum(float(row["brightness"]) > BRIGHT for row in rows_of(done).values())
+    said = f"{bright} of 4 images have brightness above 0.3 (what brightness means): distrust their scores"
+    assert 0 < bright < 4 and said in done.stderr.splitlines()
+    assert "distrust" not in run(release / "realm_host", "score", pictures, "--bundle", folder).stderr
 
 
 def test_columns_are_told_with_range_and_direction(release, tmp_path) -> None:
@@ -135,6 +146,8 @@ def _at(*keys: str, value: Any) -> Any:
 
 
 COLUMN = ("measures", "light", "columns", "0")
+PLACE = ("measures", "core", "more_columns", "0", "curve", "image_only")
+INTERVAL = ("measures", "core", "columns", "1", "interval")
 WRONG = {
     "no object": _at("measures", value=[]),
     "kind": _at("measures", "light", "kind", value=7),
@@ -146,6 +159,18 @@ WRONG = {
     "better": _at(*COLUMN, "better", value="up"),
     "line": _at(*COLUMN, "line", value=3),
     "decimals": _at(*COLUMN, "decimals", value=400),
+    "flag": _at(*COLUMN, "flag_above", value="high"),
+    "no curve": _at(*COLUMN, "curve", value=3),
+    "curve and line": _at(*COLUMN, "curve", value={"any": {"x": [0], "y": [0]}}),
+    "curve falls": _at(*PLACE, "x", value=[0, 0]),
+    "curve of texts": _at(*PLACE, "x", value=[0, "1"]),
+    "curve without points": _at(*PLACE, "x", value=[]),
+    "points without y": _at(*PLACE, "x", value=[1, 2, 3, 4, 5]),
+    "curve for one": _at(*PLACE[:-1], value={"image_only": {"x": [0], "y": [0]}}),
+    "more columns": _at("measures", "core", "more_columns", value=7),
+    "share": _at(*INTERVAL, "share", value=1),
+    "width": _at(*INTERVAL, "with_text", value=-1),
+    "bound named twice": _at(*COLUMN, "name", value="realness_low"),
     "no graph": _at("measures", "light", "graph", value="gone"),
     "graph of another": _at("measures", "light", "graph", value="judge"),
     "huge view": _at("measures", "light", "view", "height_px", value=10**9),

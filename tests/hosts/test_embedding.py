@@ -132,7 +132,10 @@ def test_measures_are_those_of_their_graphs_alone(measured, photo, text):
     wanted = expected(measured.BUNDLE, image, text or None)
     assert set(found) == set(wanted)
     for column, value in wanted.items():
-        assert found[column] == pytest.approx(value, abs=0.02 if column in ("realness", "contrast") else 1e-4)
+        coarse = column == "contrast" or column.startswith("realness")
+        assert found[column] == pytest.approx(
+            value, abs=0.2 if column == "place" else 0.02 if coarse else 1e-4
+        )
 
 
 def test_measures_that_are_no_number_or_not_known(measured, photo):

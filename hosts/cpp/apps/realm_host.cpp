@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <future>
+#include <map>
 #include <optional>
 #include <set>
 
@@ -115,12 +116,14 @@ int score(Settings& settings) {
     };
     std::future<realm::Image> next = decode(0);
     std::size_t failed = 0;
+    std::map<std::string, std::size_t> flagged;
     for (std::size_t at = 0; at < paths.size(); ++at) {
         std::future<realm::Image> current = std::move(next);
         if (at + 1 < paths.size()) next = decode(at + 1);  // while the model looks at this one
         realm::Measured answer;
         const std::string problem = problem_of([&] { answer = engine.measure(current.get(), texts[at], names); });
-        if (!problem.empty()) answer = {{}, problem};
+        if (!problem.empty()) answer = {{}, problem, {}};
+        for (const std::string& name : answer.flags) ++flagged[name];
         failed += answer.error.empty() ? 0 : 1;
         answer.values.resize(columns.size(), NAN);
         std::printf("%s,", host::csv_field(paths[at]).c_str());
@@ -131,6 +134,13 @@ int score(Settings& settings) {
         std::printf("%s,%s\n", host::csv_field(texts[at]).c_str(), host::csv_field(answer.error).c_str());
         if (std::fflush(stdout) != 0) throw realm::OutputError("stdout: cannot be written");
     }
+    for (const realm::Column& column : columns)
+        if (flagged[column.name] > 0) {
+            char limit[32];
+            std::snprintf(limit, sizeof limit, "%g", *column.flag_above);
+            say(std::to_string(flagged[column.name]) + " of " + std::to_string(paths.size()) + " images have " + column.name +
+                " above " + limit + " (" + column.meaning + "): distrust their scores");
+        }
     if (failed > 0) say(std::to_string(failed) + " of " + std::to_string(paths.size()) + " images failed; see the column error");
     return failed == 0 ? 0 : 1;
 }

@@ -101,10 +101,29 @@ struct ViewSpec {
     std::string key() const;
 };
 
-// Where a column's value comes from: an output of the measure's graph, perhaps along a line that is clipped.
+// What differs between pictures that are looked at with a description and without one.
+template <typename T>
+struct ByText {
+    T with_text, image_only;
+
+    const T& of(bool described) const { return described ? with_text : image_only; }
+};
+
+// Straight lines between points; before the first and after the last its ends. x rises strictly.
+struct Curve {
+    std::vector<double> x, y;
+
+    double at(double value) const;
+};
+
+// Where a column's value comes from: an output of the measure's graph, perhaps along a line that is clipped, or a curve.
 struct ColumnSource {
     std::string output;
     std::optional<std::pair<double, double>> line;  // offset, slope
+    std::optional<ByText<Curve>> curve;
+    std::optional<ByText<double>> bound;  // added to the value: one end of another column's interval
+
+    double value(double answer, bool described, double low, double high) const;
 };
 
 // A measure of the manifest. One with a problem is of a kind that this host does not know: it is left out.

@@ -43,11 +43,9 @@ std::map<std::string, Request> requests_of(const std::vector<const MeasureSpec*>
     return requests;
 }
 
-double value_of(float answer, const Column& column, const ColumnSource& source) {
+double value_of(float answer, bool described, const Column& column, const ColumnSource& source) {
     if (!std::isfinite(answer)) return std::numeric_limits<double>::quiet_NaN();
-    const double value = static_cast<double>(answer);
-    if (!source.line) return value;
-    return std::clamp(source.line->first + source.line->second * value, column.low, column.high);
+    return source.value(static_cast<double>(answer), described, column.low, column.high);
 }
 
 // Outputs of a head, in the order of its columns, from features of so many pictures.
@@ -157,10 +155,13 @@ std::vector<Measured> Engine::Parts::measure(const std::vector<const MeasureSpec
             for (std::size_t at = 0; at < indices.size(); ++at) {
                 Measured& into = measured[indices[at]];
                 bool numbers = true;
+                const bool described = spec->reads_text() && own_rows[at] != nullptr;
                 for (std::size_t column = 0; column < columns.size(); ++column) {
-                    into.values.push_back(
-                        value_of(columns[column][at], spec->told.columns[column], spec->sources[column]));
-                    numbers = numbers && !std::isnan(into.values.back());
+                    const Column& told = spec->told.columns[column];
+                    const double value = value_of(columns[column][at], described, told, spec->sources[column]);
+                    into.values.push_back(value);
+                    if (told.flag_above && value > *told.flag_above) into.flags.push_back(told.name);
+                    numbers = numbers && !std::isnan(value);
                 }
                 if (numbers) continue;
                 into.error += (into.error.empty() ? "" : "; ") + ("measure " + spec->told.name) +

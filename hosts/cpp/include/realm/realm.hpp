@@ -45,6 +45,10 @@ struct Column {
     double low = 0, high = 0;  // its usual range
     Better better = Better::high;
     int decimals = 6;  // how tables print it
+    // For that share of pictures that the model had not seen the true value lies between the columns NAME_low and
+    // NAME_high, which follow this one; none: the bundle does not say.
+    std::optional<double> interval_share;
+    std::optional<double> flag_above;  // a value above it is a reason to distrust the picture's numbers
 };
 
 // What a bundle can tell about a picture, in one or more numbers.
@@ -60,6 +64,7 @@ struct Measure {
 struct Measured {
     std::vector<double> values;
     std::string error;
+    std::vector<std::string> flags;  // columns whose value is a reason to distrust the others
 };
 
 // The two numbers of CORE. mos: mean opinion score, a z-score, higher = more real. realness: the 0-100 rating behind

@@ -2,7 +2,7 @@
 
 import { RealmError } from "./errors";
 import type { Looker, Picture } from "./looker";
-import type { ColumnSpec, MeasureSpec } from "./measure-specs";
+import type { ColumnSpec, Curve, MeasureSpec } from "./measure-specs";
 import type { Answer, Session } from "./runtime";
 
 export interface Measured {
@@ -60,7 +60,9 @@ export async function measure(
     }
     const looked = answers.get(key)!;
     const own = spec.head === null ? looked : await runHead(parts.heads.get(spec.head)!, spec, looked);
-    const values = spec.columns.map((column) => columnValue(column, own.get(column.output)!, spec));
+    // A measure that takes no text has looked at the picture alone.
+    const described = spec.kind === "core" && text !== null && text.trim() !== "";
+    const values = spec.columns.map((column) => columnOf(column, own.get(column.output)!, spec, described));
     const error = values.includes(null) ? `measure ${spec.name}: the model's answer is not a number` : null;
     found.push({ name: spec.name, values, error });
   }
@@ -79,13 +81,34 @@ async function runHead(
   return new Map(outputs.map((output, index) => [output, answers[index]!]));
 }
 
-function columnValue(column: ColumnSpec, { values, dims }: Answer, spec: MeasureSpec): number | null {
+function columnOf(
+  column: ColumnSpec,
+  { values, dims }: Answer,
+  spec: MeasureSpec,
+  described: boolean,
+): number | null {
   const single = dims.every((size) => size === 1) && (dims.length === 1 || dims.length === 2);
   if (!single) throw wrongShape(spec, column.output, dims);
   const value = values[0]!;
-  if (!Number.isFinite(value)) return null;
-  if (column.line === null) return value;
-  return Math.min(column.high, Math.max(column.low, column.line.offset + column.line.slope * value));
+  return Number.isFinite(value) ? columnValue(column, value, described) : null;
+}
+
+/** The column's value for an output of a picture that was looked at with a description or without. */
+export function columnValue(column: ColumnSpec, raw: number, described: boolean): number {
+  const own = described ? "withText" : "imageOnly";
+  if (column.curve !== null) return curveAt(column.curve[own], raw);
+  const more = column.bound?.[own] ?? 0;
+  if (column.line === null) return raw + more;
+  const clip = (value: number) => Math.min(column.high, Math.max(column.low, value));
+  return clip(clip(column.line.offset + column.line.slope * raw) + more);
+}
+
+function curveAt({ x, y }: Curve, at: number): number {
+  const right = x.findIndex((each) => each > at);
+  if (right === 0) return y[0]!;
+  if (right < 0) return y.at(-1)!;
+  const [x0, x1, y0, y1] = [x[right - 1]!, x[right]!, y[right - 1]!, y[right]!];
+  return y0 + (y1 - y0) * ((at - x0) / (x1 - x0));
 }
 
 function wrongShape(spec: MeasureSpec, output: string, dims: readonly number[]): RealmError {

@@ -37,35 +37,87 @@ export function showMeasures(
   const realness = columnValue(specs[0], measured[0], "realness");
   const rated = mos !== null && realness !== null;
   box("rating").hidden = !rated;
-  if (rated) showRating(mos, realness);
+  if (rated) showRating(mos, realness, specs[0]!, measured[0]!);
+  const reasons = warnings(specs, measured);
+  box("score-warning").hidden = reasons.length === 0;
+  box("score-warning").textContent = reasons.join(" ");
   box("score-text").textContent =
     text === "" ? "Read from the picture alone." : `Read with the text “${text}”.`;
-  const rows = measured.slice(rated ? 1 : 0).flatMap(({ values }, index) => {
-    const spec = specs[index + (rated ? 1 : 0)]!;
-    return spec.columns.map((column, at) => rowOf(column, values[at]!, spec.says));
+  const rows = measured.flatMap(({ values }, index) => {
+    const spec = specs[index]!;
+    const above = rated && index === 0 ? ["mos", "realness"] : [];
+    return spec.columns.flatMap((column, at) =>
+      column.bound === null && !above.includes(column.name)
+        ? [rowOf(column, values[at]!, spec.says, ends(spec, values, column.name))]
+        : [],
+    );
   });
   box("measures").hidden = rows.length === 0;
   box("measure-rows").replaceChildren(...rows);
 }
 
-function showRating(mos: number, realness: number): void {
-  box("realness").textContent = realness.toFixed(1);
+/** Why not to trust the numbers of this picture, a sentence each. */
+export function warnings(specs: readonly MeasureSpec[], measured: readonly Measured[]): string[] {
+  return measured.flatMap(({ values }, index) =>
+    specs[index]!.columns.flatMap((column, at) => {
+      const value = values[at] ?? null;
+      if (column.flagAbove === null || value === null || value <= column.flagAbove) return [];
+      const shown = value.toFixed(Math.min(column.decimals, 1));
+      return [
+        `Distrust these numbers: ${column.name} is ${shown}, above ${column.flagAbove} (${column.meaning}).`,
+      ];
+    }),
+  );
+}
+
+type Ends = readonly [low: number, high: number];
+
+/** The ends of a column's interval, null where it has none. */
+function ends(spec: MeasureSpec, values: Measured["values"], name: string): Ends | null {
+  const at = (end: string) =>
+    values[spec.columns.findIndex((column) => column.name === `${name}_${end}`)] ?? null;
+  const [low, high] = [at("low"), at("high")];
+  return low === null || high === null ? null : [low, high];
+}
+
+/** How many decimals a value with an interval supports: the first digit of the half width is the last. */
+export function supported(column: ColumnSpec, otherwise: number): number {
+  if (column.curve !== null) return 0;
+  if (column.interval === null) return Math.min(column.decimals, otherwise);
+  const { withText, imageOnly } = column.interval.halfWidth;
+  const digits = Math.max(0, -Math.floor(Math.log10(Math.max(withText, imageOnly))));
+  return Math.min(column.decimals, digits);
+}
+
+function showRating(mos: number, realness: number, spec: MeasureSpec, { values }: Measured): void {
+  const own = spec.columns.find((column) => column.name === "realness")!;
+  const interval = ends(spec, values, own.name);
+  const decimals = supported(own, 1);
+  box("realness").textContent = realness.toFixed(decimals);
   box("score-words").textContent = scoreWords(realness);
+  box("sure").hidden = interval === null;
+  if (interval !== null && own.interval !== null) {
+    const [low, high] = interval.map((end) => end.toFixed(decimals));
+    const share = Math.round(100 * own.interval.share);
+    box("sure").textContent = `People rated ${share} of 100 such pictures between ${low} and ${high}.`;
+  }
   const line = box("mos");
-  line.textContent = mos.toFixed(3);
+  line.textContent = mos.toFixed(interval === null ? 3 : 1);
   line.dataset.mos = String(mos);
   line.dataset.realness = String(realness);
   box("meter-mark").style.insetInlineStart = `${realness}%`;
 }
 
-function rowOf(column: ColumnSpec, value: number | null, says: string): HTMLElement {
+function rowOf(column: ColumnSpec, value: number | null, says: string, interval: Ends | null): HTMLElement {
   const row = document.createElement("tr");
   row.title = says;
   const name = document.createElement("th");
   name.scope = "row";
   name.textContent = column.name;
   const number = document.createElement("td");
-  number.textContent = value === null ? "–" : value.toFixed(Math.min(column.decimals, 4));
+  const shown = (each: number) => each.toFixed(supported(column, 4));
+  number.textContent = value === null ? "–" : shown(value);
+  if (value !== null && interval !== null) number.textContent += ` (${interval.map(shown).join(" to ")})`;
   number.dataset.column = column.name;
   number.dataset.value = value === null ? "" : String(value);
   const meaning = document.createElement("td");

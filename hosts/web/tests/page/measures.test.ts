@@ -47,12 +47,26 @@ describe.skipIf(folder === undefined)("measures on the page", () => {
         meaning: row.lastElementChild!.textContent,
       })),
     );
-    const { mos: _, realness: __, ...others } = first.values as Record<string, number>;
+    const { realness_low: low, realness_high: high } = first.values as Record<string, number>;
+    expect(await page.textContent("#realness")).toBe(realness.toFixed(0));
+    const sure = `People rated 90 of 100 such pictures between ${low!.toFixed(0)} and ${high!.toFixed(0)}.`;
+    expect(await page.textContent("#sure")).toBe(sure);
+    const { brightness } = first.values as Record<string, number>;
+    expect(await page.isVisible("#score-warning")).toBe(brightness! > 0.3);
+    if (brightness! > 0.3) {
+      expect(await page.textContent("#score-warning")).toContain("brightness is ");
+    }
+    const above = ["mos", "realness", "realness_low", "realness_high"];
+    const others = Object.fromEntries(
+      Object.entries(first.values as Record<string, number>).filter(([name]) => !above.includes(name)),
+    );
     expect(rows.map((row) => row.name)).toEqual([...Object.keys(others), "loss"]);
     for (const [index, value] of Object.values(others).entries()) {
-      expect(Math.abs(Number(rows[index]!.value) - value), rows[index]!.name!).toBeLessThanOrEqual(0.02);
+      const limit = rows[index]!.name === "place" ? 0.2 : 0.02;
+      expect(Math.abs(Number(rows[index]!.value) - value), rows[index]!.name!).toBeLessThanOrEqual(limit);
     }
-    expect(rows[0]!.meaning).toBe("what brightness means; 0 to 1, higher = better");
+    expect(rows[0]!.shown).toBe(Number(rows[0]!.value).toFixed(0)); // a place on a curve
+    expect(rows[1]!.meaning).toBe("what brightness means; 0 to 1, higher = better");
     expect(rows.find((row) => row.name === "unreal")!.meaning).toContain("lower = better");
     expect(rows.at(-1)).toMatchObject({ value: "", shown: "–" });
     expect(await page.textContent("#alert")).toBe("measure lost: the model's answer is not a number");

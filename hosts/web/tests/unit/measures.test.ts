@@ -1,5 +1,5 @@
 /**
- * Measures of a bundle of format 1.1, against graphs that ONNX Runtime ran alone in Python.
+ * Measures of a bundle of format 1.2, against graphs that ONNX Runtime ran alone in Python.
  *
  * REALM_MEASURES names a folder that tests/hosts/test_web.py writes: `bundle`, PNG pictures, and `cases.json` with a
  * text and the value of every column for each picture.
@@ -11,6 +11,9 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { Bundle } from "../../src/engine/bundle";
 import { Engine } from "../../src/engine/engine";
 import { parseManifest } from "../../src/engine/manifest";
+import { columnValue } from "../../src/engine/measure";
+import type { ColumnSpec, MeasureSpec } from "../../src/engine/measure-specs";
+import { supported, warnings } from "../../src/ui/measures-view";
 import { BUNDLE, folderSource, goldenPicture, nodeRuntime, QUIET } from "../helpers";
 
 const folder = process.env.REALM_MEASURES;
@@ -51,7 +54,7 @@ describe.skipIf(folder === undefined)("a bundle with measures of every kind", ()
       const { loss, ...found } = (await measured(picture, text)).values;
       expect(Object.keys(found)).toEqual(Object.keys(values));
       for (const [column, value] of Object.entries(values)) {
-        const limit = ["realness", "contrast"].includes(column) ? 0.02 : 1e-4;
+        const limit = column === "place" ? 0.2 : /^realness|contrast/.test(column) ? 0.02 : 1e-4;
         expect(Math.abs(found[column]! - value), `${picture} ${column}`).toBeLessThanOrEqual(limit);
       }
       const alone = await measured(picture, text, ["judge", "edges"]);
@@ -91,6 +94,21 @@ describe.skipIf(folder === undefined)("a bundle with measures of every kind", ()
     ["measures/light/columns/0/low", 2, "'low' must lie below 'high'"],
     ["measures/light/columns/0/better", "up", "'better' is 'up', must be one of high, low"],
     ["measures/light/columns/0/decimals", 400, "'decimals' is 400, must be 0 to 17"],
+    ["measures/light/columns/0/flag_above", "high", "'flag_above' is \"high\", of the wrong kind"],
+    ["measures/light/columns/0/curve", { any: { x: [0], y: [0] } }, "a 'curve' has no line and no interval"],
+    ["measures/light/columns/0/name", "realness_low", "the column 'realness_low' is named twice"],
+    ["measures/core/columns/1/interval/share", 1, "'share' is 1, not between 0 and 1"],
+    ["measures/core/columns/1/interval/with_text", 0, "'with_text' is 0, not above 0"],
+    ["measures/core/more_columns", 7, "'more_columns' is 7, of the wrong kind"],
+    [
+      "measures/core/more_columns/0/curve",
+      { with_text: { x: [0], y: [0] } },
+      "'image_only' must be a JSON object",
+    ],
+    ["measures/core/more_columns/0/curve/image_only/x", [0, 0, 1, 2], "'x' must rise from point to point"],
+    ["measures/core/more_columns/0/curve/image_only/x", [0, 1], "have a 'y' each"],
+    ["measures/core/more_columns/0/curve/image_only/x", [], "'x' must list 1 to 4096 finite numbers"],
+    ["measures/core/more_columns/0/curve/image_only/x", ["0"], "'x' must list 1 to 4096 finite numbers"],
     ["measures/light/graph", "gone", "the graph 'gone' is not in 'graphs'"],
     ["measures/light/view", { kind: "native" }, "the inputs of the graph 'light' do not suit its view"],
     ["measures/light/licence", "free", "'licence' must be a JSON object"],
@@ -107,6 +125,72 @@ describe.skipIf(folder === undefined)("a bundle with measures of every kind", ()
     const last = steps.pop()!;
     steps.reduce((json, key) => json[key] as Json, manifest)[last] = value;
     expect(() => parseManifest(manifest, "m")).toThrow(message);
+  });
+});
+
+describe("how sure a number is", () => {
+  const column: ColumnSpec = {
+    name: "realness",
+    meaning: "the rating",
+    low: 0,
+    high: 100,
+    better: "high",
+    decimals: 4,
+    output: "mos",
+    line: { offset: 60, slope: 20 },
+    curve: null,
+    interval: null,
+    flagAbove: null,
+    bound: null,
+  };
+  const halfWidth = { withText: 4, imageOnly: 16.2 };
+  const sure: ColumnSpec = { ...column, interval: { share: 0.9, halfWidth } };
+  const spec = (columns: ColumnSpec[]): MeasureSpec => ({
+    name: "core",
+    kind: "core",
+    says: "",
+    columns,
+    graph: "core",
+    view: { kind: "native" },
+    features: null,
+    head: null,
+    problem: null,
+  });
+
+  test("ends of an interval are clipped as their column is, with a text or without", () => {
+    const low = { ...column, bound: { withText: -4, imageOnly: -16.2 } };
+    expect(columnValue(low, 0.5, true)).toBeCloseTo(66, 12);
+    expect(columnValue(low, 0.5, false)).toBeCloseTo(53.8, 12);
+    expect(columnValue(low, -9, false)).toBe(0);
+    expect(columnValue(low, 9, false)).toBeCloseTo(83.8, 12); // of the value that is shown, not of one beyond the range
+    expect(columnValue({ ...low, line: null }, 0.5, true)).toBe(-3.5);
+  });
+
+  test("a curve is straight between its points and flat beyond them", () => {
+    const x = [-1, 0, 0.5, 2];
+    const y = [0, 50, 40, 100];
+    const place = { ...column, line: null, curve: { withText: { x, y }, imageOnly: { x: [0], y: [7] } } };
+    const found = [-3, -1, -0.5, 0, 0.25, 0.5, 1.25, 2, 9].map((at) => columnValue(place, at, true));
+    expect(found).toEqual([0, 0, 25, 50, 45, 40, 70, 100, 100]);
+    expect([-1, 0, 1].map((at) => columnValue(place, at, false))).toEqual([7, 7, 7]);
+  });
+
+  test("no more digits than the interval supports", () => {
+    expect(supported(sure, 1)).toBe(0);
+    expect(
+      supported({ ...sure, interval: { share: 0.9, halfWidth: { withText: 0.02, imageOnly: 0.1 } } }, 1),
+    ).toBe(1);
+    expect(supported(column, 2)).toBe(2);
+    const flat = { x: [0], y: [0] };
+    expect(supported({ ...column, curve: { withText: flat, imageOnly: flat } }, 4)).toBe(0);
+  });
+
+  test("a value above its flag is a warning, one at it is none", () => {
+    const unlike = { ...column, name: "unlike", decimals: 3, flagAbove: 1, meaning: "how far it is" };
+    const at = (value: number | null) =>
+      warnings([spec([sure, unlike])], [{ name: "core", values: [70, value], error: null }]);
+    expect(at(3.21)).toEqual(["Distrust these numbers: unlike is 3.2, above 1 (how far it is)."]);
+    expect([at(1), at(null)]).toEqual([[], []]);
   });
 });
 
