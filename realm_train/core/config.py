@@ -105,6 +105,9 @@ class TrainConfig:
         svr_c: Head "kernel": penalty of the support-vector regression.
         svr_gamma: Head "kernel": of exp(-gamma d^2 / total variance of the features).
         svr_epsilon: Head "kernel": errors below this, in MOS, cost nothing.
+        flaws: Head "kernel": folder of recipes/flaw_features.py, by which planted flaws lower the score; "" for none.
+        flaw_weight: Deviation over the training images of what they take from or add to the score, in MOS.
+        flaw_ridge: Regularisation of their direction, relative to the mean variance of the features.
         mixed_precision: "no", "bf16", "fp16", or "auto" (bf16 where the processor has it, else fp16 on GPUs,
             else none).
     """
@@ -139,6 +142,9 @@ class TrainConfig:
     svr_c: float = 1.0
     svr_gamma: float = 0.7
     svr_epsilon: float = 0.1
+    flaws: str = ""
+    flaw_weight: float = 0.1
+    flaw_ridge: float = 0.05
     mixed_precision: str = "auto"
 
     def __post_init__(self) -> None:
@@ -151,6 +157,8 @@ class TrainConfig:
         for name in ("epochs", "batch_size", "accumulation"):
             _range(self, name, 1)
         for name in ("seed", "lr", "weight_decay", "warmup_epochs", "grad_clip", "extra_weight", "patience"):
+            _range(self, name, 0)
+        for name in ("flaw_weight", "flaw_ridge"):
             _range(self, name, 0)
         _range(self, "text_dropout", 0, 1)
         _range(self, "ema_decay", 0, 0.99999)

@@ -3,7 +3,8 @@
 One machine answers from the image's standardised features, one from the description's, and a linear combination
 of both, fitted to predictions for rows that the machines had not seen (stacking, Wolpert 1992), is the score. In one
 joint kernel the many image features drown the description. Without a description the image's machine answers alone.
-Fitted by scikit-learn, evaluated as matrix products, so that it exports like any other head.
+What planted flaws take from a picture (`flaws`) is added to the image's. Fitted by scikit-learn, evaluated as matrix
+products, so that it exports like any other head.
 """
 
 import math
@@ -16,6 +17,7 @@ from sklearn.svm import SVR
 from torch import Tensor, nn
 
 from realm_engine.arrays import Float64, Int64
+from realm_train.core.flaws import FlawAxis
 
 BLEND_FOLDS = 5
 LEAST_TO_BLEND = 2 * BLEND_FOLDS
@@ -83,6 +85,7 @@ class KernelHead(nn.Module):
 
     Attributes:
         image: the machine on [B, Fi].
+        flaws: what is added to it.
         text: the machine on [B, Ft].
         blend: float32 (3), intercept and weights of the two where there is a description.
     """
@@ -92,12 +95,13 @@ class KernelHead(nn.Module):
     def __init__(self, image_width: int, text_width: int) -> None:
         super().__init__()
         self.image = KernelMachine(image_width)
+        self.flaws = FlawAxis(image_width)
         self.text = KernelMachine(text_width)
         self.register_buffer("blend", torch.tensor([0.0, 1.0, 0.0]))
 
     def forward(self, image: Tensor, text: Tensor, has_text: Tensor) -> Tensor:
         """Features [B, Fi] and [B, Ft], has_text float32 [B] of 0 and 1 -> MOS float32 [B]."""
-        alone = self.image(scaled(image))
+        alone = self.image(scaled(image)) + self.flaws(image.clamp(-CLIP, CLIP))
         both = self.blend[0] + self.blend[1] * alone + self.blend[2] * self.text(scaled(text))
         return torch.where(has_text > 0.5, both, alone)
 

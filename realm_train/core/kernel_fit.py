@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from realm_train.core.kernel import KernelHead
+from realm_train.core.flaw_features import read_flaw_features
+from realm_train.core.kernel import CLIP, KernelHead
 from realm_train.core.trainee import Trained, Trainee
 
 
@@ -11,7 +12,8 @@ from realm_train.core.trainee import Trained, Trainee
 def fit_kernel(trainee: Trainee) -> Trained:
     """Fit a kernel head to the features of the starting towers: no gradient, one pass over the images.
 
-    Of the augmentations only the horizontal flip applies, as a second view of each image.
+    Of the augmentations only the horizontal flip applies, as a second view of each image. Where there are features of
+    planted flaws, their direction is added.
     """
     model, config, rows = trainee.model, trainee.config.train, list(trainee.split.train)
     head = model.head
@@ -37,6 +39,12 @@ def fit_kernel(trainee: Trainee) -> Trained:
         config.svr_gamma,
         config.svr_epsilon,
     )
+    if config.flaws:
+        triples = torch.from_numpy(read_flaw_features(config.flaws, model)).to(features.device)
+        rated, planted = (
+            model.image_norm(each).clamp(-CLIP, CLIP).double().cpu().numpy() for each in (features, triples)
+        )
+        head.flaws.fit(rated, planted, config.flaw_weight, config.flaw_ridge)
     measured = trainee.validate()  # by all processes: each predicts its share
     if trainee.accelerator.is_main_process:
         trainee.run.append_metrics({"epoch": 1, **measured})

@@ -87,3 +87,24 @@ def edit(image: UInt8, rng: np.random.Generator) -> UInt8:
         return np.asarray(cv2.addWeighted(image, 1 + amount, blurred, -amount, 0), np.uint8)
     noisy = image + rng.normal(0, rng.uniform(0.5, 4.0), image.shape)
     return np.asarray(np.clip(noisy + 0.5, 0, 255), np.uint8)
+
+
+def benign(image: UInt8, rng: np.random.Generator) -> UInt8:
+    """What makes no picture less real: JPEG, a smaller size, a cut edge, another exposure, or a mild `edit`."""
+    height, width = image.shape[:2]
+    way = int(rng.integers(6))
+    if way == 0:
+        return compress(image, rng)
+    if way == 1:
+        scale = rng.uniform(0.6, 0.95)
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    if way == 2:
+        top, bottom, left, right = (
+            int(rng.uniform(0, 0.05) * side) for side in (height, height, width, width)
+        )
+        return image[top : height - bottom, left : width - right]
+    if way == 3:
+        lighter = image * rng.uniform(0.85, 1.15) + rng.uniform(-12, 12)
+        return np.asarray(np.clip(lighter + 0.5, 0, 255), np.uint8)
+    return edit(image, rng)
