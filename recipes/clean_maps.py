@@ -36,7 +36,8 @@ RELEASED: dict[str, Any] = {"released": {"windows_px": [64], "stride_px": 8, "ag
 
 def embed(clip: Clip, picture: UInt8, geometry: Geometry) -> tuple[list[Array], list[WindowGrid]]:
     """Embeddings (windows, D) and grids of a preset's window sizes."""
-    grids = [WindowGrid(*picture.shape[:2], size, geometry.stride_px) for size in geometry.windows_px]
+    height, width = picture.shape[:2]
+    grids = [WindowGrid(height, width, size, geometry.stride_px) for size in geometry.windows_px]
     return [
         window_embeddings(clip, picture, grid.window_px, grid.stride_px).cpu().numpy() for grid in grids
     ], grids
