@@ -45,7 +45,7 @@ class PhotographsGraph:
         constants: dict[str, Array] = {
             "mean_windows": self.mean.T,
             "factor_fp16": self.factor.astype(np.float16),
-            "tiny": np.float32(TINY),
+            "tiny": np.array(TINY, np.float32),
             "first": np.array([0], np.int64),
             "last": np.array([2], np.int64),
         }
