@@ -1,4 +1,4 @@
-"""`realm-train evaluate core|map`."""
+"""`realm-train evaluate core|map|pairs`."""
 
 from pathlib import Path
 
@@ -12,6 +12,10 @@ from realm_train.cli.main import LazyGroup
     lazy={
         "core": ("realm_train.cli.evaluate:evaluate_core", "SROCC, PLCC and RMSE of a CORE run."),
         "map": ("realm_train.cli.evaluate_map:evaluate_map", "How well maps find defects."),
+        "pairs": (
+            "realm_train.cli.evaluate_pairs:evaluate_pairs",
+            "Whether planted flaws lower the score, and maps of clean photographs stay silent.",
+        ),
     },
 )
 def evaluate() -> None:

@@ -64,11 +64,12 @@ def evaluate_map(
     """
     from realm_train.clip.config import ClipConfig
     from realm_train.clip.exam import judge_drawn, load_exam
-    from realm_train.clip.judge import Agreement, bundle_maps, judge_maps, planted_defects
+    from realm_train.clip.judge import Agreement, bundle_maps, judge_maps
     from realm_train.clip.model import CONFIG_NAME, open_clip_run
     from realm_train.clip.one_pass import maps_of
     from realm_train.clip.train import load_photographs
     from realm_train.defects import HELD_OUT_KINDS, KINDS, TRAINING_KINDS
+    from realm_train.defects.planted import planted_defects
     from realm_train.runs import RunFolder
 
     if output is not None and not output.parent.is_dir():

@@ -15,20 +15,12 @@ from realm_engine.maps.windows import WindowGrid, spread_mean
 from realm_train.clip import map_metrics
 from realm_train.clip.model import Clip
 from realm_train.clip.pairs import cut
-from realm_train.defects import KINDS, TRAINING_KINDS, Defect, clean_description, make_defect
+from realm_train.defects import clean_description
+from realm_train.defects.planted import Planted
 from realm_train.errors import ConfigError, DataError
 
 Mapper = Callable[[UInt8, Sequence[str]], list[Float32]]
 """An image and texts -> one map of unrealness (high = unreal, H x W) per text."""
-
-
-@dataclass(frozen=True)
-class Planted:
-    """A flaw in a photograph, the photograph without it, and a description of another kind of flaw."""
-
-    defect: Defect
-    clean: UInt8
-    wrong_description: str
 
 
 @dataclass(frozen=True)
@@ -75,28 +67,6 @@ class MapQuality(Agreement):
     flatness: float
     contrast: float
     by_kind: dict[str, float]
-
-
-def planted_defects(
-    photographs: Sequence[UInt8],
-    seed: int,
-    per_photograph: int = 2,
-    kinds: Sequence[str] = TRAINING_KINDS,
-) -> list[Planted]:
-    """Put flaws into photographs, the kinds in turn; the same for the same seed."""
-    planted = []
-    for number in range(len(photographs) * per_photograph):
-        rng = np.random.default_rng((seed, number))
-        photograph = photographs[number % len(photographs)]
-        kind = kinds[number % len(kinds)]
-        other = str(rng.choice([name for name in KINDS if name != kind]))
-        try:
-            defect = make_defect(photograph, rng, kind=kind)
-            wrong = make_defect(photograph, rng, kind=other).description
-        except ValueError:  # this flaw would not show in this photograph
-            continue
-        planted.append(Planted(defect, photograph, wrong))
-    return planted
 
 
 def judge_maps(planted: Sequence[Planted], mapper: Mapper, seed: int = 0) -> MapQuality:

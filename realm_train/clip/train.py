@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from realm_engine.arrays import UInt8
 from realm_engine.pictures.decode import load_image
 from realm_train.clip.config import ONE_PASS, TINY, ClipConfig
-from realm_train.clip.judge import judge_maps, planted_defects
+from realm_train.clip.judge import judge_maps
 from realm_train.clip.loss import SharedClipLoss
 from realm_train.clip.model import Clip, new_clip
 from realm_train.clip.one_pass import OnePass, maps_of
@@ -33,6 +33,7 @@ from realm_train.clip.pairs import (
     WindowPairs,
     belonging,
 )
+from realm_train.defects.planted import planted_defects
 from realm_train.errors import DataError
 from realm_train.loop import Batches, LoopConfig, Step, Training, new_accelerator, train
 from realm_train.optimise import adamw, learning_rate_factor

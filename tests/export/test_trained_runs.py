@@ -24,12 +24,13 @@ from export.towers.core_source import open_core
 from realm_engine import DreamConfig, Engine
 from realm_engine.bundle.manifest import ByText, Curve
 from realm_train import raise_td
-from realm_train.clip.judge import bundle_maps, judge_maps, planted_defects, window_maps
+from realm_train.clip.judge import bundle_maps, judge_maps, window_maps
 from realm_train.clip.model import open_clip_run
 from realm_train.clip.train import train_clip
 from realm_train.core.checkpoint import load_core
 from realm_train.core.kernel import KernelHead
 from realm_train.core.train import train_core
+from realm_train.defects.planted import planted_defects
 
 TEXTS = ["Yes, the face looks warped.", "No.", "", None, "somewhat odd , the hand is warped"]
 

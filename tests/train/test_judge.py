@@ -6,9 +6,10 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from realm_train.clip import map_metrics
-from realm_train.clip.judge import Planted, judge_maps, planted_defects, window_maps
+from realm_train.clip.judge import judge_maps, window_maps
 from realm_train.clip.model import Clip, new_clip
 from realm_train.defects import HELD_OUT_KINDS, KINDS, TRAINING_KINDS, Defect
+from realm_train.defects.planted import Planted, planted_defects
 from realm_train.errors import DataError
 
 PICTURES = [picture(seed) for seed in range(3)]
