@@ -132,7 +132,10 @@ def _scores(engine: Engine, pictures: Sequence[UInt8]) -> Float64:
 
 def _with_boxes(engine: Engine, pictures: Sequence[UInt8]) -> float | None:
     """Share of the pictures whose map, of the phrases that the bundle chooses, has a region; None without a scale."""
-    found = [engine.map(each) for each in pictures]
-    if any(each.stands_out is None for each in found):
-        return None
-    return float(np.mean([bool(each.regions()) for each in found]))
+    framed = 0
+    for picture in pictures:
+        found = engine.map(picture)
+        if found.stands_out is None:
+            return None
+        framed += bool(found.regions())
+    return framed / len(pictures)
