@@ -3,7 +3,7 @@
 #
 # Environment: DATA        RAISE-TD, the folder that holds train/image_descriptions.csv
 #              PRETRAINED  the folder that holds tf_efficientnetv2_b0_in1k.safetensors
-#              RUNS        where the run folders lie
+#              RUNS        where the run folders lie, and the photographs that are fetched
 #              BUNDLE      where the bundle is written; an older one is replaced when the new one has passed
 set -eu
 cd "$(dirname "$0")/.."
@@ -13,6 +13,8 @@ PRETRAINED=${PRETRAINED:-../shared/pretrained}
 RUNS=${RUNS:-runs/realm-tiny}
 BUNDLE=${BUNDLE:-realm_engine/bundles/realm-tiny}
 IMAGE_WEIGHTS=$PRETRAINED/tf_efficientnetv2_b0_in1k.safetensors
+FREE=$RUNS/free-photographs
+FLAWS=$RUNS/flaws
 
 for needed in "$DATA/train/image_descriptions.csv" "$IMAGE_WEIGHTS"; do
     if [ ! -f "$needed" ]; then
@@ -28,39 +30,56 @@ step() {
 
 # One recipe for the folds that are measured and for the model that ships.
 core() {
-    realm-train core --data "$DATA" --preset tiny --set ratings=raise-td --image-weights "$IMAGE_WEIGHTS" --resume "$@"
+    realm-train core --data "$DATA" --preset tiny --set ratings=raise-td --set flaws="$FLAWS" \
+        --image-weights "$IMAGE_WEIGHTS" --resume "$@"
 }
 
-step "1/6 CORE, 5-fold cross-validation: the numbers"
+# DREAM sees free photographs alone, so that its weights are free as well; so does what is measured for its phrases.
+clip() {
+    realm-train clip --data "$FREE" --resume --set encoder=one-pass --set precision=fp32 \
+        --set validation_photographs=30 --set test_photographs=0 --set pairs.images=8 --set pairs.clean=3 \
+        --set pairs.described=0 --set pairs.inside=16 --set pairs.outside=24 --set pairs.edits=0.3 \
+        --set pairs.picture_px=224 "$@"
+}
+
+step "1/8 freely licensed photographs"
+python recipes/free_photographs.py --output "$FREE"
+
+step "2/8 features of planted flaws, by which CORE learns to see them"
+python recipes/flaw_features.py --photographs "$FREE" --image-weights "$IMAGE_WEIGHTS" --count 4000 --output "$FLAWS"
+
+step "3/8 CORE, 5-fold cross-validation: the numbers, and how sure a score is"
 core --cross-validate 5 --output "$RUNS/core-folds"
 
-step "2/6 CORE on all rows: the model that ships"
+step "4/8 CORE on all rows: the model that ships"
 core --no-validation --output "$RUNS/core"
 
-step "3/6 CLIP for DREAM: both towers, then the text projection alone, which learns that 'No, ...' is like no window"
-realm-train clip --data "$DATA" --image-weights "$IMAGE_WEIGHTS" --resume --output "$RUNS/clip-towers"
-realm-train clip --data "$DATA" --weights "$RUNS/clip-towers/checkpoint.safetensors" --resume --output "$RUNS/clip" \
-    --set lock_image=true --set neutral_denials=10 --set other_flaws=0.15 \
-    --set steps=200 --set steps_per_epoch=200 --set warmup_steps=20 --set ema=0.98
+step "5/8 CLIP for DREAM: both towers, then the text projection alone, which learns that 'No, ...' is like no window"
+clip --image-weights "$IMAGE_WEIGHTS" --output "$RUNS/clip-towers" --set steps=3200 --set steps_per_epoch=200 \
+    --set warmup_steps=100 --set ema=0.99
+clip --weights "$RUNS/clip-towers/checkpoint.safetensors" --output "$RUNS/clip" --set lock_image=true \
+    --set neutral_denials=10 --set other_flaws=0.15 --set steps=250 --set steps_per_epoch=125 --set warmup_steps=20 \
+    --set ema=0.98
 
-step "4/6 maps on flaws in photographs never trained on"
+step "6/8 maps on flaws in photographs never trained on, and on real ones"
 for kinds in all held-out; do
-    realm-train evaluate map "$RUNS/clip" --data "$DATA" --split test --kinds "$kinds" --stride 16 \
+    realm-train evaluate map "$RUNS/clip" --data "$DATA" --unseen --split test --kinds "$kinds" \
         --per-photograph 2 --output "$RUNS/map-$kinds.json"
 done
+realm-train evaluate map "$RUNS/clip" --data "$DATA" --exam benchmarks/exams/raise-td-boxes.json --output "$RUNS/map-real.json"
 
-step "5/6 phrase bank, the scale of maps, metrics"
-python recipes/phrase_bank.py "$RUNS/clip" --data "$DATA" --output "$RUNS/phrases.json"
-python recipes/clean_maps.py "$RUNS/clip" --data "$DATA" --phrases "$RUNS/phrases.json" \
+step "7/8 phrase bank, the scale of maps, metrics"
+python recipes/phrase_bank.py "$RUNS/clip" --data "$FREE" --output "$RUNS/phrases.json"
+python recipes/clean_maps.py "$RUNS/clip" --data "$FREE" --phrases "$RUNS/phrases.json" \
     --output "$RUNS/photographs.safetensors"
 python recipes/collect_metrics.py --core "$RUNS/core-folds/metrics.json" --map "$RUNS/map-all.json" \
-    --map-held-out "$RUNS/map-held-out.json" --output "$RUNS/metrics.json"
+    --map-held-out "$RUNS/map-held-out.json" --map-real "$RUNS/map-real.json" --output "$RUNS/metrics.json"
 
-step "6/6 bundle"
-python -m export --core "$RUNS/core" --core-scale "$RUNS/core-folds/scale.json" --clip "$RUNS/clip" --precision fp32 --storage int8-embeddings \
-    --phrases "$RUNS/phrases.json" --photographs "$RUNS/photographs.safetensors" --metrics "$RUNS/metrics.json" \
+step "8/8 bundle"
+python -m export --core "$RUNS/core" --core-scale "$RUNS/core-folds/scale.json" --clip "$RUNS/clip" \
+    --precision fp32 --storage int8-text --phrases "$RUNS/phrases.json" \
+    --photographs "$RUNS/photographs.safetensors" --metrics "$RUNS/metrics.json" \
     --name realm-tiny --description "Small CORE and CLIP, the default of realm-engine." \
-    --licence recipes/LICENSE-WEIGHTS.md \
-    --training-data "RAISE-TD, training split (510 images), and flaws put into its images by realm_train.defects" \
-    --output "$BUNDLE" --overwrite
+    --terms recipes/realm-tiny.terms.json --output "$BUNDLE" --overwrite
 realm-engine verify "$BUNDLE"
+realm-train evaluate pairs "$BUNDLE" --data "$DATA" --output "$RUNS/pairs.json"
