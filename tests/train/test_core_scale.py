@@ -81,7 +81,7 @@ def test_columns_of_a_bundle_come_back_as_they_went_in(tmp_path) -> None:
     path.write_text(json.dumps(data), encoding="utf-8")
     read = read_scale(path)
     written = Measure("core", "?", core_columns(True, read, True), more=tuple(percentile_columns(read)))
-    section = Section(written.manifest({"weights": "?", "commercial_use": False}, "?", {}), "m")
+    section = Section(written.manifest({}, {}), "m")
     columns = {column.name: column for column in parse_columns(section)}
     assert list(columns) == [
         *("mos", "realness", "realness_low", "realness_high", "unlike"),

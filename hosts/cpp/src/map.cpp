@@ -108,8 +108,9 @@ std::vector<Region> RealnessMap::regions(std::size_t most) const {
     std::vector<std::uint8_t> open(real.size());
     for (std::size_t at = 0; at < real.size(); ++at) open[at] = covered[at] != 0 && real[at] < bound ? 1 : 0;
     const double window = windows_px.empty() ? 1.0 : *std::min_element(windows_px.begin(), windows_px.end());
-    const std::optional<double> threshold = photographs ? photographs->threshold : std::nullopt;
-    const std::vector<float> heights = threshold ? z() : std::vector<float>{};
+    const bool scaled = photographs && photographs->threshold;
+    const double threshold = scaled ? *photographs->threshold : 0.0;
+    const std::vector<float> heights = scaled ? z() : std::vector<float>{};
     std::vector<Region> result;
     std::vector<std::size_t> waiting;
     const auto columns = static_cast<std::size_t>(width);
@@ -118,7 +119,7 @@ std::vector<Region> RealnessMap::regions(std::size_t most) const {
         int left = width, right = -1, top = height, bottom = -1;
         double sum = 0.0;
         std::size_t area = 0;
-        bool outstanding = !threshold;
+        bool outstanding = !scaled;
         open[start] = 0;
         waiting.assign(1, start);
         while (!waiting.empty()) {
@@ -129,7 +130,7 @@ std::vector<Region> RealnessMap::regions(std::size_t most) const {
             top = std::min(top, y), bottom = std::max(bottom, y);
             sum += static_cast<double>(real[at]);
             ++area;
-            outstanding = outstanding || static_cast<double>(heights[at]) > *threshold;
+            outstanding = outstanding || static_cast<double>(heights[at]) > threshold;
             for (int down = std::max(0, y - 1); down <= std::min(height - 1, y + 1); ++down)
                 for (int across = std::max(0, x - 1); across <= std::min(width - 1, x + 1); ++across) {
                     const std::size_t next = static_cast<std::size_t>(down) * columns + static_cast<std::size_t>(across);

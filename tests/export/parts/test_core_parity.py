@@ -157,7 +157,7 @@ def test_a_transformer_that_begins_another_shares_its_file(text, tmp_path, stora
 def test_the_rating_is_a_column_only_where_it_was_learned_from(core, text):
     def columns(source: CoreSource) -> list[dict]:
         (measure,) = Core(source).measures().values()
-        return measure.manifest({}, "", {})["columns"]
+        return measure.manifest({}, {})["columns"]
 
     assert not core.raise_td  # a run that does not say whose ratings it learned from
     assert [column["name"] for column in columns(core)] == ["mos"]
