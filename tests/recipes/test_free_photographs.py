@@ -118,3 +118,17 @@ def test_the_list_is_whole() -> None:
         assert len(photograph.sha256) == 64 and photograph.author and photograph.statement
         assert len(photograph.subject.split()) == 3
         assert photograph.package.startswith(("pypi:", "npm:", "debian:"))
+
+
+def test_no_sample_is_trained_on() -> None:
+    """What `make demo` shows would say nothing otherwise. Their files in the packages: samples/PROVENANCE.md."""
+    shown = (
+        "chelsea.png",
+        "coffee.png",
+        "rocket.jpg",
+        "china.jpg",
+        "flower.jpg",
+    )  # scikit-image, scikit-learn
+    provenance = (recipe.LIST.parent.parent / "samples" / "PROVENANCE.md").read_text(encoding="utf-8")
+    assert all(name in provenance for name in shown)
+    assert not [entry.name for entry in recipe.read_list(recipe.LIST) if entry.path.endswith(shown)]
