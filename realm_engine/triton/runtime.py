@@ -11,6 +11,7 @@ import numpy as np
 
 from realm_engine.arrays import Array
 from realm_engine.bundle.bundle import Bundle
+from realm_engine.bundle.manifest import GraphSpec
 from realm_engine.engine import Engine
 from realm_engine.errors import DeviceError
 from realm_engine.opened import Contents
@@ -21,13 +22,13 @@ from realm_engine.triton.config import is_batched, model_name
 
 
 class TritonSession:
-    """Runs graphs of a bundle in the server; which one follows from the output that is asked for."""
+    """Runs the graphs of a file in the server; which one follows from the output that is asked for."""
 
-    def __init__(self, bundle: Bundle, utils: Any, max_batch: int) -> None:
+    def __init__(self, bundle: Bundle, graphs: Sequence[GraphSpec], utils: Any, max_batch: int) -> None:
         self._bundle = bundle
         self._utils = utils
         self._max_batch = max_batch
-        self._graphs = {output.name: graph for graph in bundle.graphs.values() for output in graph.outputs}
+        self._graphs = {output.name: graph for graph in graphs for output in graph.outputs}
 
     def run(self, inputs: Mapping[str, Any], outputs: Sequence[str]) -> list[Array]:
         """See `Session.run`. More rows than the server takes in one call go in several."""
@@ -81,15 +82,22 @@ class TritonBackend:
         self.threads = default_threads()
         self.window_batch = window_batch
         self.image_batch = max_batch
-        self._session = TritonSession(bundle, utils, max_batch)
+        self._bundle = bundle
+        self._utils = utils
 
     def upload(self, array: Array) -> Any:
         """See `Backend.upload`."""
         return array
 
     def load(self, path: Path, precision: str) -> TritonSession:
-        """See `Backend.load`. The file is the server's; whichever it is, one session reaches all graphs."""
-        return self._session
+        """See `Backend.load`. The file is the server's; its name says which graphs it holds."""
+        bundle = self._bundle
+        graphs = [
+            graph
+            for graph in bundle.graphs.values()
+            if path in (bundle.root / file for file in graph.variants.values())
+        ]
+        return TritonSession(bundle, graphs, self._utils, self.image_batch)
 
 
 def open_served(folder: Path, settings: Mapping[str, str], utils: Any) -> Engine:

@@ -186,18 +186,20 @@ def test_realm_tiny_served_equals_realm_tiny(tmp_path, monkeypatch, photo):
         np.testing.assert_allclose(answer["map"], expected.values, atol=1e-5)
 
 
-def test_a_bundle_that_maps_in_one_pass(tmp_path, monkeypatch, photo):
-    bundle = build_one_pass_bundle(tmp_path / "bundle", name="one-pass")
+@pytest.mark.parametrize(("preset", "encoder"), [("tiny", "one-pass"), ("paper", "each-window")])
+def test_a_bundle_that_maps_in_one_pass(tmp_path, monkeypatch, photo, preset, encoder):
+    """Both encoders answer with outputs of one name: the server must be asked for the graph that was meant."""
+    bundle = build_one_pass_bundle(tmp_path / "bundle", name="one-pass", recommended_preset=preset)
     with Engine.open(bundle, device="cpu", precision="fp32") as engine:
         export_repository(engine.bundle, tmp_path / "out", TritonOptions(precision="fp32", device="cpu"))
         server = Server(tmp_path / "out" / "models")
         for name in ("one_pass_trunk", "one_pass_windows"):
             assert read_config(tmp_path / "out" / "models" / name).max_batch_size == 0
-        image = photo(90, 120)
+        image = photo(150, 180)
         mapper = server.start(monkeypatch, "one_pass_map")
         (answer,) = server.ask(mapper, "one_pass_map", {"pixels": image, "text": strings("a doubled hand")})
         np.testing.assert_allclose(answer["map"], engine.map(image, "a doubled hand").values, atol=1e-6)
-        assert json.loads(answer["record"][0])["encoder"] == "one-pass"
+        assert json.loads(answer["record"][0])["encoder"] == encoder
 
 
 def test_a_bundle_that_knows_photographs(tmp_path, monkeypatch, photo):
