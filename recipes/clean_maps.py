@@ -20,7 +20,7 @@ from realm_train.clip.clean import (
     PROBE,
     CleanWindows,
     Geometry,
-    highest_z,
+    high_z,
     measure_windows,
     random_descriptions,
     views,
@@ -61,12 +61,12 @@ def heights(
     for number, picture in enumerate(pictures):
         embeddings, grids = embed(clip, picture, geometry)
         described = clip.encode_texts(random_descriptions(texts, number)).detach().cpu().numpy()
-        given += [highest_z(clean, embeddings, grids, geometry.aggregate, text[None]) for text in described]
+        given += [high_z(clean, embeddings, grids, geometry.aggregate, text[None]) for text in described]
         if phrases is not None:
             largest = window_embeddings(clip, picture, max(geometry.windows_px)).cpu().numpy()
             names = [phrase.text for phrase in choose_phrases(largest @ phrases.T, entries, PhrasePolicy())]
             rows = [[entry.text for entry in entries].index(name) for name in names]
-            picked.append(highest_z(clean, embeddings, grids, geometry.aggregate, phrases[rows]))
+            picked.append(high_z(clean, embeddings, grids, geometry.aggregate, phrases[rows]))
     return given, picked
 
 
@@ -121,7 +121,7 @@ def main() -> None:
             if values:
                 found.setdefault(name, {})[kind] = round(float(np.quantile(values, arguments.share)), 3)
                 print(
-                    f"{name}, {kind}: {len(values)} maps, highest z from {min(values):.2f} to {max(values):.2f}"
+                    f"{name}, {kind}: {len(values)} maps, high z from {min(values):.2f} to {max(values):.2f}"
                 )
         print(f"{name}: stands out from z {found[name]}")
     replace(clean, stands_out=found).save(arguments.output)

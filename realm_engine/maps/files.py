@@ -188,6 +188,7 @@ def _photographs(result: RealnessMap) -> dict[str, Any] | None:
         "mean": known.mean,
         "std": known.std,
         "z_max": result.z_max,
+        "z_high": result.z_high,
         "threshold": known.threshold,
         "stands_out": result.stands_out,
     }

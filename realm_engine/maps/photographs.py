@@ -14,11 +14,13 @@ from realm_engine.runtimes.base import Session
 
 # Of the threshold: where colours begin on a map that stands out, and what the strongest stands for at least.
 REAL_END, UNREAL_END = 0.5, 1.25
+# What a twentieth of a map exceeds: the highest z alone follows one window, and tells flawed from clean less often.
+HIGH_PERCENTILE = 95.0
 
 
 @dataclass(frozen=True)
 class Photographs:
-    """Similarity of a map's texts to windows of untouched photographs, and the z-score that few of these reach.
+    """Similarity of a map's texts to windows of untouched photographs, and the `z_high` that few of these reach.
 
     `mean`, `std`: means over the map's texts and window sizes. `threshold`: None where it was not measured for how
     this map was made.

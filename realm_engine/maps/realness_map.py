@@ -13,7 +13,7 @@ import numpy as np
 from realm_engine.arrays import Array, Bool, Float32
 from realm_engine.errors import UsageError, WindowError
 from realm_engine.maps.adaptive import FAST_FRACTION, fast_fraction
-from realm_engine.maps.photographs import REAL_END, UNREAL_END, Photographs
+from realm_engine.maps.photographs import HIGH_PERCENTILE, REAL_END, UNREAL_END, Photographs
 from realm_engine.maps.spec import AGGREGATES, EACH_WINDOW, ENCODERS, ONE_PASS, Preset, RegionPolicy
 from realm_engine.maps.windows import WindowGrid, covered_by_any
 
@@ -198,25 +198,34 @@ class RealnessMap:
         """The largest `z`: of the pixel that is least like photographs. None where `photographs` is."""
         return None if self.z is None else float(self.z[self.covered].max())
 
+    @cached_property
+    def z_high(self) -> float | None:
+        """The `z` that a twentieth of the covered pixels exceed. None where `photographs` is."""
+        return None if self.z is None else float(np.percentile(self.z[self.covered], HIGH_PERCENTILE))
+
     @property
     def stands_out(self) -> bool | None:
-        """Whether a pixel has a `z` that few untouched photographs reach; None where that is not known."""
-        if self.photographs is None or self.photographs.threshold is None or self.z_max is None:
+        """Whether `z_high` is above what few untouched photographs reach; None where that is not known."""
+        if self.photographs is None or self.photographs.threshold is None or self.z_high is None:
             return None
-        return self.z_max > self.photographs.threshold
+        return self.z_high > self.photographs.threshold
 
     @property
     def own_limits(self) -> tuple[float, float] | None:
         """Lower and higher value at the ends of the colours, in what the map holds; None: the map's own range.
 
-        The real end is half the threshold, or the threshold itself where nothing stands out, so that the picture
-        shows untouched; the unreal end is the largest z, at least 1.25 thresholds.
+        The real end is half the threshold; the unreal end is the largest z, at least 1.25 thresholds. Where nothing
+        stands out the picture shows untouched: all of the map lies at the real end or below.
         """
         known = self.photographs
         if known is None or known.threshold is None or self.z_max is None:
             return None
-        begin = REAL_END * known.threshold if self.stands_out else known.threshold
-        real, unreal = (known.similarity(z) for z in (begin, max(self.z_max, UNREAL_END * known.threshold)))
+        if self.stands_out:
+            ends = (REAL_END * known.threshold, max(self.z_max, UNREAL_END * known.threshold))
+        else:
+            begin = max(self.z_max, known.threshold)
+            ends = (begin, UNREAL_END * begin)
+        real, unreal = (known.similarity(z) for z in ends)
         return (real, unreal) if self.config.quantity == Quantity.SIMILARITY else (1.0 - unreal, 1.0 - real)
 
     def statistics(self) -> dict[str, float]:
@@ -240,7 +249,7 @@ class RealnessMap:
         A region is a connected set of covered pixels whose realness is below the map's mean by more than one
         standard deviation, of at least a quarter of the smallest window's area (or what `region_policy` says).
         Relative to the map: a region says where an image is least real. That it is unreal is known where `stands_out`
-        is: then only regions count of which a pixel stands out, and there is none where nothing does.
+        is: then only regions count of which a pixel has a `z` above the threshold, else there is none.
         """
         policy = self.region_policy
         realness, mask = self.realness, self.covered

@@ -29,7 +29,7 @@ AGGREGATES = ("mean", "max")
 
 @dataclass(frozen=True)
 class StandsOut:
-    """z-scores that the maps of few untouched photographs reach anywhere; None where that was not measured.
+    """`z_high` that the maps of few untouched photographs reach; None where that was not measured.
 
     `text`: of a text that was given. `phrases`: of phrases that the engine picked for the picture.
     """

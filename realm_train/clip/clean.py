@@ -19,6 +19,7 @@ from safetensors.numpy import save
 
 from realm_engine.arrays import Array, Float32, Float64, UInt8
 from realm_engine.machine.files import write_atomically
+from realm_engine.maps.photographs import HIGH_PERCENTILE
 from realm_engine.maps.windows import WindowGrid, covered_by_any, spread_scales
 from realm_train.clip.config import ONE_PASS
 from realm_train.clip.model import Clip
@@ -54,7 +55,7 @@ class CleanWindows:
         factor: L of the covariance L L^T of the embeddings, float32 (S, D, R).
         probe: embedding of `PROBE`, float32 (D,): whether a text tower is the one that this belongs to.
         presets: by name, the geometry of each preset.
-        stands_out: by preset, the z-score that most maps of photographs stay below, for "text" and "phrases".
+        stands_out: by preset, the `z_high` that most maps of photographs stay below, for "text" and "phrases".
         measured: on what, in words and numbers.
     """
 
@@ -171,14 +172,14 @@ def measure_windows(
     return np.array(means, np.float32), np.array(factors, np.float32), counts
 
 
-def highest_z(
+def high_z(
     clean: CleanWindows,
     embeddings: Sequence[Array],
     grids: Sequence[WindowGrid],
     aggregate: str,
     texts: Array,
 ) -> float:
-    """The highest z-score of the map that the engine makes for texts together.
+    """`RealnessMap.z_high` of the map that the engine makes for texts together.
 
     Args:
         clean: The scale.
@@ -195,7 +196,7 @@ def highest_z(
     values = spread_scales(realness, grids, aggregate)[covered_by_any(grids)]
     sizes = [clean.windows_px.index(grid.window_px) for grid in grids]
     mean, std = (np.mean(each[:, sizes]) for each in clean.scale(texts))
-    return float((1.0 - values.min() - mean) / std)
+    return float((1.0 - np.percentile(values, 100 - HIGH_PERCENTILE) - mean) / std)
 
 
 def random_descriptions(count: int, seed: int) -> list[str]:

@@ -78,7 +78,7 @@ Json number(double value) { return std::isfinite(value) ? Json(value) : Json(nul
 Json photographs(const realm::RealnessMap& map) {
     if (!map.photographs) return nullptr;
     const auto or_null = [](const auto& value) { return value ? Json(*value) : Json(nullptr); };
-    return {{"mean", map.photographs->mean}, {"std", map.photographs->std}, {"z_max", or_null(map.z_max())},
+    return {{"mean", map.photographs->mean}, {"std", map.photographs->std}, {"z_max", or_null(map.z_max())}, {"z_high", or_null(map.z_high())},
             {"threshold", or_null(map.photographs->threshold)}, {"stands_out", or_null(map.stands_out())}};
 }
 

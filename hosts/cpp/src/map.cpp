@@ -13,6 +13,8 @@ namespace {
 
 // Of the threshold: where colours begin on a map that stands out, and what the strongest stands for at least.
 constexpr double kRealEnd = 0.5, kUnrealEnd = 1.25;
+// What a twentieth of a map exceeds: the highest z alone follows one window.
+constexpr double kHighPercentile = 95;
 
 struct Moments {
     double mean = 0, std = 0;
@@ -59,11 +61,18 @@ std::optional<double> RealnessMap::z_max() const {
     return static_cast<double>(*std::max_element(used.begin(), used.end()));
 }
 
+std::optional<double> RealnessMap::z_high() const {
+    std::vector<float> used = kept(z(), covered);
+    if (used.empty()) return std::nullopt;
+    std::sort(used.begin(), used.end());
+    return sorted_percentile(used, kHighPercentile);
+}
+
 std::optional<bool> RealnessMap::stands_out() const {
     if (!photographs || !photographs->threshold) return std::nullopt;
-    const std::optional<double> highest = z_max();
-    if (!highest) return std::nullopt;
-    return *highest > *photographs->threshold;
+    const std::optional<double> high = z_high();
+    if (!high) return std::nullopt;
+    return *high > *photographs->threshold;
 }
 
 std::optional<std::pair<double, double>> RealnessMap::own_limits() const {
@@ -71,8 +80,10 @@ std::optional<std::pair<double, double>> RealnessMap::own_limits() const {
     if (!known) return std::nullopt;
     const double threshold = *photographs->threshold;
     const auto similarity = [&](double z) { return photographs->mean + photographs->std * z; };
-    const double real = similarity(*known ? kRealEnd * threshold : threshold);
-    const double unreal = similarity(std::max(*z_max(), kUnrealEnd * threshold));
+    // Where nothing stands out the picture shows untouched: all of the map lies at the real end or below.
+    const double begin = *known ? kRealEnd * threshold : std::max(*z_max(), threshold);
+    const double real = similarity(begin);
+    const double unreal = similarity(*known ? std::max(*z_max(), kUnrealEnd * threshold) : kUnrealEnd * begin);
     return quantity == Quantity::similarity ? std::pair(real, unreal) : std::pair(1.0 - unreal, 1.0 - real);
 }
 
@@ -103,6 +114,7 @@ std::vector<Region> RealnessMap::regions(std::size_t most) const {
     if (used.empty() || most == 0) return {};
     const Moments found = moments(used);
     if (!(found.std >= 1e-6)) return {};  // a constant map, up to rounding, or one that is no number
+    if (!stands_out().value_or(true)) return {};
     // NumPy compares float32 values with a bound of float32.
     const auto bound = static_cast<float>(found.mean - policy.below_std * found.std);
     std::vector<std::uint8_t> open(real.size());

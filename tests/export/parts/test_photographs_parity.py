@@ -22,7 +22,7 @@ from realm_train.clip.clean import (
     PROBE,
     CleanWindows,
     Geometry,
-    highest_z,
+    high_z,
     measure_windows,
     random_descriptions,
     views,
@@ -115,10 +115,10 @@ def test_the_engine_finds_the_heights_that_thresholds_are_made_of(bundle, clip, 
             found = engine.map(picture, texts)
             grids = found.config.grids(*picture.shape[:2])
             each = [window_embeddings(clip, picture, grid.window_px, 16).numpy() for grid in grids]
-            expected = highest_z(clean, each, grids, "mean", embedded)
+            expected = high_z(clean, each, grids, "mean", embedded)
             assert found.preset == "own" and found.photographs.threshold == 3.5
-            assert found.z_max == pytest.approx(expected, abs=0.02)
-            assert found.stands_out == (found.z_max > 3.5)
+            assert found.z_high == pytest.approx(expected, abs=0.02)
+            assert found.stands_out == (found.z_high > 3.5)
 
 
 def test_other_towers_and_presets_are_refused(run, clean):

@@ -155,7 +155,9 @@ struct RealnessMap {
     std::vector<float> z() const;
     // The largest of them.
     std::optional<double> z_max() const;
-    // Whether a pixel has a z-score that few photographs reach; none where that is not known.
+    // What a twentieth of them exceed.
+    std::optional<double> z_high() const;
+    // Whether that is above what few photographs reach; none where that is not known.
     std::optional<bool> stands_out() const;
     // Lower and higher value at the ends of the colours where `stands_out` is known: a map on which nothing stands out
     // shows the picture as it is. None: the map's own range.

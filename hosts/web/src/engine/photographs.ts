@@ -4,12 +4,15 @@ import type { Limits } from "./colours";
 import type { MapConfig } from "./dream";
 import { RealmError } from "./errors";
 import type { EncoderName, PhotographsSpec, Preset, StandsOut } from "./manifest";
+import { percentile } from "./phrases";
 import type { Session } from "./runtime";
 import type { SpreadMap } from "./windows";
 
 // Of the threshold: where colours begin on a map that stands out, and what the strongest stands for at least.
 const REAL_END = 0.5;
 const UNREAL_END = 1.25;
+// What a twentieth of a map exceeds: the highest z alone follows one window.
+const HIGH_PERCENTILE = 95;
 
 /** Similarity of texts to windows of untouched photographs: means over the texts and the window sizes of a map. */
 export interface Scale {
@@ -21,6 +24,8 @@ export interface Scale {
 export interface Photographs extends Scale {
   /** How many standard deviations its least real pixel is less real than photographs. */
   readonly zMax: number;
+  /** The same of the pixel that a twentieth of the others exceed. */
+  readonly zHigh: number;
   /** The z-score that few photographs reach; null where that was not measured for how the map was made. */
   readonly threshold: number | null;
   /** Null where there is no threshold. */
@@ -81,19 +86,18 @@ export function standsOutOf(presets: readonly Preset[], config: MapConfig, encod
 
 /** Where a map of realness lies on a scale. */
 export function among(scale: Scale, { values, covered }: SpreadMap, threshold: number | null): Photographs {
-  let lowest = Number.POSITIVE_INFINITY;
-  for (let at = 0; at < values.length; at++) {
-    if (covered[at] !== 0) lowest = Math.min(lowest, values[at]!);
-  }
-  const zMax = Math.fround((1 - lowest - scale.mean) / scale.std);
-  return { ...scale, zMax, threshold, standsOut: threshold === null ? null : zMax > threshold };
+  const used = Float64Array.from(values.filter((_, at) => covered[at] !== 0));
+  const z = used.map((realness) => Math.fround((1 - realness - scale.mean) / scale.std));
+  const [zHigh, zMax] = [percentile(z, HIGH_PERCENTILE / 100), percentile(z, 1)];
+  return { ...scale, zMax, zHigh, threshold, standsOut: threshold === null ? null : zHigh > threshold };
 }
 
 /** Realness at the ends of the colours; null where it is not known whether anything stands out. */
 export function knownLimits(known: Photographs | null): Limits | null {
   if (known === null || known.threshold === null) return null;
   const { mean, std, threshold, zMax, standsOut } = known;
-  const begin = standsOut ? REAL_END * threshold : threshold;
-  const end = Math.max(zMax, UNREAL_END * threshold);
+  // Where nothing stands out the picture shows untouched: all of the map lies at the real end or below.
+  const begin = standsOut ? REAL_END * threshold : Math.max(zMax, threshold);
+  const end = standsOut ? Math.max(zMax, UNREAL_END * threshold) : UNREAL_END * begin;
   return [1 - (mean + std * end), 1 - (mean + std * begin)];
 }

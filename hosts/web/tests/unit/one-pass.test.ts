@@ -39,6 +39,7 @@ interface Case {
     mean: number;
     std: number;
     z_max: number;
+    z_high: number;
     threshold: number | null;
     stands_out: boolean | null;
   } | null;
@@ -50,8 +51,8 @@ const near = (value: number) => expect.closeTo(value, 2);
 /** In the words of the engine's records. */
 function scaleOf(known: Photographs | null) {
   if (known === null) return null;
-  const { mean, std, zMax, threshold, standsOut } = known;
-  return { mean, std, z_max: zMax, threshold, stands_out: standsOut };
+  const { mean, std, zMax, zHigh, threshold, standsOut } = known;
+  return { mean, std, z_max: zMax, z_high: zHigh, threshold, stands_out: standsOut };
 }
 
 describe.skipIf(folder === undefined)("bundles that map in one pass", () => {
@@ -119,6 +120,7 @@ describe.skipIf(folder === undefined)("bundles that map in one pass", () => {
           mean: near(entry.photographs.mean),
           std: near(entry.photographs.std),
           z_max: near(entry.photographs.z_max),
+          z_high: near(entry.photographs.z_high),
           threshold: entry.photographs.threshold,
           stands_out: entry.photographs.stands_out,
         },
