@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from realm_engine.arrays import Float64, UInt8
 from realm_train.defects import make_defect
 from realm_train.defects.photographs import augment, benign
+from realm_train.errors import DataError
 from realm_train.raise_td import resize
 
 LEAST_PX = 224  # of a side of the picture that a flaw is put into
@@ -74,15 +75,20 @@ def planted_triples(
         width_px: of a model's input.
         seed: of all draws.
         first: number of the first one.
+
+    Raises:
+        DataError: no flaw shows in any of the photographs.
     """
     for number in range(first, first + count):
         rng = np.random.default_rng((seed, number))
-        while True:
-            clean = augment(photographs[number % len(photographs)], rng, LEAST_PX)
+        for attempt in range(number, number + len(photographs)):  # in a plain one no flaw shows
+            clean = augment(photographs[attempt % len(photographs)], rng, LEAST_PX)
             try:
                 flawed = make_defect(clean, rng).image
                 break
             except ValueError:
-                number += 1  # a plain photograph may have no part in which a flaw shows
+                continue
+        else:
+            raise DataError("no flaw shows in any of the photographs: are they plain?")
         pictures = (clean, flawed, benign(clean, rng))
         yield np.stack([resize(np.ascontiguousarray(each), height_px, width_px) for each in pictures])

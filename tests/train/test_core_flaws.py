@@ -91,6 +91,8 @@ def test_a_plain_photograph_among_others_does_no_harm() -> None:
     plain = np.full((240, 320, 3), 128, np.uint8)
     found = list(planted_triples([plain, PHOTOGRAPHS[0]], 3, 48, 64, seed=0))
     assert len(found) == 3 and all(np.any(clean != flawed) for clean, flawed, _ in found)
+    with pytest.raises(DataError, match="no flaw shows in any of the photographs"):
+        next(planted_triples([plain], 1, 48, 64, seed=0))
 
 
 def test_benign_edits_keep_the_picture() -> None:
