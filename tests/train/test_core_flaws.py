@@ -91,8 +91,19 @@ def test_a_plain_photograph_among_others_does_no_harm() -> None:
     plain = np.full((240, 320, 3), 128, np.uint8)
     found = list(planted_triples([plain, PHOTOGRAPHS[0]], 3, 48, 64, seed=0))
     assert len(found) == 3 and all(np.any(clean != flawed) for clean, flawed, _ in found)
+
+
+def test_photographs_in_which_no_flaw_shows_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[tuple[int, ...]] = []
+
+    def never(image: np.ndarray, *_: object) -> None:
+        tried.append(image.shape)
+        raise ValueError("no visible defect fits this image")
+
+    monkeypatch.setattr("realm_train.core.flaws.make_defect", never)
     with pytest.raises(DataError, match="no flaw shows in any of the photographs"):
-        next(planted_triples([plain], 1, 48, 64, seed=0))
+        next(planted_triples(PHOTOGRAPHS, 1, 48, 64, seed=0))
+    assert len(tried) == len(PHOTOGRAPHS)
 
 
 def test_benign_edits_keep_the_picture() -> None:
