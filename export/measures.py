@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from export.errors import ExportError
-from realm_engine.bundle.manifest import MOST_PIXELS, RESERVED_COLUMNS, ByText, Column
+from realm_engine.bundle.columns import RESERVED_COLUMNS, ByText, Column
+from realm_engine.bundle.manifest import MOST_PIXELS
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from export.errors import ExportError
-from realm_engine.bundle.manifest import ByText, Column, Curve, Interval
+from realm_engine.bundle.columns import ByText, Column, Curve, Interval
 
 # rating = offset + slope * MOS, the 0-100 scale that RAISE-TD's z-scores were made from.
 RATING = {"offset": 64.010578006, "slope": 17.349906357}

@@ -19,7 +19,7 @@ from export.graph.wrap import OUTPUT, Brought, open_brought, session_of, wrap, w
 from export.measures import Measure, View, check_name
 from export.proof.limits import Tier, gate
 from realm_engine.arrays import Array
-from realm_engine.bundle.manifest import Column
+from realm_engine.bundle.columns import Column
 from realm_engine.pictures.resample import resample_matrix_float32
 from realm_engine.verbs.fidelity import two_digits
 

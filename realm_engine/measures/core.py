@@ -10,15 +10,8 @@ import numpy as np
 
 from realm_engine.arrays import Array, Float32
 from realm_engine.bundle.bundle import Bundle, Part
-from realm_engine.bundle.manifest import (
-    INTERPOLATIONS,
-    MOST_PIXELS,
-    Column,
-    Section,
-    TextSpec,
-    parse_columns,
-    parse_text,
-)
+from realm_engine.bundle.columns import Column, parse_columns
+from realm_engine.bundle.manifest import INTERPOLATIONS, MOST_PIXELS, Section, TextSpec, parse_text
 from realm_engine.bundle.terms import Terms
 from realm_engine.measures.look import Look, View
 from realm_engine.measures.measure import Measure, Words, required_outputs

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from realm_engine.arrays import Array
 from realm_engine.bundle.bundle import Bundle, Part
-from realm_engine.bundle.manifest import Section, parse_columns
+from realm_engine.bundle.columns import parse_columns
+from realm_engine.bundle.manifest import Section
 from realm_engine.errors import BundleError
 from realm_engine.measures.look import Look, View
 from realm_engine.measures.measure import Measure, Words, required_outputs

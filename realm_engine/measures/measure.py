@@ -10,7 +10,8 @@ import numpy as np
 
 from realm_engine.arrays import Array, Float64
 from realm_engine.bundle.bundle import Bundle, Part
-from realm_engine.bundle.manifest import Column, Section, TextSpec
+from realm_engine.bundle.columns import Column
+from realm_engine.bundle.manifest import Section, TextSpec
 from realm_engine.bundle.terms import Terms
 from realm_engine.errors import BundleError
 from realm_engine.measures.look import Look, View

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from realm_engine.arrays import UInt8
-from realm_engine.bundle.manifest import Column
+from realm_engine.bundle.columns import Column
 from realm_engine.errors import RealmError
 from realm_engine.machine.memory import MemoryLimit
 from realm_engine.measures.look import Look, Runner

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from realm_engine.bundle.manifest import Column
+from realm_engine.bundle.columns import Column
 from realm_engine.errors import OutputError, UsageError
 from realm_engine.machine.files import check_folder, write_atomically
 from realm_engine.tables.record import (

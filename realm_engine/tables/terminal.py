@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import IO, Self
 
-from realm_engine.bundle.manifest import Column
+from realm_engine.bundle.columns import Column
 from realm_engine.tables.rows import Measured
 
 MOST_DECIMALS = 3

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from realm_engine.arrays import Array, Float32, Float64
-from realm_engine.bundle.manifest import Column
+from realm_engine.bundle.columns import Column
 from realm_engine.engine import Engine
 from realm_engine.maps.spec import MapSpec
 from realm_engine.maps.windows import WindowGrid, spread_mean

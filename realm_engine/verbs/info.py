@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from realm_engine.bundle.bundle import Bundle, installed_bundles
-from realm_engine.bundle.manifest import Column
+from realm_engine.bundle.columns import Column
 from realm_engine.bundle.terms import Terms, alike
 from realm_engine.machine.files import cache_dir
 from realm_engine.machine.packages import engine_version

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from realm_engine.bundle.bundle import MANIFEST
-from realm_engine.bundle.manifest import Column
+from realm_engine.bundle.columns import Column
 from realm_engine.engine import Engine, EngineOptions, Measured
 from realm_engine.errors import UsageError
 from realm_engine.pictures.decode import collect_images

@@ -22,7 +22,7 @@ from export.terms import Terms
 from export.towers.clip_model import open_clip_model
 from export.towers.core_source import open_core
 from realm_engine import DreamConfig, Engine
-from realm_engine.bundle.manifest import ByText, Curve
+from realm_engine.bundle.columns import ByText, Curve
 from realm_train import raise_td
 from realm_train.clip.judge import bundle_maps, judge_maps, window_maps
 from realm_train.clip.model import open_clip_run

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from realm_engine.bundle.manifest import Column
+from realm_engine.bundle.columns import Column
 from realm_engine.tables.rows import Measured, header
 
 NUMBERS = (

@@ -12,7 +12,8 @@ import pytest
 from export.errors import ExportError
 from export.measures import Measure, column_entry
 from export.parts.core_columns import RATING, core_columns, percentile_columns, read_scale
-from realm_engine.bundle.manifest import Section, parse_columns
+from realm_engine.bundle.columns import parse_columns
+from realm_engine.bundle.manifest import Section
 from realm_train.core.predict import Predictions
 from realm_train.core.scale import LEAST_TO_RANK, SHARE, half_width, scale
 from realm_train.raise_td import Row

@@ -14,7 +14,7 @@ from measures import SURE, build_sure
 
 from realm_engine import Engine
 from realm_engine.bundle.bundle import Bundle
-from realm_engine.bundle.manifest import ByText, Curve
+from realm_engine.bundle.columns import ByText, Curve
 from realm_engine.errors import BundleError
 from realm_engine.opened import Contents
 

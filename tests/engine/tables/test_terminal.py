@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from realm_engine.bundle.manifest import ByText, Column, Curve, Interval
+from realm_engine.bundle.columns import ByText, Column, Curve, Interval
 from realm_engine.tables.rows import Measured
 from realm_engine.tables.terminal import TerminalTable, digits
 

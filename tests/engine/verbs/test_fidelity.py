@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rows import NUMBERS
 
-from realm_engine.bundle.manifest import Column
+from realm_engine.bundle.columns import Column
 from realm_engine.maps.windows import WindowGrid
 from realm_engine.verbs.fidelity import (
     HALF_GATES,
