@@ -39,7 +39,7 @@ clip() {
     realm-train clip --data "$FREE" --resume --set encoder=one-pass --set precision=fp32 \
         --set validation_photographs=30 --set test_photographs=0 --set pairs.images=8 --set pairs.clean=3 \
         --set pairs.described=0 --set pairs.inside=16 --set pairs.outside=24 --set pairs.edits=0.3 \
-        --set pairs.picture_px=224 --set embed_dim=192 "$@"
+        --set pairs.picture_px=224 --set embed_dim=128 "$@"
 }
 
 step "1/8 freely licensed photographs"
