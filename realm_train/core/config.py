@@ -143,8 +143,8 @@ class TrainConfig:
     svr_gamma: float = 0.7
     svr_epsilon: float = 0.1
     flaws: str = ""
-    flaw_weight: float = 0.1
-    flaw_ridge: float = 0.05
+    flaw_weight: float = 0.08
+    flaw_ridge: float = 0.01
     mixed_precision: str = "auto"
 
     def __post_init__(self) -> None:

@@ -128,6 +128,8 @@ def profiles(
         return (_picture(limits),)
     if {"rows", "columns"} <= free:
         return (_pooled(free, limits),)
+    if free == {"texts"}:
+        return (ShapeProfile("compared", {"texts": _up_to(limits.texts, 1)}),)
     if "tokens" in free or "batch" in free:
         return (_texts(config, limits),)
     return (ShapeProfile("static", {}),)

@@ -91,6 +91,13 @@ def test_texts_of_fixed_length_have_no_other(tiny):
     assert profile.shapes(TensorSpec("input_ids", "int64", ("batch", 77)))[1] == (8, 77)
 
 
+def test_texts_that_are_embedded_already_have_a_profile():
+    """The graph `photographs` takes nothing else."""
+    text = TensorSpec("text", "float32", ("texts", 128))
+    (profile,) = profiles([text], {})
+    assert profile.shapes(text) == ((1, 128), (1, 128), (Limits().texts, 128))
+
+
 def test_a_graph_without_free_dimensions_has_one_empty_profile():
     assert profiles([TensorSpec("x", "float32", (1, 3))], {}) == (ShapeProfile("static", {}),)
 
