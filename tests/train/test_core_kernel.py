@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import LinearRegression
+from scipy.optimize import minimize
 from sklearn.model_selection import KFold
 from sklearn.svm import SVR
 from train_data import tiny_config, write_data, write_text_tower
@@ -12,7 +12,7 @@ from train_data import tiny_config, write_data, write_text_tower
 from realm_train import raise_td
 from realm_train.core.checkpoint import load_core, save_run
 from realm_train.core.config import CoreConfig, CoreModelConfig
-from realm_train.core.kernel import KernelHead, KernelMachine
+from realm_train.core.kernel import ALIKE, KernelHead, KernelMachine
 from realm_train.core.loaded import LoadedCore
 from realm_train.core.train import Trained, train_core
 from realm_train.errors import ConfigError, TowerError
@@ -121,11 +121,18 @@ def test_head_answers_by_what_there_is() -> None:
         by_image, by_text = machines(described[train], described[train])
         answers[held_out, 0] = by_image.predict(first[described[held_out]])
         answers[held_out, 1] = by_text.predict(words[described[held_out]])
-    blend = LinearRegression().fit(answers, mos[described])
+    spread, held = (answers[:, 0] - answers[:, 1]).var(), mos[described]
+
+    def loss(w: np.ndarray) -> float:
+        """Squares, and what holds the two weights alike."""
+        residuals = held - w[0] - answers @ w[1:]
+        return float((residuals**2).sum() + ALIKE * len(held) * spread * ((w[1] - w[2]) / 2) ** 2)
+
+    blend = minimize(loss, np.array([0.0, 0.5, 0.5]), method="BFGS", options={"gtol": 1e-9}).x
     by_image, by_text = machines(np.arange(40), described)
     alone = by_image.predict(first)
     expected = np.where(
-        has_text.numpy() > 0, blend.predict(np.column_stack([alone, by_text.predict(words)])), alone
+        has_text.numpy() > 0, blend[0] + blend[1] * alone + blend[2] * by_text.predict(words), alone
     )
     found = head(image, text, has_text)
     assert found.dtype == torch.float32
