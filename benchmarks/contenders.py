@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.cases import TEXT, Descriptions
-from benchmarks.eager import TorchCore, TorchDream
-from benchmarks.engines import FORWARD_ALONE, EngineCore, EngineDream, Spec
+from benchmarks.eager import TorchCore, TorchDream, TorchOnePass
+from benchmarks.engines import FORWARD_ALONE, ONE_PASS, EngineCore, EngineDream, Spec
 from benchmarks.models import CoreModel, DreamModel, Exported
 from benchmarks.settings import Settings, UnavailableError
 
-DreamRunner = TorchDream | EngineDream
+DreamRunner = TorchDream | TorchOnePass | EngineDream
 CoreRunner = TorchCore | EngineCore
 
 
@@ -26,6 +26,8 @@ def dream_runner(spec: Spec, model: DreamModel | None, exported: Exported, setti
         return EngineDream(exported.bundle, spec, settings.threads)
     if model is None:
         raise UnavailableError("there are no PyTorch weights of this model")
+    if spec.variation == ONE_PASS:
+        return TorchOnePass(model, TEXT, spec.device)
     batched = spec.family != "published"
     runner = TorchDream(model, TEXT, spec.device, spec.precision, batched, spec.family == "compile")
     runner.forward_alone = spec.variation == FORWARD_ALONE

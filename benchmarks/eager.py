@@ -18,6 +18,7 @@ from benchmarks.models import CoreModel, DreamModel
 from benchmarks.published import batches, core_pixels, loop, realness_map, window_origins
 from realm_engine.arrays import Float64, UInt8
 from realm_engine.maps.realness_map import DreamConfig
+from realm_train.clip.one_pass import OnePass
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 COMPILED_BATCH = 32
@@ -172,6 +173,30 @@ class TorchDream:
             self._ready = torch.rand(self.tower.batch, 3, size, size, device=self.tower.device)
         features = nn.functional.normalize(self.tower(self._ready[:count]), dim=-1)
         return (features @ self._text).tolist()  # type: ignore[no-any-return]
+
+
+class TorchOnePass:
+    """DREAM by PyTorch in one pass over the picture, in float32. The text is embedded beforehand."""
+
+    how = "one pass over the picture"
+
+    def __init__(self, model: DreamModel, text: str, device: str) -> None:
+        self._tower = OnePass(copy.deepcopy(model.tower).to(device), model.preprocess.normalise)
+        self._text = model.embed(text)
+        self._device = device
+
+    @torch.inference_mode()
+    def map(self, image: UInt8, config: DreamConfig) -> Float64:
+        """Realness map of an image, float64 (H, W)."""
+        picture = torch.tensor(image, device=self._device)[None]
+
+        def similarity(origins: Sequence[tuple[int, int]], window: int) -> Sequence[float]:
+            tops, lefts = (sorted(set(each)) for each in zip(*origins, strict=True))
+            pooled = self._tower.pool(picture, tops, lefts, window)[0]
+            return (self._tower.embed(pooled).cpu() @ self._text).flatten().tolist()  # type: ignore[no-any-return]
+
+        height, width = image.shape[:2]
+        return realness_map(similarity, height, width, config.windows_px, config.stride_px, config.aggregate)
 
 
 class TorchCore:

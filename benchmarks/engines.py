@@ -16,6 +16,8 @@ from realm_engine.arrays import Float64, UInt8
 from realm_engine.maps.realness_map import DreamConfig
 
 FORWARD_ALONE = "forward alone"  # windows cut and resized beforehand: no more than a bound
+ONE_PASS = "one pass"  # windows pooled from one pass over the picture, where the tower can; the engine's default then
+EACH_WINDOW = "each window"  # every window by itself, as published, where the engine's default is another
 # In what a device is worth its time; bf16 is computed by the runtime from the float32 file, the others need theirs.
 PRECISIONS = {"cpu": ("fp32", "int8"), "openvino": ("fp32", "bf16", "int8"), "cuda": ("fp32", "fp16")}
 
@@ -44,7 +46,11 @@ class Spec:
 
 
 def specs(
-    settings: Settings, files: Sequence[str], compiled: bool, forward_alone: bool = False
+    settings: Settings,
+    files: Sequence[str],
+    compiled: bool,
+    forward_alone: bool = False,
+    one_pass: bool = False,
 ) -> list[Spec]:
     """Every contender of a run, the baselines first.
 
@@ -53,14 +59,19 @@ def specs(
         files: Precisions that the model's bundle has files of.
         compiled: With torch.compile.
         forward_alone: With the bound of eager PyTorch on windows that are ready.
+        one_pass: The engine's default is one pass over the picture: with that in PyTorch, and the engine's other way.
     """
     device, precisions = settings.torch_device, ("fp32", settings.half)
     result = [Spec("published", device, "fp32")]
     result += [Spec("eager", device, precision) for precision in precisions]
     if forward_alone:
         result.append(Spec("eager", device, settings.half, FORWARD_ALONE))
+    if one_pass:
+        result.append(Spec("eager", device, "fp32", ONE_PASS))
     if compiled:
         result.append(Spec("compile", device, settings.half))
+    if one_pass:
+        result += [Spec("engine", engine, "fp32", EACH_WINDOW) for engine in settings.devices]
     return result + [
         Spec("engine", engine, name)
         for engine in settings.devices
@@ -76,7 +87,8 @@ MAX_MEMORY = "64G"
 
 def open_engine(bundle: str, spec: Spec, threads: int, max_memory: str | None = MAX_MEMORY) -> Engine:
     """The engine as a contender asks for it; `max_memory` None is its default."""
-    return Engine.open(bundle, spec.device, spec.precision, threads, max_memory, tuned=False)
+    encoder = "each-window" if spec.variation == EACH_WINDOW else "auto"
+    return Engine.open(bundle, spec.device, spec.precision, threads, max_memory, tuned=False, encoder=encoder)
 
 
 class EngineDream:

@@ -37,6 +37,7 @@ class ModelInfo:
         parts: What it does: names of `work.WORKS`.
         most_windows: The largest grid that is worth its time on a CPU.
         compiled: torch.compile is tried (minutes for the largest).
+        one_pass: Its maps are of one pass over the picture.
     """
 
     key: str
@@ -46,12 +47,13 @@ class ModelInfo:
     parts: tuple[str, ...] = (MAPS.name,)
     most_windows: int = 26227
     compiled: bool = True
+    one_pass: bool = False
 
 
 MODELS = {
     info.key: info
     for info in (
-        ModelInfo("tiny", "realm-tiny", parts=(MAPS.name, SCORES.name)),
+        ModelInfo("tiny", "realm-tiny", parts=(MAPS.name, SCORES.name), one_pass=True),
         ModelInfo("vitb32", "ViT-B/32", "ViT-B-32-quickgelu", ("fp32", "fp16", "int8")),
         ModelInfo("vitb16", "ViT-B/16", "ViT-B-16-quickgelu", most_windows=15, compiled=False),
         ModelInfo("vitl14", "ViT-L/14", "ViT-L-14-quickgelu", most_windows=15, compiled=False),

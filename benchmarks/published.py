@@ -33,6 +33,11 @@ class Preprocess:
         pixels = torch.from_numpy(np.array(resized)).permute(2, 0, 1).float() / 255
         return (pixels - self._mean) / self._std
 
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """Pictures as they are: uint8 [B, H, W, 3] to float32 [B, 3, H, W]."""
+        mean, std = self._mean.to(pixels.device), self._std.to(pixels.device)
+        return (pixels.permute(0, 3, 1, 2).float() / 255 - mean) / std
+
 
 def window_origins(height: int, width: int, window: int, stride: int) -> list[tuple[int, int]]:
     """(top, left) of every window, row by row."""

@@ -45,7 +45,7 @@ def map_metrics(report: dict[str, Any]) -> dict[str, Any]:
 def real_metrics(report: dict[str, Any]) -> dict[str, Any]:
     """What `realm-train evaluate map --exam --output` wrote; the interval is 95 % bootstrap over pictures."""
     return {
-        "protocol": "real flaws of generated pictures, in boxes drawn by hand",
+        "protocol": "real flaws of generated pictures, in boxes that a vision-language model drew",
         **{key: round(report[key], 4) for key in MAP_KEYS if key in report},
         "auc_interval": [round(report["auc_low"], 4), round(report["auc_high"], 4)],
     }

@@ -13,8 +13,8 @@ from benchmarks.accuracy import compare_maps
 from benchmarks.cases import GRIDS, HEIGHT, WIDTH, count, picture, thin
 from benchmarks.contenders import DreamRunner
 from benchmarks.contenders import dream_runner as build
-from benchmarks.eager import TorchDream
-from benchmarks.engines import FORWARD_ALONE, specs
+from benchmarks.eager import TorchDream, TorchOnePass
+from benchmarks.engines import EACH_WINDOW, FORWARD_ALONE, ONE_PASS, specs
 from benchmarks.measure import one_line
 from benchmarks.models import MODELS, DreamModel, Exported, ModelInfo, dream_model, export
 from benchmarks.peak import gflop
@@ -87,7 +87,7 @@ def prepare(
     image, few = picture(), thin(config, 2)
     entries, runners, reference = [], {}, None
     compiled = info.compiled and not settings.quick
-    for spec in specs(settings, info.precisions, compiled, forward_alone=True):
+    for spec in specs(settings, info.precisions, compiled, forward_alone=True, one_pass=info.one_pass):
         entry = Entry(spec)
         entries.append(entry)
         say(f"{info.title}: {spec.key}")
@@ -108,7 +108,10 @@ def prepare(
 
 
 def _chosen(entries: Sequence[Entry], windows: int, settings: Settings) -> list[Entry]:
-    """All contenders on the small grids; on the large ones two baselines, the engine's best and its best in fp32."""
+    """All contenders on the small grids; on the large ones two baselines, the engine's best and its best in fp32.
+
+    Of a model with two ways to encode windows both are kept.
+    """
     if windows <= 165:
         return list(entries)
     best = [fastest(entries, "engine"), fastest(entries, "engine", "fp32")]
@@ -118,6 +121,7 @@ def _chosen(entries: Sequence[Entry], windows: int, settings: Settings) -> list[
         for entry in entries
         if id(entry) in keep
         or entry.spec.family == "published"
+        or entry.spec.variation in (ONE_PASS, EACH_WINDOW)
         or (entry.spec.family == "eager" and entry.spec.precision == settings.half)
     ]
 
@@ -139,7 +143,7 @@ def _calls(
         affordable = max(1, int(settings.pass_s / max(entry.unit_s, 1e-9)))
         full = info.key == "tiny" or not settings.quick
         wanted = WHOLE.get((info.key, windows), ()) if full else ()
-        whole = affordable >= windows or entry.spec.family in wanted
+        whole = affordable >= windows or (entry.spec.family in wanted and entry.spec.variation != EACH_WINDOW)
         calls[entry.spec.key] = _call(
             runner, image, config, windows if whole else affordable, whole, settings
         )
@@ -150,6 +154,8 @@ def _call(
     runner: DreamRunner, image: UInt8, config: DreamConfig, windows: int, whole: bool, settings: Settings
 ) -> tuple[Callable[[], object], int]:
     total = count(config, *image.shape[:2])
+    if isinstance(runner, TorchOnePass):
+        return partial(runner.map, image, config), total
     if isinstance(runner, TorchDream):
         windows = max(windows // runner.tower.batch, 1) * runner.tower.batch
         if whole or windows >= total:  # a sample of whole batches may be more than there is

@@ -25,12 +25,18 @@ def test_maps_of_the_embedded_default(tmp_path):
     data = json.loads((output / "results.json").read_text(encoding="utf-8"))
     (case,) = data["cases"]
     rows = {row["key"]: row for row in case["rows"]}
-    for key in ("published fp32", "eager fp32", "engine cpu fp32"):
+    for key in ("published fp32", "eager fp32", "engine cpu fp32, each window"):
         assert len(rows[key]["seconds"]) >= 2
         assert (
             rows[key]["accuracy"]["max_abs_diff"] <= 1e-4
         )  # the engine is exact, on the artefact that was timed
-    assert [key for key in rows if key.startswith("engine")] == ["engine cpu fp32"]
+    one_pass = [rows[key]["accuracy"] for key in ("eager fp32, one pass", "engine cpu fp32")]
+    assert one_pass[0]["pearson"] == pytest.approx(one_pass[1]["pearson"], abs=1e-4) != 1
+    assert len(rows["engine cpu fp32"]["seconds"]) >= 2
+    assert [key for key in rows if key.startswith("engine")] == [
+        "engine cpu fp32, each window",
+        "engine cpu fp32",
+    ]
     assert 0.05 < case["gflop_per_unit"] < 0.2
     assert data["machine"]["peaks"]["fp32"] > 0
     report = (output / "results.md").read_text(encoding="utf-8")
