@@ -9,7 +9,7 @@ learned to see flaws.
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +54,9 @@ def pooled(trunk: WindowTrunk, mean: torch.Tensor, std: torch.Tensor) -> Feature
     return of
 
 
-def cross_validated(found: Float64, mos: Float64, folds: list[splits.Split]) -> tuple[float, float]:
+def cross_validated(
+    found: Float64, mos: Float64, folds: list[splits.Split], groups: Sequence[int]
+) -> tuple[float, float]:
     """SROCC of the regression that CORE has: mean of the folds, and of all predictions together."""
     settings = core_preset("tiny").train
     predicted, by_fold = np.zeros(len(mos)), []
@@ -62,7 +64,7 @@ def cross_validated(found: Float64, mos: Float64, folds: list[splits.Split]) -> 
         train, held_out = np.array(fold.train), np.array(fold.validation)
         mean, deviation = found[0, train].mean(0), np.maximum(found[0, train].std(0), 1e-6)
         x = np.clip((found - mean) / deviation, -CLIP, CLIP) / np.sqrt(found.shape[2])
-        machine = KernelMachine(found.shape[2])
+        machine = KernelMachine(found.shape[2], groups)
         seen = x[:, train].reshape(-1, found.shape[2])
         c, gamma, epsilon = settings.svr_c / 2, settings.svr_gamma, settings.svr_epsilon
         machine.fit(seen, np.tile(mos[train], 2), c, gamma, epsilon)
@@ -93,13 +95,16 @@ def main() -> None:
     mos = np.array([row.mos for row in rows])
     folds = splits.folds(mos, 5)
     mean, std = core.pixel_mean, core.pixel_std
+    with torch.no_grad():
+        stages = begun.eval().stages(torch.zeros(1, 3, 64, 64))
+    own = [stage.shape[1] for stage in stages for _ in range(2)]
     print("trunk                               SROCC, folds  pooled")
-    for name, of in (
-        ("CORE's, to stride 32, ImageNet", core.eval().encode_image),
-        ("DREAM's, to stride 16, ImageNet", pooled(begun.eval(), mean, std)),
-        ("DREAM's, to stride 16, trained", pooled(trained.eval(), mean, std)),
+    for name, of, groups in (
+        ("CORE's, to stride 32, ImageNet", core.eval().encode_image, core.head.image.groups),
+        ("DREAM's, to stride 16, ImageNet", pooled(begun, mean, std), own),
+        ("DREAM's, to stride 16, trained", pooled(trained.eval(), mean, std), own),
     ):
-        by_fold, together = cross_validated(features(pictures, of), mos, folds)
+        by_fold, together = cross_validated(features(pictures, of), mos, folds, groups)
         print(f"{name:34}  {by_fold:12.3f}  {together:6.3f}", flush=True)
 
 

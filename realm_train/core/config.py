@@ -26,6 +26,8 @@ class CoreModelConfig:
         max_tokens: Longer descriptions are cut.
         text_layers: Layers of the text tower that are kept, from the first on; 0 keeps all.
         head: "mlp" (trained by gradient) or "kernel" (a support-vector regression on features of fixed towers).
+        kernel: Head "kernel": "joint" (one kernel on all features of the image) or "additive" (the mean of one on each
+            stage's means and one on each stage's deviations).
         hidden: Width of the hidden layer of the head; 0 for a linear head.
         dropout: Before the last layer.
         feature_normalisation: Of either tower's features before fusion: "none", "layernorm", or "standardise"
@@ -46,6 +48,7 @@ class CoreModelConfig:
     max_tokens: int = 128
     text_layers: int = 0
     head: str = "mlp"
+    kernel: str = "joint"
     hidden: int = 529
     dropout: float = 0.0
     feature_normalisation: str = "none"
@@ -59,6 +62,7 @@ class CoreModelConfig:
         _choice(self, "feature_normalisation", "none", "layernorm", "standardise")
         _choice(self, "missing_text", "learned", "none")
         _choice(self, "head", "mlp", "kernel")
+        _choice(self, "kernel", "joint", "additive")
         if self.head == "kernel" and self.feature_normalisation != "standardise":
             raise ConfigError("head 'kernel' measures distances: set feature_normalisation=standardise")
         _range(self, "text_layers", 0)
@@ -143,7 +147,7 @@ class TrainConfig:
     svr_gamma: float = 0.7
     svr_epsilon: float = 0.1
     flaws: str = ""
-    flaw_weight: float = 0.08
+    flaw_weight: float = 0.09
     flaw_ridge: float = 0.01
     mixed_precision: str = "auto"
 

@@ -8,6 +8,7 @@ products, so that it exports like any other head.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -31,9 +32,11 @@ CLIP = 5.0
 
 
 class KernelMachine(nn.Module):
-    """sum_i coefficient_i * exp(-gamma * |x - support_i|^2) + intercept, float32 [B, F] -> [B].
+    """sum_i coefficient_i * k(x, support_i) + intercept, float32 [B, F] -> [B].
 
-    Its buffers take the size of what is loaded: the number of support vectors is known only after the fit.
+    k is exp(-gamma * |x - support_i|^2), or the mean of such terms over groups of features, each with its own gamma: an
+    additive kernel (Durrande et al. 2012), in which no group drowns another. Its buffers take the size of what is
+    loaded: the number of support vectors is known only after the fit.
     """
 
     free_size = ("support", "coefficient")  # read by `towers.load_strictly`
@@ -43,29 +46,47 @@ class KernelMachine(nn.Module):
     intercept: Tensor
     gamma: Tensor
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, groups: Sequence[int] = ()) -> None:
+        """`groups`: how many features each has, in their order; none: all are one."""
         super().__init__()
+        self.groups = tuple(groups) or (width,)
+        if sum(self.groups) != width:
+            raise ValueError(f"groups of {self.groups} features are not {width}")
         self.register_buffer("support", torch.zeros(1, width))
         self.register_buffer("coefficient", torch.zeros(1))
         self.register_buffer("intercept", torch.zeros(()))
-        self.register_buffer("gamma", torch.ones(()))
+        # One number where there is one group, as checkpoints had it before there were several.
+        self.register_buffer("gamma", torch.ones(len(self.groups) if len(self.groups) > 1 else ()))
 
     def forward(self, x: Tensor) -> Tensor:
         """Evaluate."""
-        squares = (x * x).sum(1, keepdim=True) + (self.support * self.support).sum(1)  # [B, S]
-        distance = torch.relu(squares - 2 * x @ self.support.T)
-        return torch.exp(-self.gamma * distance) @ self.coefficient + self.intercept
+        return self.kernel(x, self.support) @ self.coefficient + self.intercept
+
+    def kernel(self, x: Tensor, other: Tensor) -> Tensor:
+        """k of each row with each: [B, F] and [S, F] -> [B, S]."""
+        values: Tensor | None = None
+        parts = zip(x.split(self.groups, 1), other.split(self.groups, 1), self.gamma.reshape(-1), strict=True)
+        for mine, its, gamma in parts:
+            squares = (mine * mine).sum(1, keepdim=True) + (its * its).sum(1)
+            term = torch.exp(-gamma * torch.relu(squares - 2 * mine @ its.T))
+            values = term if values is None else values + term
+        assert values is not None
+        return values / len(self.groups)
 
     def fit(self, x: Float64, target: Float64, c: float, gamma: float, epsilon: float) -> None:
-        """Fit to float (N, F) and (N,); `gamma` is relative to the total variance of x."""
+        """Fit to float (N, F) and (N,); `gamma` is relative to the total variance of a group's features."""
         # Rows may all be equal, as where every description says the same.
-        absolute = gamma / max(float(x.var(axis=0).sum()), 1e-6)
-        machine = SVR(kernel="rbf", C=c, gamma=absolute, epsilon=epsilon).fit(x, target)
+        parts = np.split(x, np.cumsum(self.groups)[:-1], axis=1)
+        absolute = np.array([gamma / max(float(part.var(axis=0).sum()), 1e-6) for part in parts])
+        self.gamma = torch.as_tensor(absolute).reshape(self.gamma.shape)
+        points = torch.as_tensor(x)
+        machine = SVR(kernel="precomputed", C=c, epsilon=epsilon)
+        machine.fit(self.kernel(points, points).numpy(), target)
         for name, value in (
-            ("support", machine.support_vectors_),
+            ("support", x[machine.support_]),
             ("coefficient", machine.dual_coef_[0]),
             ("intercept", machine.intercept_[0]),
-            ("gamma", absolute),
+            ("gamma", absolute.reshape(tuple(self.gamma.shape))),
         ):
             setattr(self, name, torch.as_tensor(np.asarray(value, np.float32), device=self.support.device))
 
@@ -95,9 +116,10 @@ class KernelHead(nn.Module):
 
     blend: Tensor
 
-    def __init__(self, image_width: int, text_width: int) -> None:
+    def __init__(self, image_width: int, text_width: int, groups: Sequence[int] = ()) -> None:
+        """`groups`: of the image's features, see `KernelMachine`."""
         super().__init__()
-        self.image = KernelMachine(image_width)
+        self.image = KernelMachine(image_width, groups)
         self.flaws = FlawAxis(image_width)
         self.text = KernelMachine(text_width)
         self.register_buffer("blend", torch.tensor([0.0, 1.0, 0.0]))

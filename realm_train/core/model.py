@@ -78,14 +78,16 @@ class CoreModel(nn.Module):
         self.missing_text = (
             nn.Parameter(torch.zeros(self.text_width)) if config.missing_text == "learned" else None
         )
+        self._stage_widths = [image.stage_widths[stage] for stage in config.stages]
+        # Means of a stage, then deviations: each is a group of its own, and so is what the tower pools itself.
+        groups = [width for width in self._stage_widths for _ in range(2)] + ([pooled] if pooled else [])
+        groups = groups if config.kernel == "additive" else []
         self.head: nn.Module = (
-            KernelHead(self.image_width, self.text_width)
+            KernelHead(self.image_width, self.text_width, groups)
             if config.head == "kernel"
             else _head(self.image_width + self.text_width, config.hidden, config.dropout)
         )
-
         staged = config.head == "kernel" and bool(config.stages)
-        self._stage_widths = [image.stage_widths[stage] for stage in config.stages]
         self.unlike = Unlike(sum(self._stage_widths)) if staged else None
 
     @property

@@ -75,6 +75,7 @@ TINY = CoreConfig(
         text_pooling="mean",
         text_layers=4,
         head="kernel",
+        kernel="additive",
         feature_normalisation="standardise",
     ),
     augment=AugmentConfig(flip=0.5),

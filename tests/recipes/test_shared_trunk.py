@@ -30,5 +30,5 @@ def test_a_rating_that_features_tell_is_predicted_and_noise_is_not() -> None:
     seen = rng.normal(size=(120, 6))
     both = np.stack([seen, seen + 0.05 * rng.normal(size=seen.shape)])
     folds = splits.folds(seen[:, 0], 5)
-    assert min(cross_validated(both, seen[:, 0], folds)) > 0.85
-    assert max(map(abs, cross_validated(both, rng.normal(size=120), folds))) < 0.4
+    assert min(cross_validated(both, seen[:, 0], folds, (2, 4))) > 0.85
+    assert max(map(abs, cross_validated(both, rng.normal(size=120), folds, (2, 4)))) < 0.4

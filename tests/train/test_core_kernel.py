@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize
+from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.model_selection import KFold
 from sklearn.svm import SVR
 from train_data import tiny_config, write_data, write_text_tower
@@ -67,6 +68,31 @@ def test_machine_is_scikit_learns(c: float, gamma: float, epsilon: float) -> Non
         np.testing.assert_allclose(found, reference.predict(points), atol=1e-5)
     assert len(machine.support) == len(reference.support_) < 60
     assert not list(machine.parameters())  # nothing that an optimizer could move
+
+
+def test_an_additive_machine_is_the_mean_of_kernels_on_groups() -> None:
+    x, y = examples(60, 10)
+    machine = KernelMachine(10, (3, 5, 2))
+    machine.fit(x, y, 2.0, 0.7, 0.05)
+
+    def kernel(points: np.ndarray) -> np.ndarray:
+        terms = [
+            rbf_kernel(points[:, part], x[:, part], gamma=0.7 / x[:, part].var(axis=0).sum())
+            for part in (slice(0, 3), slice(3, 8), slice(8, 10))
+        ]
+        return np.mean(terms, axis=0)
+
+    reference = SVR(kernel="precomputed", C=2.0, epsilon=0.05).fit(kernel(x), y)
+    new, _ = examples(40, 10, seed=1)
+    found = machine(torch.tensor(new, dtype=torch.float32)).numpy()
+    np.testing.assert_allclose(found, reference.predict(kernel(new)), atol=1e-5)
+    other = KernelMachine(10, (3, 5, 2))
+    load_strictly(other, machine.state_dict(), "file")
+    assert torch.equal(other(torch.tensor(new).float()), torch.from_numpy(found))
+    with pytest.raises(ValueError, match="are not 10"):
+        KernelMachine(10, (3, 5))
+    with pytest.raises(TowerError, match="shapes differ"):
+        load_strictly(KernelMachine(10), machine.state_dict(), "file")
 
 
 def test_weights_go_into_a_machine_of_another_size() -> None:
@@ -142,6 +168,17 @@ def test_head_answers_by_what_there_is() -> None:
     undescribed = has_text.numpy() == 0
     np.testing.assert_array_equal(other[undescribed], found.numpy()[undescribed])
     assert np.abs(other - found.numpy())[described].min() > 0
+
+
+def test_groups_are_the_means_and_the_deviations_of_each_stage(folder: Path) -> None:
+    rows = raise_td.read_split(folder / "data")
+    config = kernel_config(folder / "bert", kernel="additive")
+    made = train_core(rows, config, folder / "additive", cpu=True, show_progress=False)
+    model = load_core(made.run.path).model
+    assert isinstance(model.head, KernelHead)
+    widths = [model.image.stage_widths[stage] for stage in (1, 3)]
+    assert model.head.image.groups == (widths[0], widths[0], widths[1], widths[1])
+    assert model.head.image.gamma.shape == (4,) and model.head.text.gamma.shape == ()
 
 
 def test_too_few_descriptions_leave_the_image_alone() -> None:
