@@ -56,25 +56,19 @@ class TerminalTable:
 def digits(column: Column, measure: Sequence[Column]) -> int:
     """How many decimals a terminal shows of a column of a measure.
 
-    The first digit of the half width is the last that is shown, whole numbers at the least; so it is for another
-    column of the same output. A picture's place on a curve is a whole number.
+    The first digit of the half width is the last that is shown, whole numbers at the least. Another column of the same
+    output has so many that it tells the same pictures apart. A picture's place on a curve is a whole number.
     """
     if column.curve is not None:
         return 0
-    width = _half_width(column) or next(
-        (
-            _half_width(other) / abs(other.line[1])
-            for other in measure
-            if column.line is None
-            and other.line is not None
-            and other.line[1]
-            and other.output == column.output
-        ),
-        0.0,
-    )
-    if not width:
-        return min(column.decimals, MOST_DECIMALS)
-    return min(column.decimals, max(0, -math.floor(math.log10(width))))
+    width = _half_width(column)
+    if width:
+        return min(column.decimals, max(0, -math.floor(math.log10(width))))
+    for other in measure:
+        if other.output == column.output and column.line is None and other.line and _half_width(other):
+            places = digits(other, measure) + math.floor(math.log10(abs(other.line[1]) or 1.0))
+            return min(column.decimals, max(0, places))
+    return min(column.decimals, MOST_DECIMALS)
 
 
 def _half_width(column: Column) -> float:
