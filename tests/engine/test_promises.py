@@ -511,7 +511,7 @@ PROMISES = [
         0.001,
         lambda: GOLDEN["similarity_max_abs"],
     ),
-    Promise(EMBEDDING, "`scores`: `mos` 0.001", 0.001, lambda: GOLDEN["mos_max_abs"]),
+    Promise(EMBEDDING, "`scores`: `mos` 0.004", 0.004, lambda: GOLDEN["mos_max_abs"]),
     Promise(EMBEDDING, "(npy 1.0): 0.001", 0.001, lambda: GOLDEN["map_max_abs"]),
     Promise(EMBEDDING, "compare with `pixels`: 1 level", 1, lambda: GOLDEN["preprocessing_levels"]),
     Promise("realm_engine/cli/main.py", "130 interrupted", 130, lambda: INTERRUPTED),

@@ -220,6 +220,7 @@ class Map:
     stride_px: int
     aggregate: str
     quantity: str
+    encoder: str = "each-window"
 
 
 MAPS = (
@@ -234,4 +235,8 @@ MAPS = (
     Map("noise", (DOUBLED,), (97, 33), 5, "mean", "realness"),
     Map("stripes", (SHORT,), (48,), 11, "max", "similarity"),
     Map("tiny", (SHORT, MELTED), (32,), 1, "mean", "realness"),
+    Map("cat", (DOUBLED,), (64,), 8, "mean", "realness", "one-pass"),  # the preset "released"
+    Map("square", (MELTED,), (64,), 8, "mean", "realness", "one-pass"),  # one window, whole cells
+    Map("wide", (MELTED, FINE), (40, 33), 7, "max", "realness", "one-pass"),  # windows that share cells
+    Map("tall", (FINE,), (32,), 40, "mean", "similarity", "one-pass"),
 )

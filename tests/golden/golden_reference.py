@@ -153,6 +153,29 @@ class Graphs:
             rows.append(self._run("dream", feeds, "similarity")[0])
         return np.array(rows, dtype=np.float64)
 
+    def pooled_similarities(
+        self, picture: UInt8, texts: Sequence[str], window_px: int, tops: Sequence[int], lefts: Sequence[int]
+    ) -> Float64:
+        """The same of windows in one pass over the picture, one at a time; its pixels in each cell are counted."""
+        names = [output["name"] for output in self.manifest["graphs"]["trunk"]["outputs"]]
+        stages = {name: self._run("trunk", {"image": picture}, name) for name in names}
+        sizes = {stage["name"]: stage["shape"][1] for stage in self.manifest["graphs"]["trunk"]["outputs"]}
+        cells = {int(rows.split("_")[1]): stages[name].shape[1:] for name, rows in sizes.items()}
+
+        def shares(first: int, px: int, count: int) -> Float32:
+            found = np.zeros((1, count), dtype=np.float32)
+            for pixel in range(first, first + window_px):
+                found[0, pixel // px] += 1
+            return found / np.float32(window_px)
+
+        rows = []
+        text = np.stack([self.embedding("clip_text", each) for each in texts])
+        for top, left in zip(tops, lefts, strict=True):
+            down = {f"down_{px}": shares(top, px, count[0]) for px, count in cells.items()}
+            across = {f"across_{px}": shares(left, px, count[1]) for px, count in cells.items()}
+            rows.append(self._run("windows", {**stages, **down, **across, "text": text}, "similarity")[0])
+        return np.array(rows, dtype=np.float64)
+
     def mos(self, picture: UInt8, text: str | None) -> float:
         """MOS of a picture that Pillow resizes; None or blank: without a description."""
         height, width = self.core["image"]["height_px"], self.core["image"]["width_px"]
@@ -182,6 +205,7 @@ class Graphs:
         stride_px: int,
         aggregate: str,
         quantity: str,
+        encoder: str = "each-window",
     ) -> Float32:
         """A map, float32 (H, W), by adding each window to the pixels it covers and dividing by how many did."""
         height, width = picture.shape[:2]
@@ -192,7 +216,8 @@ class Graphs:
                 for top in range(0, height - window + 1, stride_px)
                 for left in range(0, width - window + 1, stride_px)
             ]
-            similarity = self.similarities(picture, texts, window, *zip(*corners, strict=True))
+            similar = self.pooled_similarities if encoder == "one-pass" else self.similarities
+            similarity = similar(picture, texts, window, *zip(*corners, strict=True))
             total, count = np.zeros((height, width)), np.zeros((height, width))
             for (top, left), cosines in zip(corners, similarity, strict=True):
                 area = slice(top, top + window), slice(left, left + window)

@@ -55,7 +55,7 @@ def test_the_golden_check_can_fail(release, clip_tokenizer, tmp_path) -> None:
     vectors["preprocessing"][0]["left"] += 1
     vectors["embeddings"][0]["core"][0] += 1
     vectors["similarities"][0]["values"][0][0] += 0.002
-    vectors["scores"][0]["mos"] += 0.002
+    vectors["scores"][0]["mos"] += 0.008
     vectors["maps"][0]["quantity"] = "similarity"
     (folder / "golden.json").write_text(json.dumps(vectors), encoding="utf-8")
     done = golden_check(release, folder, clip_tokenizer)

@@ -60,7 +60,13 @@ def write() -> Iterator[ModuleType]:
 
 @pytest.fixture(scope="module")
 def tiny() -> Iterator[Engine]:
-    with Engine.open(GOLDEN["bundle"], device="cpu", precision="fp32", threads=1) as opened:
+    with Engine.open(GOLDEN["bundle"], device="cpu", precision="fp32", threads=1, encoder="each-window") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def one_pass() -> Iterator[Engine]:
+    with Engine.open(GOLDEN["bundle"], device="cpu", precision="fp32", threads=1, encoder="one-pass") as opened:
         yield opened
 
 
@@ -162,7 +168,7 @@ def test_windows_inside_the_dream_graph(resize_in_graph, entry):
         "top": np.array([entry["top"]]),
         "left": np.array([entry["left"]]),
         "resample": resample_matrix(entry["height"], 64, entry["interpolation"]).astype(np.float32),
-        "text": np.zeros((1, 256), dtype=np.float32),
+        "text": np.zeros((1, 128), dtype=np.float32),
     }
     # The graph splits its sums so that float32 holds them: equal to Pillow, not merely close.
     assert levels_apart(resize_in_graph("dream", feeds), entry) == 0
@@ -215,11 +221,12 @@ def test_scores_of_pictures_of_many_sizes_together(tiny, batch_size):
 
 
 @pytest.mark.parametrize("entry", entries("maps"))
-def test_maps(tiny, entry):
+def test_maps(tiny, one_pass, entry):
     config = DreamConfig(
         tuple(entry["windows_px"]), entry["stride_px"], entry["aggregate"], entry["quantity"]
     )
-    found = tiny.map(image(entry["image"]), entry["texts"], config).values
+    engine = tiny if entry["encoder"] == "each-window" else one_pass
+    found = engine.map(image(entry["image"]), entry["texts"], config).values
     expected = np.load(FOLDER / entry["values"])
     assert found.dtype == expected.dtype and found.shape == expected.shape
     np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCES["map_max_abs"])
@@ -281,7 +288,7 @@ WRONG: dict[str, Callable[[dict[str, Any]], object]] = {
     "decoding[2]": lambda golden: golden["decoding"][2].update(max_levels=9),
     "embeddings[0]": lambda golden: flip(golden["embeddings"][0]["core"], 0.5),
     "similarities[1]": lambda golden: flip(golden["similarities"][1]["values"], 2e-3),
-    "scores[4]": lambda golden: golden["scores"][4].update(mos=golden["scores"][4]["mos"] + 2e-3),
+    "scores[4]": lambda golden: golden["scores"][4].update(mos=golden["scores"][4]["mos"] + 5e-3),
     "maps[0]": lambda golden: golden["maps"][0].update(stride_px=9),
     "preprocessing: ": lambda golden: golden["preprocessing"].pop(),
     "tolerances": lambda golden: golden["tolerances"].update(map_max_abs=1),
@@ -331,6 +338,6 @@ def test_the_command_fails_on_a_wrong_file(write, tmp_path, capsys):
     (other / "golden.json").write_text(content, encoding="utf-8")
     assert write.main(["--check"], other) == 1
     assert capsys.readouterr().err.startswith(
-        "golden.json, scores[0], mos: differs by 0.01, more than 0.001\n"
+        "golden.json, scores[0], mos: differs by 0.01, more than 0.004\n"
     )
     assert (other / "golden.json").read_text(encoding="utf-8") == content

@@ -126,7 +126,9 @@ def worst(page: SimpleNamespace, answer: str) -> float:
         "MOS": ("scores", mos),
         "map": ("maps", maps),
     }[answer]
-    return max(float(np.abs(difference(entry)).max()) for entry in GOLDEN[section])
+    # The page's program sends every window through the tower; one pass is told in words and by docs/bundle.md.
+    entries = [entry for entry in GOLDEN[section] if entry.get("encoder") != "one-pass"]
+    return max(float(np.abs(difference(entry)).max()) for entry in entries)
 
 
 def limit(answer: str) -> float:

@@ -216,6 +216,7 @@ int check_maps(const Golden& golden, const Engine& engine) {
         options.windows_px = entry.at("windows_px").get<std::vector<int>>();
         options.stride_px = entry.at("stride_px").get<int>();
         options.aggregate = entry.at("aggregate") == "max" ? Aggregate::max : Aggregate::mean;
+        options.encoder = entry.at("encoder").get<std::string>();
         options.quantity = entry.at("quantity") == "similarity" ? Quantity::similarity : Quantity::realness;
         const RealnessMap map = engine.map(load_image(golden.path(entry.at("image"))),
                                            entry.at("texts").get<std::vector<std::string>>(), options);

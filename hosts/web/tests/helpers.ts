@@ -53,6 +53,7 @@ export interface Golden {
     stride_px: number;
     aggregate: "mean" | "max";
     quantity: "realness" | "similarity";
+    encoder: "each-window" | "one-pass";
     values: string;
   }[];
 }

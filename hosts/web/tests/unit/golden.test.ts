@@ -32,11 +32,19 @@ const SPECS: Record<"wordpiece" | "clip", TextSpec> = {
 };
 
 let engine: Engine;
+let eachWindow: Engine;
 const notes: string[] = [];
 
 beforeAll(async () => {
   const bundle = await Bundle.open(folderSource(BUNDLE));
   engine = await Engine.open(bundle, nodeRuntime(), (note) => notes.push(note));
+  eachWindow = await Engine.open(
+    bundle,
+    nodeRuntime(),
+    () => {},
+    () => {},
+    "each-window",
+  );
 }, 120_000);
 
 describe.each(["wordpiece", "clip"] as const)("tokens of %s", (name) => {
@@ -123,7 +131,7 @@ test("embeddings", async () => {
 test.each(golden.similarities)("similarities of $image, $window_px px", async (entry) => {
   const picture = await goldenPicture(entry.image);
   const embeddings = await engine.dream!.embed(entry.texts);
-  const encoder = engine.dream!.encoder as EachWindow;
+  const encoder = eachWindow.dream!.encoder as EachWindow;
   const actual = await encoder.encode(picture, entry.window_px, entry.top, entry.left, embeddings, QUIET);
   expect(maxDifference(actual, entry.values.flat())).toBeLessThanOrEqual(
     golden.tolerances.similarity_max_abs,
@@ -139,7 +147,8 @@ test.each(golden.scores)("score of $image", async ({ image, text, mos, realness 
 
 test.each(golden.maps)("map $values", async (entry) => {
   const picture = await goldenPicture(entry.image);
-  const config = { windowsPx: entry.windows_px, stridePx: entry.stride_px, aggregate: entry.aggregate };
+  const { encoder, aggregate } = entry;
+  const config = { windowsPx: entry.windows_px, stridePx: entry.stride_px, aggregate, encoder };
   const map = await engine.map(picture, entry.texts, config, QUIET);
   const expected = readNpy(new Uint8Array(fs.readFileSync(path.join(GOLDEN, entry.values))));
   expect(expected.shape).toEqual([picture.height, picture.width]);
