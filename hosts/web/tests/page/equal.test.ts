@@ -83,10 +83,8 @@ test("golden scores on the page", async () => {
   for (const entry of golden.scores.filter(({ text }) => text === null || !/[\n\t]/.test(text)).slice(0, 8)) {
     await choose(page, path.join(GOLDEN, entry.image));
     await settled(page);
-    await page.fill("#text", entry.text ?? "");
-    await page.fill("#stride", "512"); // one row of windows: the score is what counts here
-    await page.click("#run");
-    await settled(page);
+    // One row of windows: the score is what counts here.
+    await run(page, { texts: [entry.text ?? ""], windowsPx: [32], stridePx: 512, aggregate: "mean" });
     const { mos } = await scoreOf(page);
     expect(Math.abs(mos - entry.mos), `${entry.image} ${entry.text}`).toBeLessThanOrEqual(
       golden.tolerances.mos_max_abs,
