@@ -60,13 +60,17 @@ def write() -> Iterator[ModuleType]:
 
 @pytest.fixture(scope="module")
 def tiny() -> Iterator[Engine]:
-    with Engine.open(GOLDEN["bundle"], device="cpu", precision="fp32", threads=1, encoder="each-window") as opened:
+    with Engine.open(
+        GOLDEN["bundle"], device="cpu", precision="fp32", threads=1, encoder="each-window"
+    ) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
 def one_pass() -> Iterator[Engine]:
-    with Engine.open(GOLDEN["bundle"], device="cpu", precision="fp32", threads=1, encoder="one-pass") as opened:
+    with Engine.open(
+        GOLDEN["bundle"], device="cpu", precision="fp32", threads=1, encoder="one-pass"
+    ) as opened:
         yield opened
 
 
