@@ -22,7 +22,7 @@ from realm_engine.pictures.decode import load_image
 from realm_train import splits
 from realm_train.clip.model import open_clip_run
 from realm_train.clip.trunk import WindowTrunk, load_imagenet, spread_of
-from realm_train.core.kernel import CLIP, KernelMachine
+from realm_train.core.kernel import CLIP, KernelHead, KernelMachine
 from realm_train.core.model import build_core
 from realm_train.core.presets import core_preset
 from realm_train.raise_td import read_split, resize
@@ -95,6 +95,7 @@ def main() -> None:
     mos = np.array([row.mos for row in rows])
     folds = splits.folds(mos, 5)
     mean, std = core.pixel_mean, core.pixel_std
+    assert isinstance(core.head, KernelHead)
     with torch.no_grad():
         stages = begun.eval().stages(torch.zeros(1, 3, 64, 64))
     own = [stage.shape[1] for stage in stages for _ in range(2)]

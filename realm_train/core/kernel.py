@@ -65,7 +65,8 @@ class KernelMachine(nn.Module):
     def kernel(self, x: Tensor, other: Tensor) -> Tensor:
         """k of each row with each: [B, F] and [S, F] -> [B, S]."""
         values: Tensor | None = None
-        parts = zip(x.split(self.groups, 1), other.split(self.groups, 1), self.gamma.reshape(-1), strict=True)
+        mine_and_its = (torch.split(each, list(self.groups), dim=1) for each in (x, other))
+        parts = zip(*mine_and_its, self.gamma.reshape(-1), strict=True)
         for mine, its, gamma in parts:
             squares = (mine * mine).sum(1, keepdim=True) + (its * its).sum(1)
             term = torch.exp(-gamma * torch.relu(squares - 2 * mine @ its.T))
