@@ -20,10 +20,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bundles import build_bundle
 from click.testing import CliRunner
 from PIL import Image
-from repository import ROOT
+from repository import ROOT, words
 
 from realm_engine import DreamConfig
 from realm_engine.bundle.bundle import Bundle
@@ -51,7 +50,6 @@ from realm_engine.runtimes.tensorrt.profiles import Limits
 from realm_engine.tables.record import record_path
 from realm_engine.tables.rows import FORMATS
 from realm_engine.tables.terminal import digits
-from realm_engine.text import TextEncoder
 from realm_engine.verbs.fidelity import HALF_GATES, INT8_GATES
 
 README, BUNDLE, EMBEDDING = "README.md", "docs/bundle.md", "docs/embedding.md"
@@ -66,11 +64,6 @@ class Promise:
     phrase: str
     promised: Any
     found: Callable[[], Any]
-
-
-@cache
-def words(file: str) -> str:
-    return " ".join((ROOT / file).read_text(encoding="utf-8").split())
 
 
 @cache
@@ -522,84 +515,6 @@ PROMISES = [
 def test_a_promise_stands_and_is_kept(promise: Promise) -> None:
     assert " ".join(promise.phrase.split()) in words(promise.file), f"{promise.file} says something else now"
     assert promise.found() == promise.promised
-
-
-EXITS = [
-    (README, "Exit codes: 0 all done, 1 some images failed, 2 nothing could be done."),
-    (EMBEDDING, "0 all done, 1 some pictures failed and the others are done, 2 nothing could be done"),
-    (CPP, "Exit codes: 0 all done, 1 some images failed, 2 nothing could be done"),
-    (
-        "realm_engine/cli/main.py",
-        "Exit codes: 0 all done; 1 some inputs failed, the others are done; 2 nothing could be done",
-    ),
-]
-
-
-@pytest.mark.parametrize(("file", "phrase"), EXITS)
-def test_exit_codes_are_named_alike_everywhere(file, phrase):
-    assert phrase in words(file)
-
-
-@pytest.mark.parametrize("verb", ["score", "map"])
-def test_exit_codes(verb, bundle_path, photo, tmp_path):
-    good, cut = tmp_path / "good.png", tmp_path / "cut.png"
-    Image.fromarray(photo(72, 96)).save(good)
-    cut.write_bytes(good.read_bytes()[:900])
-    own = ["--text", "x", "--format", "npy", "--output", str(tmp_path / "maps")] if verb == "map" else []
-
-    def code(*paths: Path) -> int:
-        arguments = [verb, *map(str, paths), "--bundle", str(bundle_path), "--threads", "1", *own]
-        return CliRunner().invoke(main, arguments).exit_code
-
-    assert [code(good), code(good, cut), code(tmp_path / "nowhere"), code()] == [0, 1, 2, 2]
-
-
-def test_exit_codes_of_a_check(bundle_path, tmp_path):
-    damaged = build_bundle(tmp_path / "b", dream=False)
-    (damaged / "core.onnx").write_bytes(b"x")
-    codes = [CliRunner().invoke(main, ["verify", str(path)]).exit_code for path in (bundle_path, damaged)]
-    assert codes == [0, 2]
-
-
-class Spy:
-    """A text graph that answers the first token of every text, and notes how many texts each call has."""
-
-    def __init__(self) -> None:
-        self.calls: list[int] = []
-
-    def run(self, feeds, outputs):
-        self.calls.append(len(feeds["input_ids"]))
-        return [feeds["input_ids"][:, :1].astype(np.float32)]
-
-
-class Digits:
-    """Texts that are numbers, of one bucket."""
-
-    def tokens(self, text: str) -> list[int]:
-        return [int(text)]
-
-    def bucket(self, length: int) -> int:
-        return 8
-
-    def pad(self, lists):
-        return np.array(lists, dtype=np.int64), np.ones((len(lists), 1), dtype=np.int64)
-
-
-def test_the_last_4096_texts_are_kept_and_32_share_a_call():
-    assert "Embeddings of the last 4096 texts of each kind are kept" in words(CPP)
-    assert "each different text once (the last 4096 are kept)" in words("realm_engine/text.py")
-    assert "| 1-32 texts of up to the tokenizer's limit |" in words(TENSORRT)
-    spy = Spy()
-    encoder = TextEncoder(Digits(), lambda: spy, ("input_ids",), "text_features")
-    found = encoder.features([str(number) for number in range(4096)])
-    assert found[:, 0].tolist() == list(range(4096)) and spy.calls == [32] * 128
-    spy.calls.clear()
-    encoder.features(["0", "4095"])
-    assert spy.calls == []  # all of them are kept
-    encoder.features(["5000"])  # one too many: "1" is now the one not used for longest
-    assert encoder.features(["0", "2", "5000"])[:, 0].tolist() == [0, 2, 5000] and spy.calls == [1]
-    encoder.features(["1"])
-    assert spy.calls == [1, 1]
 
 
 def test_help_says_the_defaults_that_hold():

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bundles import CLIP_TEXT, CORE_TEXT
+from repository import words
 
 from realm_engine.bundle.bundle import Bundle
 from realm_engine.bundle.manifest import TextSpec
@@ -207,3 +208,44 @@ def test_a_row_of_another_folder_never_matches():
     assert table.lookup("q/z.webp") == "2"
     with pytest.raises(TextError, match="matches several rows"):
         table.lookup("z.png")
+
+
+class Spy:
+    """A text graph that answers the first token of every text, and notes how many texts each call has."""
+
+    def __init__(self) -> None:
+        self.calls: list[int] = []
+
+    def run(self, feeds, outputs):
+        self.calls.append(len(feeds["input_ids"]))
+        return [feeds["input_ids"][:, :1].astype(np.float32)]
+
+
+class Digits:
+    """Texts that are numbers, of one bucket."""
+
+    def tokens(self, text: str) -> list[int]:
+        return [int(text)]
+
+    def bucket(self, length: int) -> int:
+        return 8
+
+    def pad(self, lists):
+        return np.array(lists, dtype=np.int64), np.ones((len(lists), 1), dtype=np.int64)
+
+
+def test_the_last_4096_texts_are_kept_and_32_share_a_call():
+    assert "Embeddings of the last 4096 texts of each kind are kept" in words("hosts/cpp/README.md")
+    assert "each different text once (the last 4096 are kept)" in words("realm_engine/text.py")
+    assert "| 1-32 texts of up to the tokenizer's limit |" in words("docs/tensorrt.md")
+    spy = Spy()
+    encoder = TextEncoder(Digits(), lambda: spy, ("input_ids",), "text_features")
+    found = encoder.features([str(number) for number in range(4096)])
+    assert found[:, 0].tolist() == list(range(4096)) and spy.calls == [32] * 128
+    spy.calls.clear()
+    encoder.features(["0", "4095"])
+    assert spy.calls == []  # all of them are kept
+    encoder.features(["5000"])  # one too many: "1" is now the one not used for longest
+    assert encoder.features(["0", "2", "5000"])[:, 0].tolist() == [0, 2, 5000] and spy.calls == [1]
+    encoder.features(["1"])
+    assert spy.calls == [1, 1]
