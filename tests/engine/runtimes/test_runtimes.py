@@ -76,6 +76,25 @@ def test_openvino_gives_the_answers_of_onnx_runtime(bundle_path, engine, photo):
         )
 
 
+@pytest.mark.parametrize("texts", [["melted edges"], ["melted edges", "a seam", "an extra finger"], None])
+def test_openvino_maps_with_the_embedded_default_as_onnx_runtime_does(photo, texts):
+    """The bundle that ships, every graph of it: with a text, with several, and with those it finds itself."""
+    pytest.importorskip("openvino")
+    picture = photo(120, 150)
+    found, scores = [], []
+    for device in ("cpu", "openvino"):
+        with Engine.open(device=device, precision="fp32", threads=1) as engine:
+            (mapped,) = engine.iter_maps([picture], None if texts is None else [texts])
+            assert mapped.error is None
+            found.append(mapped.map)
+            scores.append(engine.score([picture], ["melted edges"])[0].mos)
+    here, there = found
+    assert here.texts == there.texts
+    np.testing.assert_allclose(there.values, here.values, atol=2e-3)
+    assert there.z_high == pytest.approx(here.z_high, abs=0.02)
+    assert scores[0] == pytest.approx(scores[1], abs=5e-3)
+
+
 def test_openvino_computes_fp32_files_in_fp32(bundle_path):
     pytest.importorskip("openvino")
     session = open_backend("openvino", threads=1).load(bundle_path / "core.onnx", "fp32")
