@@ -41,7 +41,7 @@ def test_windows_are_tuned_for_whole_calls_of_the_recommended_preset(tiny):
     assert shapes["resample"] == ((64, 1), (64, 64), (64, 512))
     assert shapes["image"][2] == (16384, 8192, 3)
     assert shapes["top"] == shapes["left"] == ((1,), (256,), (256,))
-    assert shapes["text"] == ((1, 256), (1, 256), (1024, 256))
+    assert shapes["text"] == ((1, 128), (1, 128), (1024, 128))
 
 
 def test_a_preset_larger_than_the_limit_still_fits(tiny):
