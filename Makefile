@@ -33,7 +33,7 @@ demo: $(LEAN)
 	@mkdir -p out/demo
 	$(BIN)/realm-engine score samples --output out/demo/scores.csv
 	@cat out/demo/scores.csv
-	$(BIN)/realm-engine map samples --descriptions samples/image_descriptions.csv --range 0.6 1 --output out/demo
+	$(BIN)/realm-engine map samples --descriptions samples/image_descriptions.csv --output out/demo
 	@echo
 	@echo 'Scores: out/demo/scores.csv (realness 0-100, high = real).'
 	@echo 'Maps:   out/demo/*.overlay.png (magenta = unreal); .heatmap.png, .npy and .json lie beside them.'
