@@ -13,6 +13,7 @@ from export.files import Report, Variants, Work, write_files
 from export.graph.model import PRECISIONS
 from export.manifest import BundleInfo, write_manifest
 from export.parts.part import Part, plain_name
+from export.proof.gates import recommended
 from export.proof.inputs import Photographs, half_probes, int8_studies
 from export.proof.verify import verify
 from export.terms import check_parts
@@ -72,6 +73,7 @@ def export_bundle(
         for precision, made in manifest["fidelity"].items():
             fidelity[precision] = {**fidelity.get(precision, {}), **made}
         manifest["fidelity"] = fidelity
+        manifest["recommended_precision"] = recommended(fidelity, variants.int8_for)
         manifest = write_manifest(folder, manifest)
         size = sum(path.stat().st_size for path in folder.rglob("*"))
         Contents(Bundle.open(folder))

@@ -13,6 +13,7 @@ from export.manifest import read_manifest
 from export.proof.limits import summary
 from realm_engine import Engine
 from realm_engine.errors import BundleError, DeviceError
+from realm_engine.runtimes import rule
 from realm_engine.verbs.fidelity import Answers, Trial, answer, compare, precision_gates
 
 Report = Callable[[str], None]
@@ -73,6 +74,22 @@ def compare_precisions(
             entry["native"] = True
         entry["devices"][device] = _without_missed(measured)
     return records
+
+
+def recommended(fidelity: Mapping[str, Any], int8_for: str) -> dict[str, str]:
+    """The fastest precision within its gate for each device that computes on the processor; those of fp32 left out.
+
+    `fidelity` is the manifest's. An int8 file that was made for TensorRT is slower than others here.
+    """
+    found: dict[str, str] = {}
+    for precision, record in fidelity.items():
+        if precision == "int8" and int8_for != "cpu":
+            continue
+        for device, measured in record.get("devices", {}).items():
+            faster = rule.speed(device, precision) > rule.speed(device, found.get(device, "fp32"))
+            if faster and measured["passes"]:
+                found[device] = precision
+    return found
 
 
 def _answer(folder: Path, device: str, precision: str, trial: Trial) -> Answers:

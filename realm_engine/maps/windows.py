@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from realm_engine.arrays import Bool, Float32, Float64, Int64
 from realm_engine.errors import WindowError
+
+KEPT_COVERAGE = 1 << 18  # numbers in a coverage matrix that is kept for the next map: 2 MB
 
 
 @dataclass(frozen=True)
@@ -80,12 +83,20 @@ def coverage(length: int, window: int, stride: int) -> Float64:
     """Which windows cover which pixel along one axis, float64 (length, windows).
 
     Rows are 0/1 divided by their sum, so that a product with window values is a mean over the
-    covering windows; rows of pixels that no window covers are 0.
+    covering windows; rows of pixels that no window covers are 0. Read-only: that of a usual size is made once.
     """
+    count = max(0, length - window) // stride + 1
+    return (_coverage if length * count <= KEPT_COVERAGE else _coverage.__wrapped__)(length, window, stride)
+
+
+@lru_cache(maxsize=32)
+def _coverage(length: int, window: int, stride: int) -> Float64:
     first = origins(length, window, stride)
     pixel = np.arange(length)[:, None]
     covers = ((pixel >= first) & (pixel < first + window)).astype(np.float64)
-    return np.asarray(covers / np.maximum(covers.sum(axis=1, keepdims=True), 1.0))
+    shares: Float64 = covers / np.maximum(covers.sum(axis=1, keepdims=True), 1.0)
+    shares.flags.writeable = False
+    return shares
 
 
 def spread_mean(values: npt.NDArray[np.floating], grid: WindowGrid) -> Float64:
@@ -124,6 +135,8 @@ def spread_scales(
     by "mean" or "max"; a pixel that no scale covers is 0.
     """
     shape = (grids[0].height, grids[0].width)
+    if len(grids) == 1:  # 0 where nothing covers it already
+        return spread_mean(values[0], grids[0])
     total = np.full(shape, -np.inf) if aggregate == "max" else np.zeros(shape)
     scales = np.zeros(shape, dtype=np.int32)
     for scale_values, grid in zip(values, grids, strict=True):

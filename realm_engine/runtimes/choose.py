@@ -9,23 +9,29 @@ from dataclasses import dataclass
 
 from realm_engine.bundle.bundle import Bundle, Part
 from realm_engine.errors import BundleError, DeviceError
+from realm_engine.runtimes import rule
 from realm_engine.runtimes.base import Backend
 from realm_engine.runtimes.devices import AUTO_ORDER, open_backend
 from realm_engine.runtimes.measured import Tuned
+from realm_engine.runtimes.words import Device
 
 log = logging.getLogger("realm_engine")
 
 PREFER_FP16 = "prefer-fp16"
+AS_ASKED, AS_TUNED = "as asked", "as tuned"
+# Devices that compute on the processor, so that its units decide what is fast.
+_HOST = (Device.CPU.value, Device.OPENVINO.value)
 
 
 @dataclass(frozen=True)
 class PartPlan:
-    """How one part runs. `batch`: inputs of one call, None = the backend's own; `tuned`: measured here."""
+    """How one part runs. `batch`: inputs of one call, None = the backend's own; `tuned`: measured here; `why`: in words."""
 
     backend: Backend
     precision: str
     batch: int | None = None
     tuned: bool = False
+    why: str = AS_ASKED
 
 
 class Backends:
@@ -72,11 +78,11 @@ def choose_plans(
     Args:
         bundle: An opened bundle.
         parts: What it can run.
-        device: A device, or "auto": the fastest one `tuned` found, else the first that works of cuda, cpu
-            and openvino (of those that compute in the precision).
-        precision: A precision; "auto": the fastest that passed its gates in `tuned`, else what the manifest
-            recommends for the device, else fp32; or "prefer-fp16": fp16 where the device is fast in it and
-            the bundle has it, else as "auto", with a warning.
+        device: A device, or "auto": the fastest one `tuned` found, else cuda where it works, else what `rule` says
+            of cpu and openvino.
+        precision: A precision; "auto": the fastest that passed its gates in `tuned`, else the fastest by `rule` of
+            fp32 and what the manifest recommends for the device; or "prefer-fp16": fp16 where the device is fast in
+            it and the bundle has it, else as "auto", with a warning.
         threads: CPU threads, None: as tuned, else all that the process may use.
         tuned: What was measured on this machine, None where nothing was.
 
@@ -128,13 +134,39 @@ def _auto(bundle: Bundle, part: Part, device: str, backends: Backends, tuned: Tu
         if device in ("auto", measured.device) and backends.works(measured.device):
             backend = backends.open(measured.device, measured.threads)
             if computes(bundle, part, measured.precision, backend):
-                return PartPlan(backend, measured.precision, measured.batch, tuned=True)
+                return PartPlan(backend, measured.precision, measured.batch, tuned=True, why=AS_TUNED)
+    ways = _ways(bundle, part, device, backends)
+    if ways:
+        return max(ways, key=lambda way: rule.speed(way.backend.device, way.precision))
     backend = backends.open(device)
     # A part exported only in another precision than the default still runs, and describe() says so.
-    for one in (bundle.recommended_for(backend.device), *bundle.precisions(part)):
-        if computes(bundle, part, one, backend):
-            return PartPlan(backend, one)
+    for precision in bundle.precisions(part):
+        if computes(bundle, part, precision, backend):
+            return PartPlan(backend, precision, why=f"auto: only {precision} is there")
     raise DeviceError(_lacking(bundle, [part], device, bundle.precisions(part)[0], backends))
+
+
+def _ways(bundle: Bundle, part: Part, device: str, backends: Backends) -> list[PartPlan]:
+    """fp32 and what the bundle recommends, on the devices that nobody need be asked for; the first wins a tie."""
+    names = [device]
+    if device == "auto":
+        names = [backends.open("auto").device]
+        if names[0] in _HOST:  # another one is opened only where the bundle recommends more than float32 there
+            others = (name for name in _HOST if bundle.recommended_for(name) != "fp32")
+            names = [*dict.fromkeys((*names, *others))]
+    found = []
+    for name in filter(backends.works, names):
+        backend, recommended = backends.open(name), bundle.recommended_for(name)
+        if recommended == "fp32" or not computes(bundle, part, recommended, backend):
+            why = "auto: nothing faster is recommended"
+        elif name in _HOST and not rule.has_units(recommended):
+            why = f"auto: no {recommended} units here"
+        else:
+            found.append(PartPlan(backend, recommended, why=f"auto: {recommended} is recommended here"))
+            continue
+        if computes(bundle, part, "fp32", backend):
+            found.append(PartPlan(backend, "fp32", why=why))
+    return found
 
 
 def _exactly(
@@ -145,7 +177,7 @@ def _exactly(
         if device in ("auto", measured.device) and backends.works(measured.device):
             backend = backends.open(measured.device, measured.threads)
             if computes(bundle, part, precision, backend):
-                return PartPlan(backend, precision, measured.batch, tuned=True)
+                return PartPlan(backend, precision, measured.batch, tuned=True, why=AS_TUNED)
     if device != "auto":
         backend = backends.open(device)
         return PartPlan(backend, precision) if computes(bundle, part, precision, backend) else None

@@ -66,6 +66,7 @@ class Sessions:
             "precision": _joined({name: plan.precision for name, plan in plans.items()}),
             "threads": _joined({name: plan.backend.threads for name, plan in plans.items()}),
             "tuned": any(plan.tuned for plan in plans.values()),
+            "why": _joined({name: plan.why for name, plan in plans.items()}),
             "bundle": self.bundle.name,
             "bundle_path": str(self.bundle.root),
             "weights": str(self.bundle.manifest.get("weights", "unknown")),

@@ -31,7 +31,7 @@ def open_engine(options: EngineOptions, part: Callable[[Engine], str], console: 
     name = part(engine)
     for used in [engine.describe(name) if engine.can(name) else engine.describe(), *engine.bundles()[1:]]:
         where = f"{used['runtime']} on {used['device']}, {used['precision']}, {used['threads']} threads"
-        console.say(f"{used['bundle']}: {where}{' (as tuned)' if used['tuned'] else ''}")
+        console.say(f"{used['bundle']}: {where} ({used['why']})")
     return engine
 
 

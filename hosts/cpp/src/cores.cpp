@@ -67,4 +67,17 @@ int usable_cores() {
     return allowed < cores ? std::max(1, static_cast<int>(allowed)) : cores;
 }
 
+bool has_int8_units() {
+    // As the Python engine's `runtimes/rule.py`: the flags of x86, then Arm's.
+    static const std::set<std::string> units{"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"};
+    std::ifstream file("/proc/cpuinfo");
+    for (std::string line; std::getline(file, line) && !line.empty();) {
+        if (line.rfind("flags", 0) != 0 && line.rfind("Features", 0) != 0) continue;
+        std::istringstream words(line);
+        for (std::string word; words >> word;)
+            if (units.count(word) != 0) return true;
+    }
+    return false;
+}
+
 }  // namespace realm

@@ -45,7 +45,8 @@ struct Engine::Parts {
                 return name != kNeverRun && std::find(has.begin(), has.end(), name) != has.end();
             };
             const bool choose = options.precision == "auto";
-            const std::string wanted = choose ? bundle.recommended_precision(runtime.device()) : options.precision;
+            std::string wanted = choose ? bundle.recommended_precision(runtime.device()) : options.precision;
+            if (choose && wanted == "int8" && runtime.device() == "cpu" && !has_int8_units()) wanted = "fp32";
             const auto first = std::find_if(has.begin(), has.end(), runs);
             if (runs(wanted)) precision[graph] = wanted;
             else if (choose && first != has.end()) precision[graph] = *first;

@@ -70,4 +70,7 @@ private:
 // Cores this process may use: the smaller of its CPU affinity and the quota of its control group.
 int usable_cores();
 
+// Whether this processor multiplies int8 fast; without, such a file is slower than float32, or saturates.
+bool has_int8_units();
+
 }  // namespace realm

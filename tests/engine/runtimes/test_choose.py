@@ -8,8 +8,10 @@ from bundles import build_bundle, read_manifest, write_manifest
 
 from realm_engine.bundle.bundle import Bundle
 from realm_engine.errors import BundleError, DeviceError
+from realm_engine.machine.processor import Processor
 from realm_engine.opened import Contents
 from realm_engine.runtimes import choose as plan
+from realm_engine.runtimes import rule
 from realm_engine.runtimes.choose import PREFER_FP16, choose_plans
 from realm_engine.runtimes.measured import Measured, Tuned
 
@@ -159,6 +161,67 @@ def test_what_the_manifest_recommends_for_a_device_is_taken_where_it_can_run(mac
     bundle = Bundle.open(path)
     assert brief(plans_of(bundle, "openvino", "auto", None, None))["core"] == ("openvino", "bf16")
     assert brief(plans_of(bundle, "cpu", "auto", None, None))["core"] == ("cpu", "fp32")
+
+
+@pytest.fixture
+def processor(monkeypatch):
+    """A function that says what the processor multiplies fast."""
+
+    def install(*features):
+        monkeypatch.setattr(rule, "processor", lambda: Processor("a processor", 2, 2, None, 2, features))
+
+    return install
+
+
+def recommending(folder, table):
+    """A bundle whose files are fp32 and int8."""
+    manifest = read_manifest(build_bundle(folder, fp16=True))
+    for graph in manifest["graphs"].values():
+        graph["variants"] = {"fp32": graph["variants"]["fp32"], "int8": graph["variants"]["fp16"]}
+    write_manifest(folder, manifest | {"recommended_precision": table})
+    return Bundle.open(folder)
+
+
+@pytest.mark.parametrize("unit", ["AVX-512 VNNI (int8)", "AVX-VNNI (int8)", "AMX int8", "dot product (int8)"])
+def test_auto_takes_int8_where_it_is_recommended_and_the_processor_has_units(
+    machine, processor, tmp_path, unit
+):
+    machine("cpu", "openvino")
+    bundle = recommending(tmp_path / "f", {"cpu": "int8", "openvino": "int8"})
+    processor("AVX2", unit)
+    plans = plans_of(bundle, "auto", "auto", None, None)
+    assert brief(plans)["dream"] == ("openvino", "int8")
+    assert plans["dream"].why == "auto: int8 is recommended here"
+    assert brief(plans_of(bundle, "cpu", "auto", None, None))["dream"] == ("cpu", "int8")
+    machine("cpu")
+    assert brief(plans_of(bundle, "auto", "auto", None, None))["dream"] == ("cpu", "int8")
+    processor("AVX2")
+    plans = plans_of(bundle, "auto", "auto", None, None)
+    assert brief(plans)["dream"] == ("cpu", "fp32") and plans["dream"].why == "auto: no int8 units here"
+
+
+def test_auto_takes_no_lower_precision_that_is_not_recommended(machine, processor, tmp_path):
+    machine("cpu", "openvino")
+    processor("AVX-512 VNNI (int8)", "AVX-512 BF16")
+    plans = plans_of(recommending(tmp_path / "g", {}), "auto", "auto", None, None)
+    assert brief(plans)["dream"] == ("cpu", "fp32")
+    assert plans["dream"].why == "auto: nothing faster is recommended"
+
+
+def test_auto_weighs_devices_by_what_was_measured(machine, processor, tmp_path):
+    machine("cpu", "openvino")
+    processor("AVX-512 VNNI (int8)", "AVX-512 BF16")
+    both = recommending(tmp_path / "h", {"cpu": "int8", "openvino": "bf16"})
+    assert brief(plans_of(both, "auto", "auto", None, None))["dream"] == ("cpu", "int8")
+    processor("AVX-512 BF16")
+    assert brief(plans_of(both, "auto", "auto", None, None))["dream"] == ("openvino", "bf16")
+
+
+def test_auto_stays_on_a_gpu(machine, processor, tmp_path):
+    machine("cuda", "cpu", "openvino")
+    processor("AVX-512 VNNI (int8)")
+    bundle = recommending(tmp_path / "i", {"cpu": "int8", "openvino": "int8"})
+    assert brief(plans_of(bundle, "auto", "auto", None, None))["dream"] == ("cuda", "fp32")
 
 
 @pytest.fixture
