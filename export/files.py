@@ -12,6 +12,7 @@ import onnx
 
 from export.errors import ExportError
 from export.graph.model import Graph, serialize
+from export.graph.shared import sharing
 from export.manifest import (
     FORMAT,
     FORMAT_VERSION,
@@ -122,7 +123,10 @@ def write_files(
                 kept_float32.setdefault(precision, {})[file.stem] = [asdict(node) for node in float32]
             path = f"{file.stem}.onnx" if precision == "fp32" else f"{file.stem}.{precision}.onnx"
             metadata = onnx_metadata(",".join(sorted(file.entries)), info.name, file.config)
-            (folder / path).write_bytes(serialize(variant, metadata))
+            contents = serialize(variant, metadata)
+            if "fp32" in variants:
+                contents = sharing(contents, folder / variants["fp32"])
+            (folder / path).write_bytes(contents)
             variants[precision] = path
         for name, entry in file.entries.items():
             graphs[name] = graph_entry(entry, variants, terms[file.parts[name]])
@@ -182,14 +186,16 @@ def _variant(
         return master, {}, ()
     import onnx_ir
 
+    from export.graph.weights import TEXT_GRAPHS, store
+
+    if precision in HALVES and variants.storage == "int8-text" and stem in TEXT_GRAPHS:
+        return None, {}, ()  # its weights lie there in int8 already, and a text is embedded once
     if precision in HALVES:
         from export.graph.half import to_half
 
         half = to_half(onnx_ir.from_proto(master), precision, largest)
         report(_half_line(stem, half))
         return half.model, half.record(), half.float32
-    from export.graph.weights import store
-
     if precision == "int8":
         if stem not in work.studies:
             return None, {}, ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import models
 import numpy as np
 import onnx
@@ -12,11 +14,13 @@ import torch
 
 from export.graph.half import to_half
 from export.graph.model import count_nodes, serialize
+from export.graph.shared import DIGEST, sharing
 from export.graph.to_onnx import GraphExport, tidy, to_onnx
 from export.graph.weights import STORAGES, quantise, store
 from export.parts.dream import dream_export
 from export.towers.clip_model import open_clip_model
 from export.towers.clip_text import clip_text_export
+from realm_engine.bundle.onnx_file import external_locations, read_interface
 
 FLOAT, HALF, INT8 = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.INT8
 
@@ -166,3 +170,30 @@ def test_half_variant_resizes_in_float32(graphs):
         if before_encoder and node.op_type in ("MatMul", "Mul", "Div", "Floor", "Clip"):
             assert all(value.dtype != ir.DataType.FLOAT16 for value in node.inputs), node
     assert not before_encoder
+
+
+@pytest.mark.parametrize("name", ["clip_text", "dream"])
+def test_a_half_variant_reads_its_weights_out_of_the_float32_file_that_stores_them(graphs, name, tmp_path):
+    export, master = graphs[name]
+    full = copy(master)
+    store(full, "fp16", name)
+    (tmp_path / "full.onnx").write_bytes(serialize(full, {}))
+    alone = serialize(to_half(copy(master)).model, {})
+    shared = sharing(alone, tmp_path / "full.onnx")
+    assert len(shared) < 0.2 * len(alone)
+    (tmp_path / "half.onnx").write_bytes(shared)
+    feeds = {port.name: tensor.numpy() for port, tensor in zip(export.inputs, export.example, strict=True)}
+    found, expected = (
+        onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]).run(None, feeds)[0]
+        for model in (str(tmp_path / "half.onnx"), alone)
+    )
+    np.testing.assert_array_equal(found, expected)
+    assert external_locations(tmp_path / "half.onnx") == {"full.onnx"}
+    digest = hashlib.sha256((tmp_path / "full.onnx").read_bytes()).hexdigest()
+    assert read_interface(tmp_path / "half.onnx").metadata == {DIGEST: digest}
+
+
+def test_a_file_that_shares_little_stays_by_itself(graphs, tmp_path):
+    (tmp_path / "full.onnx").write_bytes(serialize(graphs["dream"][1], {}))
+    half = serialize(to_half(copy(graphs["dream"][1])).model, {})
+    assert sharing(half, tmp_path / "full.onnx") == half
