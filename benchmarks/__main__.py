@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 from benchmarks.settings import CACHE, ROOT, SAMPLES, Settings, use_threads
 from realm_engine.machine.packages import MissingPackageError, needs
 
-SUITES = ("dream", "core", "fast", "startup", "sizes", "hosts")
+SUITES = ("dream", "core", "fast", "startup", "sizes", "auto", "hosts")
+BY_NAME = ("gpu",)  # suites that run where they are asked for
 MODELS = ("tiny", "vitb32", "vitb16", "vitl14", "resnet-bert")
 QUICK_MODELS = ("tiny", "vitb32", "resnet-bert")
 WINDOWS = (15, 48, 165, 2337, 26227)
@@ -35,7 +36,10 @@ Suites:
   fast     fewer windows: share of the windows against the error of the map
   startup  whole commands from a cold start, building of sessions, peak memory
   sizes    images of 256 to 4096 pixels a side
+  auto     what auto takes by itself, beside the fastest that tune finds
   hosts    the C++ host against the Python engine: cold start, scores, maps
+  gpu      asked for by name: what a GPU does with the engine beside its CPU and
+           PyTorch, in six minutes
 \b
 Examples:
   python -m benchmarks --quick            all suites, less of each
@@ -70,7 +74,7 @@ def _names(known: tuple[str, ...]) -> Any:
 @click.command(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, epilog=EPILOG
 )
-@click.argument("suites", nargs=-1, type=click.Choice(SUITES), metavar="[SUITE]...")
+@click.argument("suites", nargs=-1, type=click.Choice([*SUITES, *BY_NAME]), metavar="[SUITE]...")
 @click.option("--quick", is_flag=True, help="Fewer models, rounds and sizes; made for under five minutes.")
 @click.option(
     "--output",

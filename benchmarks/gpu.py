@@ -1,7 +1,8 @@
-"""`python -m benchmarks.gpu`: what a GPU does with the engine, in minutes, for a machine that is there for no longer.
+"""Questions to a GPU, for a machine that is there for minutes: `python -m benchmarks gpu` asks all and writes a report.
 
 Every question is a process of its own with a limit of time, so that one that crashes or hangs costs the others
-nothing. A measurement is a line of JSON on stdout; what went wrong is one too, so that a log is all one needs.
+nothing. A measurement is a line of JSON on stdout; what went wrong is one too, so that a log is all one needs:
+`python -m benchmarks.gpu QUESTION --device NAME`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,11 +22,12 @@ import click
 import numpy as np
 from PIL import Image
 
-from benchmarks.cases import GRIDS, HEIGHT, TEXT, WIDTH, Descriptions, image_files, picture
-from benchmarks.settings import CACHE, ROOT
-from realm_engine import Engine
+from benchmarks.cases import GRIDS, HEIGHT, TEXT, WIDTH, Descriptions, count, image_files, picture, thin
+from benchmarks.settings import CACHE, ROOT, Settings
+from realm_engine import DreamConfig, Engine
 from realm_engine.arrays import UInt8
 from realm_engine.bundle.bundle import Bundle
+from realm_engine.errors import RealmError
 from realm_engine.pictures.resample import resample_matrix_float32
 from realm_engine.runtimes import onnxruntime as runtime
 from realm_engine.runtimes.devices import open_backend
@@ -45,52 +48,84 @@ Say = Callable[..., None]
 """Told what was measured, by name."""
 
 
-def same(device: str, say: Say) -> None:
-    """Scores and maps of three pictures against the CPU in float32."""
+@dataclass(frozen=True)
+class Ask:
+    """How a question is asked: of which device, and whether a little of everything is enough (`small`)."""
+
+    device: str
+    small: bool
+    say: Say
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """Those that this device is asked for: half precision is for GPUs."""
+        return ("fp32",) if self.device in ("cpu", "openvino") else ("fp32", "fp16")
+
+
+def same(ask: Ask) -> None:
+    """Scores and maps of three pictures against the CPU in float32, in every precision."""
     pictures = [picture(512, 384), picture(300, 451), picture(1024, 768)]
 
-    def answers(device: str) -> tuple[str, Any, list[Any]]:
-        with _engine(device) as engine:
+    def answers(device: str, precision: str) -> tuple[str, Any, list[Any]]:
+        with _engine(device, precision) as engine:
             scores = np.array([row.mos for row in engine.score(pictures, [TEXT] * len(pictures))])
             maps = [engine.map(each, TEXT).values.ravel() for each in pictures[:2]]
             return engine.describe()["runtime"], scores, maps
 
-    name, mos, maps = answers(device)
-    _, expected, expected_maps = answers("cpu")
-    pairs = list(zip(maps, expected_maps, strict=True))
-    say(
-        runtime=name,
-        mos_largest_difference=float(np.abs(mos - expected).max()),
-        map_largest_difference=max(float(np.abs(found - wanted).max()) for found, wanted in pairs),
-        map_least_pearson=min(float(np.corrcoef(found, wanted)[0, 1]) for found, wanted in pairs),
-    )
+    _, expected, expected_maps = answers("cpu", "fp32")
+    for precision in ask.precisions:
+        try:
+            name, mos, maps = answers(ask.device, precision)
+        except RealmError as error:
+            ask.say(what="against the CPU", precision=precision, error=str(error))
+            continue
+        pairs = list(zip(maps, expected_maps, strict=True))
+        ask.say(
+            what="against the CPU",
+            precision=precision,
+            runtime=name,
+            mos_largest_difference=float(np.abs(mos - expected).max()),
+            map_largest_difference=max(float(np.abs(found - wanted).max()) for found, wanted in pairs),
+            map_least_pearson=min(float(np.corrcoef(found, wanted)[0, 1]) for found, wanted in pairs),
+        )
 
 
-def engine(device: str, say: Say) -> None:
+def engine(ask: Ask) -> None:
     """Maps and scores of decoded pictures as the engine makes them, the first of each kind as well."""
     image, other = picture(), picture(800, 600)
-    one, five = [image] * 64, _of_five_sizes(64)
-    with _engine(device) as engine:
+    pictures = 4 if ask.small else 64
+    one, five = [image] * pictures, _of_five_sizes(pictures)
+    for precision in ask.precisions:
+        try:
+            opened = _engine(ask.device, precision)
+        except RealmError as error:
+            ask.say(what="maps and scores", precision=precision, error=str(error))
+            continue
+        with opened as engine:
 
-        def draw(*images: UInt8, windows: int = 2337) -> Callable[[], object]:
-            return lambda: [engine.map(each, TEXT, GRIDS[windows]) for each in images]
+            def draw(*images: UInt8, windows: int = 2337, engine: Engine = engine) -> Callable[[], object]:
+                return lambda: [engine.map(each, TEXT, GRIDS[windows]) for each in images]
 
-        for what, call, times in (
-            ("map of 2337 windows", draw(image), 7),
-            ("map by phrases", lambda: engine.map(image), 5),
-            ("maps of 512 x 384 and 800 x 600 in turn", draw(image, other), 5),
-            ("map of 48 windows", draw(image, windows=48), 5),
-            ("map of 26227 windows", draw(image, windows=26227), 3),
-            ("score of one picture", lambda: _scores(engine, one[:1]), 7),
-            ("scores of 64 pictures of one size", lambda: _scores(engine, one), 5),
-            ("scores of 64 pictures of five sizes", lambda: _scores(engine, five), 5),
-        ):
-            _time(say, call, times, what=what)
+            def scored(images: list[UInt8], engine: Engine = engine) -> Callable[[], object]:
+                return lambda: _scores(engine, images)
+
+            for what, call, times, units in (
+                ("map of 2337 windows", draw(image), 7, 2337),
+                ("maps of 512 x 384 and 800 x 600 in turn", draw(image, other), 5, 0),
+                ("map of 48 windows", draw(image, windows=48), 5, 48),
+                ("map of 26227 windows", draw(image, windows=26227), 3, 26227),
+                ("score of one picture", scored(one[:1]), 7, 1),
+                (f"scores of {pictures} pictures of one size", scored(one), 5, pictures),
+                (f"scores of {pictures} pictures of five sizes", scored(five), 5, pictures),
+            ):
+                repeats = 2 if ask.small else times
+                _time(ask.say, call, repeats, what=what, precision=precision, units=units)
 
 
-def files(device: str, say: Say) -> None:
+def files(ask: Ask) -> None:
     """Scores of 256 JPEG files of one size, and of five, decoding included."""
-    paths = image_files(CACHE, 256, 0)
+    number = 8 if ask.small else 256
+    paths = image_files(CACHE, number, 0)
     folder = CACHE / "five-sizes"
     folder.mkdir(exist_ok=True)
     mixed = [folder / path.name for path in paths]
@@ -99,15 +134,17 @@ def files(device: str, say: Say) -> None:
         if not resized.exists():
             with Image.open(path) as file:
                 file.resize((int(width), int(height))).save(resized, quality=92)
-    with _engine(device) as engine:
-        _time(say, lambda: _scores(engine, paths), 4, what="256 files of one size")
-        _time(say, lambda: _scores(engine, mixed), 4, what="256 files of five sizes")
+    with _engine(ask.device) as engine:
+        for kind, images in (("one size", paths), ("five sizes", mixed)):
+            call = partial(_scores, engine, images)
+            _time(ask.say, call, 2 if ask.small else 4, what=f"{number} files of {kind}", units=number)
 
 
-def shapes(device: str, say: Say) -> None:
+def shapes(ask: Ask) -> None:
     """What a call of another size costs: rows of CORE's graph, pictures of another height."""
-    session = open_backend(device).load(Bundle.open(BUNDLE).path("core", "fp32"), "fp32")
-    pixels = np.random.default_rng(0).integers(0, 256, (32, 700, WIDTH, 3), dtype=np.uint8)
+    session = open_backend(ask.device).load(Bundle.open(BUNDLE).path("core", "fp32"), "fp32")
+    most, some, few = (4, 2, 3) if ask.small else (32, 16, 31)
+    pixels = np.random.default_rng(0).integers(0, 256, (most, 700, WIDTH, 3), dtype=np.uint8)
 
     def call(*rows: int, height: int = HEIGHT) -> Callable[[], object]:
         each = [
@@ -122,18 +159,18 @@ def shapes(device: str, say: Say) -> None:
         ]
         return lambda: [session.run(feeds, ["mos"]) for feeds in each]
 
-    _time(say, call(32), 5, what="32 pictures")
+    _time(ask.say, call(most), 5, what=f"{most} pictures")
     for height in (300, 301, 700):
-        _time(say, call(32, height=height), 3, what=f"32 pictures of height {height}")
-    for rows in (16, 31):
-        _time(say, call(rows), 3, what=f"{rows} pictures")
-    _time(say, call(32, 17), 4, what="32 and 17 pictures in turn")
+        _time(ask.say, call(most, height=height), 3, what=f"{most} pictures of height {height}")
+    for rows in (some, few):
+        _time(ask.say, call(rows), 3, what=f"{rows} pictures")
+    _time(ask.say, call(most, some), 4, what=f"{most} and {some} pictures in turn")
 
 
-def settings(device: str, say: Say) -> None:
+def settings(ask: Ask) -> None:
     """Settings of ONNX Runtime's CUDA provider: maps of 2337 windows."""
-    if device != "cuda":
-        say(note="these are settings of cuda")
+    if ask.device != "cuda":
+        ask.say(note="these are settings of cuda")
         return
     chosen = runtime.cuda_settings
     for name, changed in SETTINGS.items():
@@ -142,70 +179,137 @@ def settings(device: str, say: Say) -> None:
             return {**chosen(precision), **changed}
 
         runtime.cuda_settings = changed_settings
-        with _engine(device) as engine:
+        with _engine(ask.device) as engine:
             draw = partial(engine.map, picture(), TEXT, GRIDS[2337])
-            _time(say, draw, 6, what="map of 2337 windows", settings=name)
+            _time(ask.say, draw, 6, what="map of 2337 windows", settings=name)
 
 
-QUESTIONS: dict[str, tuple[Callable[[str, Say], None], float]] = {
+def vit(ask: Ask) -> None:
+    """ViT-B/32 (random weights) against PyTorch on the same device, and the share of what matrix products reach."""
+    import torch
+
+    from benchmarks.contenders import dream_runner
+    from benchmarks.engines import FORWARD_ALONE, EngineDream, Spec
+    from benchmarks.models import MODELS, dream_model, export
+    from benchmarks.peak import gflop, measure_peaks
+
+    info = MODELS["vitb32"]
+    on_gpu = ask.device != "cpu"
+    if on_gpu and not torch.cuda.is_available():
+        ask.say(what="PyTorch", error="this PyTorch finds no GPU")
+    rivals = "cuda" if on_gpu else "cpu"
+    exported = export(info, CACHE, lambda line: None, on_gpu)
+    model = dream_model(info, exported.bundle)
+    size = model.preprocess.size
+    work = gflop(model.tower, torch.zeros(1, 3, size, size))
+    half = "fp16" if on_gpu else "bf16"
+    peaks = {k: v for k, v in measure_peaks(rivals, half, 0.3).items() if isinstance(v, float)}
+    ask.say(what="matrix products, GFLOP/s", **peaks)
+
+    def told(
+        what: str, precision: str, windows: int, call: Callable[[], object], times: int, scale: float
+    ) -> None:
+        seconds = list(_seconds(call, times))
+        median = statistics.median(seconds[1:]) * scale
+        share = windows * work / median / peaks.get(precision, float("nan"))
+        ask.say(
+            what=what,
+            precision=precision,
+            units=windows,
+            first_s=seconds[0] * scale,
+            median_s=median,
+            share_of_peak=round(share, 4),
+            sampled=scale != 1,
+        )
+
+    image, large = picture(), picture(2000, 1500)
+    grid = 15 if ask.small else 2337
+    used = Settings((), (), (), (ask.device,), True, CACHE, 2, 0, 2)
+    for precision in ask.precisions:
+        runner = EngineDream(exported.bundle, Spec("engine", ask.device, precision), used.threads)
+        cases: Sequence[tuple[UInt8, DreamConfig, int]] = [(image, GRIDS[grid], 2 if ask.small else 6)]
+        if not ask.small and precision == half:
+            cases = [*cases, (large, GRIDS[2337], 3)]
+        for pixels, config, times in cases:
+            windows = count(config, *pixels.shape[:2])
+            told("engine", precision, windows, partial(runner.map, pixels, config), times, 1)
+        runner.engine.close()
+    # Rivals have a sample of the windows where all of them would take too long.
+    for spec, sample in (
+        (Spec("published", rivals, "fp32"), 8 if ask.small else 96),
+        (Spec("eager", rivals, half), grid if ask.small else 512),
+        (Spec("eager", rivals, half, FORWARD_ALONE), grid),
+        (Spec("compile", rivals, half), 0 if ask.small else grid),
+    ):
+        if not sample:
+            continue
+        rival = dream_runner(spec, model, exported, used)
+        config = thin(GRIDS[grid], sample)
+        windows = count(config, *image.shape[:2])
+        told(spec.key, spec.precision, grid, partial(rival.map, image, config), 3, grid / windows)
+
+
+QUESTIONS: dict[str, tuple[Callable[[Ask], None], float]] = {
     "same": (same, 90),
     "engine": (engine, 150),
+    "vit": (vit, 200),
     "files": (files, 120),
     "shapes": (shapes, 60),
     "settings": (settings, 90),
 }
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("questions", nargs=-1, type=click.Choice(list(QUESTIONS)), metavar="[QUESTION]...")
-@click.option(
-    "--devices",
-    default="cuda,cpu",
-    show_default=True,
-    metavar="LIST",
-    help="Of cuda, tensorrt, tensorrt-rtx, openvino, cpu.",
-)
-@click.option("--here", is_flag=True, help="One question, in this process (for a debugger).")
-def command(questions: tuple[str, ...], devices: str, here: bool) -> None:
-    """What a GPU does with the engine: same, engine, files, shapes, settings. JSON lines on stdout."""
-    for name in questions or QUESTIONS:
-        ask, limit_s = QUESTIONS[name]
-        for device in filter(None, devices.split(",")):
-            say = _say(name, device)
-            if here:
-                ask(device, say)
-                continue
-            again = [sys.executable, "-m", "benchmarks.gpu", name, "--devices", device, "--here"]
+def answers(questions: Sequence[str], devices: Sequence[str], small: bool) -> Iterator[dict[str, Any]]:
+    """Every measurement of every question, each asked of each device in a process of its own."""
+    for name in questions:
+        for device in devices:
+            again = [sys.executable, "-m", "benchmarks.gpu", name, "--device", device]
+            limit_s = QUESTIONS[name][1]
+            where = {"question": name, "device": device}
+            said, error = "", ""
             try:
-                done = subprocess.run(again, cwd=ROOT, stderr=subprocess.PIPE, text=True, timeout=limit_s)
-            except subprocess.TimeoutExpired:
-                say(error=f"stopped after {limit_s} s")
-                continue
-            if done.returncode:
-                said = done.stderr.strip().splitlines() or ["it does not say why"]
-                say(error=f"ended with {done.returncode}: {said[-1][:300]}")
+                done = subprocess.run(
+                    again + ["--small"] * small, cwd=ROOT, capture_output=True, text=True, timeout=limit_s
+                )
+                said = done.stdout
+                if done.returncode:
+                    error = (done.stderr.strip().splitlines() or ["it does not say why"])[-1][:300]
+            except subprocess.TimeoutExpired as stopped:
+                said = (stopped.stdout or b"").decode() if isinstance(stopped.stdout, bytes) else ""
+                error = f"stopped after {limit_s:.0f} s"
+            for line in said.splitlines():
+                yield {**where, **json.loads(line)}
+            if error:
+                yield {**where, "what": "", "error": error}
 
 
-def _say(question: str, device: str) -> Say:
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("question", type=click.Choice(list(QUESTIONS)))
+@click.option("--device", required=True, help="cuda, tensorrt, tensorrt-rtx, openvino or cpu.")
+@click.option("--small", is_flag=True, help="A little of everything.")
+def command(question: str, device: str, small: bool) -> None:
+    """Ask one question of one device in this process; JSON lines on stdout."""
     started = time.perf_counter()
 
     def say(**measured: Any) -> None:
-        at = round(time.perf_counter() - started, 1)
-        click.echo(json.dumps({"question": question, "device": device, "at_s": at, **measured}))
+        click.echo(json.dumps({"at_s": round(time.perf_counter() - started, 1), **measured}))
 
-    return say
-
-
-def _engine(device: str) -> Engine:
-    return Engine.open(BUNDLE, device, "fp32", tuned=False)
+    QUESTIONS[question][0](Ask(device, small, say))
 
 
-def _time(say: Say, call: Callable[[], object], times: int, **what: str) -> None:
-    seconds = []
+def _engine(device: str, precision: str = "fp32") -> Engine:
+    return Engine.open(BUNDLE, device, precision, tuned=False)
+
+
+def _seconds(call: Callable[[], object], times: int) -> Iterator[float]:
     for _ in range(times):
         before = time.perf_counter()
         call()
-        seconds.append(round(time.perf_counter() - before, 5))
+        yield round(time.perf_counter() - before, 5)
+
+
+def _time(say: Say, call: Callable[[], object], times: int, **what: Any) -> None:
+    seconds = list(_seconds(call, times))
     say(**what, first_s=seconds[0], median_s=statistics.median(seconds[1:]), all_s=seconds)
 
 

@@ -233,12 +233,44 @@ def _hosts(book: Book) -> list[str]:
     return markdown(["", "Python", "C++", "times as fast as Python", "rounds"], rows) if rows else []
 
 
+def _auto(book: Book) -> list[str]:
+    rows = [
+        [
+            f"{record['model']}, {record['part']}",
+            f"{record['auto']}, {number(record['auto_per_s'], 3)} {record['unit']}/s ({record['why']})",
+            f"{record['tune']}, {number(record['tune_per_s'], 3)} {record['unit']}/s",
+            f"{record['share']:.0%}",
+        ]
+        for record in book.records(names.AUTO)
+    ]
+    return markdown(["", "auto", "the fastest that tune finds", "share"], rows) if rows else []
+
+
+def _gpu(book: Book) -> list[str]:
+    rows = [
+        [
+            f"{record['what']}{', ' + record['precision'] if record['precision'] else ''}",
+            record["device"],
+            duration(record["first_s"]) if record["first_s"] else NOTHING,
+            duration(record["median_s"]) if record["median_s"] else NOTHING,
+            f"{record['units'] / record['median_s']:.0f}" if record["units"] and record["median_s"] else "",
+            f"{record['share_of_peak']:.0%}" if record["share_of_peak"] else "",
+            record["note"],
+        ]
+        for record in book.records(names.GPU)
+    ]
+    header = ["", "device", "first", "median", "a second", "of the peak", ""]
+    return markdown(header, rows) if rows else []
+
+
 QUESTIONS: tuple[tuple[str, Callable[[Book], list[str]]], ...] = (
     *((work.question, partial(_contenders, work)) for work in WORKS.values()),
     ("What does a larger picture cost? (64 px windows, stride 32)", _sizes),
     (f"What do fewer of the 64 px windows at stride 8 save and lose? ([curve]({names.CURVE}.png))", _fewer),
     ("How long until the first answer of a new process, and how much memory does it take?", _first_answers),
+    ("How much of what `tune` finds does `auto` take by itself?", _auto),
     ("How fast is the C++ host?", _hosts),
+    ("What does a GPU make of it?", _gpu),
 )
 
 

@@ -9,6 +9,8 @@ import sys
 import pytest
 from repository import ROOT
 
+from benchmarks.gpu import answers
+
 
 def benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "benchmarks", *arguments]
@@ -75,12 +77,29 @@ def test_help():
 
 def test_questions_to_a_gpu_go_on_where_one_fails():
     """The CPU against itself, and a device that nobody has."""
-    command = [sys.executable, "-m", "benchmarks.gpu", "same", "settings", "--devices", "abacus,cpu"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr
-    refused, measured, *others = map(json.loads, done.stdout.splitlines())
+    refused, measured, *others = answers(["same", "settings"], ["abacus", "cpu"], small=True)
     assert (refused["question"], refused["device"]) == ("same", "abacus")
     assert "device 'abacus'" in refused["error"]
     assert [each["note"] for each in others] == ["these are settings of cuda"] * 2
     assert (measured["question"], measured["device"]) == ("same", "cpu")
     assert measured["mos_largest_difference"] == measured["map_largest_difference"] == 0
+
+
+def test_the_suite_for_gpus_in_miniature(tmp_path):
+    """Where there is no GPU the CPU answers everything, PyTorch beside it."""
+    done = benchmarks("gpu", "--quick", "--device", "cpu", "--threads", "2", "--output", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    report = (tmp_path / "results.md").read_text(encoding="utf-8")
+    (table,) = [part for part in report.split("## ") if part.startswith("What does a GPU make of it?")]
+    for row in (
+        "map of 2337 windows, fp32",
+        "8 files of five sizes",
+        "eager bf16",
+        "published fp32",
+        "4 pictures",
+    ):
+        assert f"| {row}" in table, row
+    data = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    (said,) = [each for each in data["tables"] if each["name"] == "gpu answers"]
+    shares = [row[0]["share_of_peak"] for row in said["rows"] if "share_of_peak" in row[0]]
+    assert len(shares) >= 4 and all(0 < share < 1.2 for share in shares)
