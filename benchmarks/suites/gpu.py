@@ -1,4 +1,4 @@
-"""What a GPU does with the engine, beside the CPU and PyTorch: in minutes, for a machine that is there for no longer."""
+"""What a GPU does with the engine, beside the CPU and PyTorch, in minutes: many are lent for no longer."""
 
 from __future__ import annotations
 
