@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import platform
 import shutil
 import subprocess
@@ -89,10 +90,18 @@ def examine(devices: Sequence[str] = DEVICES) -> Report:
 
 
 def runtime_packages() -> dict[str, str]:
-    """Installed distributions that the engine's runtimes consist of, with their versions."""
+    """Installed distributions that the engine's runtimes consist of, with their versions.
+
+    Of ONNX Runtime's only those of the module that is imported: others may lie further down the path.
+    """
     found: dict[str, str] = {}
+    spec = importlib.util.find_spec("onnxruntime")
+    imported = {Path(folder).resolve() for folder in (spec and spec.submodule_search_locations) or ()}
     for distribution in distributions():
         name = (distribution.metadata["Name"] or "").lower().replace("_", "-")
+        folder = Path(str(distribution.locate_file("onnxruntime"))).resolve()
+        if name in _PACKAGES["cpu"] and folder not in imported:
+            continue
         if name.startswith((*_RUNTIMES, *_NVIDIA_PACKAGES)) and not name.endswith("-telemetry"):
             found.setdefault(name, distribution.version)
     return dict(sorted(found.items()))
@@ -193,13 +202,13 @@ def mismatches(
                 f"pip uninstall -y {' '.join(several)} && {install_command(keep)}",
             )
         )
-    elif several == ["onnxruntime"] and machine.gpus:
+    elif several and machine.gpus and not needs.get("cuda"):
         result.append(
             Finding(
                 "ONNX Runtime",
                 WARNING,
                 "there is a GPU, but the installed ONNX Runtime is the one without CUDA",
-                f"pip uninstall -y onnxruntime && {install_command('gpu')}",
+                f"pip uninstall -y {several[0]} && {install_command('gpu')}",
             )
         )
     built_for = nvidia.cuda_major(needs.get("cuda", ()))

@@ -25,7 +25,7 @@ _HOST = (Device.CPU.value, Device.OPENVINO.value)
 
 @dataclass(frozen=True)
 class PartPlan:
-    """How one part runs. `batch`: inputs of one call, None = the backend's own; `tuned`: measured here; `why`: in words."""
+    """How one part runs, and `why` in words. `batch`: inputs of one call, None = the backend's own; `tuned`: measured."""
 
     backend: Backend
     precision: str
@@ -151,7 +151,9 @@ def _ways(bundle: Bundle, part: Part, device: str, backends: Backends) -> list[P
     names = [device]
     if device == "auto":
         names = [backends.open("auto").device]
-        if names[0] in _HOST:  # another one is opened only where the bundle recommends more than float32 there
+        if (
+            names[0] in _HOST
+        ):  # another one is opened only where the bundle recommends more than float32 there
             others = (name for name in _HOST if bundle.recommended_for(name) != "fp32")
             names = [*dict.fromkeys((*names, *others))]
     found = []

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from realm_engine.machine.processor import processor
 
-
 # Without one of these, as `Processor.features` has them, an int8 file is slower than float32 or saturates (pmaddubsw).
 # Of bf16 a runtime says itself whether it has it here.
 UNITS: Mapping[str, frozenset[str]] = {

@@ -273,6 +273,23 @@ def test_a_gpu_that_the_installed_runtime_cannot_use():
     assert "without CUDA" in finding.detail and "onnxruntime-gpu>=1.20" in finding.cure
 
 
+def test_what_is_imported_counts_and_not_what_a_package_is_called():
+    assert mismatch({"onnxruntime": "1.31"}, GOOD, CUDA_13) == []
+    (finding,) = mismatch({"onnxruntime-gpu": "1.31"}, GOOD)
+    assert "without CUDA" in finding.detail
+
+
+def test_a_copy_further_down_the_path_is_not_listed(tmp_path, monkeypatch):
+    for name in ("onnxruntime_gpu", "openvino_copy"):
+        folder = tmp_path / f"{name}-9.9.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Name: {name.replace('_', '-')}\nVersion: 9.9\n")
+    monkeypatch.setattr("sys.path", [*sys.path, str(tmp_path)])
+    listed = doctor.runtime_packages()
+    assert "onnxruntime-gpu" not in listed and listed["openvino-copy"] == "9.9"
+    assert any(name.startswith("onnxruntime") for name in listed)
+
+
 def test_a_driver_older_than_the_runtime():
     old = Nvidia(1, "550.54.14", (12, 4), 0, (H200,))
     (finding,) = mismatch({"onnxruntime-gpu": "1.31"}, old, CUDA_13)
