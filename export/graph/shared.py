@@ -1,7 +1,7 @@
 """A second precision of a graph that keeps no weights of its own: it reads them out of the first one's file.
 
-A float32 file may store its weights in float16; the float16 file of the same graph would hold the same bytes again. ONNX
-lets a tensor lie in another file from an offset on, and nothing says that this file may not be an ONNX file itself.
+A float32 file may store its weights in float16; the float16 file of the same graph would hold the same bytes again.
+ONNX lets a tensor lie in another file from an offset on, and nothing says that this may not be an ONNX file itself.
 """
 
 from __future__ import annotations

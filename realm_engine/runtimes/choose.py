@@ -25,7 +25,7 @@ _HOST = (Device.CPU.value, Device.OPENVINO.value)
 
 @dataclass(frozen=True)
 class PartPlan:
-    """How one part runs, and `why` in words. `batch`: inputs of one call, None = the backend's own; `tuned`: measured."""
+    """How one part runs, and `why`. `batch`: inputs of one call, None = the backend's own; `tuned`: measured here."""
 
     backend: Backend
     precision: str
