@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -66,6 +66,7 @@ class EngineOptions:
     tuned: bool = True
     more: tuple[str | os.PathLike[str], ...] = ()
     encoder: str = "auto"
+    fixed_shapes: bool | Literal["auto"] = "auto"
 
     def open(self) -> Engine:
         """Open the engine. Raises as `Engine.open`."""
@@ -78,6 +79,7 @@ class EngineOptions:
             self.tuned,
             self.more,
             self.encoder,
+            self.fixed_shapes,
         )
 
 
@@ -100,6 +102,7 @@ class Engine:
         tuned: bool = True,
         more: Sequence[str | os.PathLike[str]] = (),
         encoder: str = "auto",
+        fixed_shapes: bool | Literal["auto"] = "auto",
     ) -> Engine:
         """Open a bundle by name (a str that is one) or folder (a path, or a str with a separator: "./NAME").
 
@@ -111,19 +114,23 @@ class Engine:
         or "2G", that the process may hold; by default 2 GiB, or more where the models alone take that. `tuned`
         False ignores what was measured. `more`: bundles whose measures are there as well; maps are those of the
         first. `encoder`: how windows of maps are encoded, "each-window", "one-pass", or "auto": as the preset says.
+        `fixed_shapes`: calls have one of a few shapes, filled up with zeros that change no answer, and hold pictures
+        of many sizes; "auto": on devices that are slow at shapes that are new to them.
         Raises BundleError, DeviceError or UsageError; nothing is ever replaced silently.
         """
         limit = parse_bytes(max_memory) if isinstance(max_memory, str) else max_memory
         memory = MemoryLimit() if limit is None else MemoryLimit(limit, strict=True)
         if encoder not in ("auto", *ENCODERS):
             raise UsageError(f"encoder is {encoder!r}; choose one of auto, {', '.join(ENCODERS)}")
+        if fixed_shapes not in ("auto", True, False):
+            raise UsageError(f"fixed_shapes is {fixed_shapes!r}; choose one of 'auto', True, False")
         asked = None if encoder == "auto" else encoder
         opened = []
         for name in (bundle, *more):
             contents = Contents(Bundle.open(name))
             record = load_tuned(contents.bundle) if tuned and "auto" in (device, precision) else None
             plans = choose_plans(contents.bundle, contents.parts, device, precision, threads, record)
-            opened.append(Opened(contents, plans, memory, asked))
+            opened.append(Opened(contents, plans, memory, asked, fixed_shapes))
         engine = cls(opened, memory)
         used = engine.describe()
         log.info(
@@ -259,7 +266,7 @@ class Engine:
         threads = min(plan.backend.threads for plan in plans)
         if gather is None:
             gather = all(plan.backend.resident for plan in plans)
-        pipeline = self._pipeline(stream.run, stream.fail, stream.per_call, wanted, threads, gather)
+        pipeline = self._pipeline(stream.run, stream.fail, stream.per_call, wanted, threads, gather, stream.key)
         return pipeline.stream(iter(todo))
 
     def look(
@@ -288,7 +295,7 @@ class Engine:
             parts = [opened.sessions.plan(measure.part.name) for measure in measures]
             # On a device with memory of its own a call takes what it takes there.
             memory = None if all(plan.backend.resident for plan in parts) else self._memory
-            groups.append(Group(opened, tuple(measures), memory))
+            groups.append(Group(opened, tuple(measures), memory, opened.many_sizes(parts)))
             plans += parts
         wanted = batch_size or min(plan.batch or plan.backend.image_batch for plan in plans)
         columns = [column for measure in self.chosen(metrics) for column in measure.columns]
@@ -438,7 +445,8 @@ class Engine:
         batch_size: int,
         threads: int,
         gather: bool = False,
+        key: Callable[[UInt8], Hashable] | None = None,
     ) -> Pipeline[T]:
         waiting = min(BUDGET_BYTES, self._memory.limit_bytes // 8)
         decoders = min(_MAX_DECODERS, threads)
-        return Pipeline(load_image, run, fail, batch_size, decoders, per_call, waiting, gather)
+        return Pipeline(load_image, run, fail, batch_size, decoders, per_call, waiting, gather, key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from realm_engine.bundle.bundle import Bundle, Part
 from realm_engine.bundle.manifest import TextSpec
@@ -103,12 +104,17 @@ class Opened:
         plans: Mapping[str, PartPlan],
         memory: MemoryLimit,
         encoder: str | None = None,
+        fixed_shapes: bool | Literal["auto"] = "auto",
     ) -> None:
-        """`encoder`: what encodes the windows of every map; None: what the presets say."""
+        """`encoder`: what encodes the windows of every map; None: what the presets say.
+
+        `fixed_shapes`: see `Engine.open`.
+        """
         self._encoder = encoder
+        self._fixed_shapes = fixed_shapes
         self.bundle = contents.bundle
         self.contents = contents
-        self.sessions = Sessions(contents.bundle, contents.parts, plans)
+        self.sessions = Sessions(contents.bundle, contents.parts, plans, fixed_shapes)
         self._memory = memory
         self._encoders: dict[str, TextEncoder] = {}
         self._mapper: Mapper | None = None
@@ -134,6 +140,12 @@ class Opened:
         for measure in measures:
             for graph in measure.outputs:
                 self.session(graph)
+
+    def many_sizes(self, plans: Sequence[PartPlan]) -> bool:
+        """Whether a call that runs so shall hold pictures of many sizes: a device is fast when its calls are full."""
+        if self._fixed_shapes == "auto":
+            return all(plan.backend.resident for plan in plans)
+        return self._fixed_shapes
 
     def mapper(self) -> Mapper:
         """The maps of the bundle. Raises BundleError where it makes none, DeviceError, and UsageError for memory."""

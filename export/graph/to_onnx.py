@@ -29,13 +29,23 @@ MASK_FLOOR = -1e4  # exp(-1e4) is exactly 0 in float32, and the number exists in
 
 @dataclass(frozen=True)
 class GraphExport:
-    """A graph that is a torch module: everything that is needed to write it."""
+    """A graph that is a torch module: everything that is needed to write it.
+
+    Attributes:
+        name: Its key in the manifest's "graphs".
+        module: What is exported.
+        example: Inputs of the module.
+        inputs: Ports of the graph, in the module's order.
+        outputs: Ports of its outputs.
+        matrices: Inputs that the module takes as one matrix for all rows, and the graph as one for all or one for each.
+    """
 
     name: str
     module: nn.Module
     example: tuple[torch.Tensor, ...]
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
+    matrices: tuple[str, ...] = ()
 
     float32_alone = False
 
@@ -54,7 +64,7 @@ def to_onnx(graph: GraphExport) -> ir.Model:
     shapes = tuple(
         {
             axis: free.setdefault(dim, torch.export.Dim(dim, min=1))
-            for axis, dim in enumerate(port.shape)
+            for axis, dim in enumerate(port.shape[-2:] if port.name in graph.matrices else port.shape)
             if isinstance(dim, str)
         }
         for port in graph.inputs
@@ -74,7 +84,26 @@ def to_onnx(graph: GraphExport) -> ir.Model:
     if program is None:
         raise RuntimeError(f"the exporter returned nothing for graph {graph.name}")
     _free_names(program.model)
+    for port in graph.inputs:
+        if port.name in graph.matrices:
+            _for_each_row(program.model, port)
     return program.model
+
+
+def _for_each_row(model: ir.Model, port: Port) -> None:
+    """Give an input that is one matrix two axes before it, so that a product has one for all rows or one for each.
+
+    The exporter cannot be told of a size that is either 1 or another dimension's; the products themselves broadcast.
+    """
+    value = next(value for value in model.graph.inputs if value.name == port.name)
+    value.shape = ir.Shape(port.shape)
+    for node in [use.node for use in value.uses()]:
+        if node.op_type == "Transpose":
+            node.attributes["perm"] = ir.AttrInt64s("perm", [0, 1, 3, 2])
+            node.outputs[0].shape = None
+            node = next(use.node for use in node.outputs[0].uses())
+        if node.op_type != "MatMul":
+            raise RuntimeError(f"{port.name} is no matrix of a product: the exporter wrote {node.op_type}")
 
 
 def _free_names(model: ir.Model) -> None:

@@ -81,8 +81,8 @@ def wrapped_inputs(view: View) -> tuple[Port, ...]:
     """Inputs of a wrapped graph."""
     if view.kind == "native":
         return (PIXELS,)
-    rows = Port("resample_rows", "float32", (view.height_px, "height"))
-    return PIXELS, rows, Port("resample_cols", "float32", (view.width_px, "width"))
+    rows = Port("resample_rows", "float32", ("resizes", 1, view.height_px, "height"))
+    return PIXELS, rows, Port("resample_cols", "float32", ("resizes", 1, view.width_px, "width"))
 
 
 def wrap(
@@ -191,7 +191,7 @@ def _resized(nodes: _Nodes, x: str) -> str:
         level = nodes.add("Floor", [nodes.add("Div", [nodes.add("Add", [carried, rounding]), half])])
         return nodes.add("Min", [nodes.add("Max", [level, lowest]), highest])
 
-    cols = [nodes.add("Transpose", [part], perm=[1, 0]) for part in halves("resample_cols")]
+    cols = [nodes.add("Transpose", [part], perm=[0, 1, 3, 2]) for part in halves("resample_cols")]
     wide = join(*(nodes.add("MatMul", [x, part]) for part in cols))
     return join(*(nodes.add("MatMul", [part, wide]) for part in halves("resample_rows")))
 

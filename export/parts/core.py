@@ -173,14 +173,15 @@ def core_export(core: CoreSource) -> GraphExport:
         ),
         inputs=(
             Port("pixels", "uint8", ("batch", "height", "width", 3)),
-            Port("resample_rows", "float32", (height, "height")),
-            Port("resample_cols", "float32", (width, "width")),
+            Port("resample_rows", "float32", ("resizes", 1, height, "height")),
+            Port("resample_cols", "float32", ("resizes", 1, width, "width")),
             Port("text_features", "float32", ("batch", features)),
             Port("has_text", "float32", ("batch",)),
         ),
         outputs=tuple(
             Port(name, "float32", ("batch",)) for name in ("mos", *(["unlike"] if core.knows_unlike else []))
         ),
+        matrices=("resample_rows", "resample_cols"),
     )
 
 

@@ -64,7 +64,7 @@ class Core:
     def read(self, look: Look) -> Mapping[str, Array]:
         """The graph's outputs: "mos", a z-score, float32 [N], high = real."""
         features, has_text = self._text_features(look)
-        feeds = self.spec.view.feeds(look.pixels)
+        feeds = look.feeds(GRAPH, self.spec.view)
         return look.run(GRAPH, {**feeds, "text_features": features, "has_text": has_text})
 
     def _text_features(self, look: Look) -> tuple[Float32, Float32]:

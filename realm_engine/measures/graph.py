@@ -18,7 +18,7 @@ def open_graph(bundle: Bundle, name: str, section: Section) -> Measure:
     graph, view = section.get("graph", str), View.parse(section.section("view"))
 
     def read(look: Look) -> Mapping[str, Array]:
-        return look.run(graph, view.feeds(look.pixels))
+        return look.run(graph, look.feeds(graph, view))
 
     return words.measure(
         name=name,

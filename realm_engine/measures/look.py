@@ -12,11 +12,17 @@ from realm_engine.arrays import Array, Float32, UInt8
 from realm_engine.bundle.bundle import Bundle
 from realm_engine.bundle.manifest import INTERPOLATIONS, MOST_PIXELS, GraphSpec, Section
 from realm_engine.errors import BundleError
-from realm_engine.pictures.resample import resample_matrix_float32
+from realm_engine.pictures.together import Together
 from realm_engine.runtimes.base import Session
 from realm_engine.text import TextEncoder
 
 VIEWS = ("whole", "native")
+ROWS, COLUMNS = "resample_rows", "resample_cols"
+
+
+def resizes_each(graph: GraphSpec) -> bool:
+    """Whether a graph takes resize matrices [1 or batch, 1, out, in]; before format 1.3 it took one [out, in] for all."""
+    return any(tensor.name == ROWS and len(tensor.shape) == 4 for tensor in graph.inputs)
 
 
 class UnknownKindError(BundleError):
@@ -47,16 +53,15 @@ class View:
             section.choice("interpolation", INTERPOLATIONS),
         )
 
-    def feeds(self, pixels: UInt8) -> dict[str, Array]:
-        """Inputs of a graph for pictures of one size, uint8 [N, H, W, 3]."""
+    def feeds(self, pictures: Together, graph: GraphSpec) -> dict[str, Array]:
+        """Inputs of a graph; pictures of several sizes need one that takes matrices for each."""
+        found: dict[str, Array] = {"pixels": pictures.pixels}
         if self.height_px is None or self.width_px is None or self.interpolation is None:
-            return {"pixels": pixels}
-        height, width = pixels.shape[1:3]
-        return {
-            "pixels": pixels,
-            "resample_rows": resample_matrix_float32(height, self.height_px, self.interpolation),
-            "resample_cols": resample_matrix_float32(width, self.width_px, self.interpolation),
-        }
+            return found
+        for axis, (name, out_px) in enumerate(((ROWS, self.height_px), (COLUMNS, self.width_px))):
+            matrices = pictures.resample(axis, out_px, self.interpolation)
+            found[name] = matrices[:, None] if resizes_each(graph) else matrices[0]
+        return found
 
     def input_px(self, pixels: UInt8) -> tuple[int, int]:
         """Height and width of what the tower gets of a picture, uint8 [H, W, 3]."""
@@ -76,20 +81,20 @@ class Runner(Protocol):
 
 
 class Look:
-    """Pictures of one size with their texts, and what the graphs of one bundle have made of them so far.
+    """Pictures with their texts, and what the graphs of one bundle have made of them so far.
 
-    `pixels`: uint8 [N, H, W, 3]. `texts`: as many, None if it is missing. `wanted`: outputs by graph that anybody
+    `texts`: as many as pictures, None if it is missing. `wanted`: outputs by graph that anybody
     will ask for: a graph runs once and gives them all.
     """
 
     def __init__(
         self,
-        pixels: UInt8,
+        pictures: Together,
         texts: Sequence[str | None],
         runner: Runner,
         wanted: Mapping[str, frozenset[str]] | None = None,
     ) -> None:
-        self.pixels = pixels
+        self.pictures = pictures
         self.texts = tuple(texts)
         self._runner = runner
         self._wanted = dict(wanted or {})
@@ -98,11 +103,15 @@ class Look:
     @property
     def count(self) -> int:
         """Number of pictures, N."""
-        return len(self.pixels)
+        return len(self.pictures.pixels)
 
     def graph(self, name: str) -> GraphSpec:
         """What the manifest says of a graph."""
         return self._runner.bundle.graphs[name]
+
+    def feeds(self, graph: str, view: View) -> dict[str, Array]:
+        """What a graph with this view takes of the pictures."""
+        return view.feeds(self.pictures, self.graph(graph))
 
     def text(self, graph: str, texts: Sequence[str]) -> Float32:
         """Features of texts by a text graph, float32 [texts, D], each different text embedded once."""
@@ -120,7 +129,7 @@ class Look:
         """An output of a tower for the pictures, float32 [N, D]. A text it may take as well is left out (0)."""
         if graph in self._made:
             return self._made[graph][output]
-        feeds = view.feeds(self.pixels)
+        feeds = self.feeds(graph, view)
         for tensor in self.graph(graph).inputs:
             if tensor.name not in feeds:
                 width = tensor.shape[1:]

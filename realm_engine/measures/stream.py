@@ -5,43 +5,54 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from realm_engine.arrays import UInt8
 from realm_engine.bundle.columns import Column
 from realm_engine.errors import RealmError
 from realm_engine.machine.memory import MemoryLimit
-from realm_engine.measures.look import Look, Runner
+from realm_engine.measures.look import Look, Runner, resizes_each
 from realm_engine.measures.measure import Measure
 from realm_engine.pictures.inputs import Entry
+from realm_engine.pictures.together import Together, side_px
 from realm_engine.tables.rows import Measured, flags_of
 
 
 @dataclass(frozen=True)
 class Group:
-    """Measures of one bundle, and what runs its graphs. `memory`: bound of a call on the host, None: on a device."""
+    """Measures of one bundle, and what runs its graphs.
+
+    `memory`: bound of a call on the host, None: on a device. `many_sizes`: a call shall hold pictures of many sizes.
+    """
 
     runner: Runner
     measures: tuple[Measure, ...]
     memory: MemoryLimit | None
+    many_sizes: bool = False
 
-    def look(self, pixels: UInt8, texts: Sequence[str | None]) -> Look:
-        """A look at pictures of one size, [N, H, W, 3], with everything that these measures will want."""
+    def takes_many_sizes(self) -> bool:
+        """Whether calls hold pictures of many sizes, which every graph that sees pixels must be able to resize."""
+        graphs = {graph for measure in self.measures for graph in measure.outputs}
+        specs = [self.runner.bundle.graphs[graph] for graph in graphs]
+        seeing = [spec for spec in specs if "pixels" in spec.input_names]
+        return self.many_sizes and all(map(resizes_each, seeing))
+
+    def look(self, pictures: Together, texts: Sequence[str | None]) -> Look:
+        """A look at pictures with everything that these measures will want."""
         wanted: dict[str, frozenset[str]] = {}
         for measure in self.measures:
             for graph, outputs in measure.outputs.items():
                 wanted[graph] = wanted.get(graph, frozenset()) | outputs
-        return Look(pixels, texts, self.runner, wanted)
+        return Look(pictures, texts, self.runner, wanted)
 
 
 class MeasureStream:
-    """What a `Pipeline` asks of a stream of rows, at most `batch_size` pictures of one size a call."""
+    """What a `Pipeline` asks of a stream of rows, at most `batch_size` pictures a call."""
 
     def __init__(self, groups: Sequence[Group], columns: Sequence[Column], batch_size: int) -> None:
         """`columns`: of all measures, in the order of the rows."""
         self._groups = tuple(groups)
         self._columns = tuple(columns)
         self._batch_size = batch_size
+        self._many_sizes = all(group.takes_many_sizes() for group in self._groups)
         # A tower that takes a text serves those that take its features alone, so it looks first.
         self._order = sorted(
             ((group, measure) for group in self._groups for measure in group.measures),
@@ -49,14 +60,14 @@ class MeasureStream:
         )
 
     def run(self, decoded: list[UInt8], entries: list[Entry]) -> list[Measured]:
-        """Answer pictures of one size.
+        """Answer pictures with one `key`.
 
         A measure that fails for a single picture leaves its cells empty and says why; the others keep their values.
         For several it raises what it failed with, so that whoever asks can ask for one at a time.
         """
-        pixels = np.stack(decoded)
+        pictures = (Together.of_many_sizes if self._many_sizes else Together.of_one_size)(decoded)
         texts = [_text(entry) for entry in entries]
-        looks = {id(group): group.look(pixels, texts) for group in self._groups}
+        looks = {id(group): group.look(pictures, texts) for group in self._groups}
         values: list[dict[str, float | None]] = [{} for _ in entries]
         errors: list[str] = []
         for group, measure in self._order:
@@ -84,9 +95,15 @@ class MeasureStream:
         """Answer a picture that cannot be measured."""
         return Measured(entry.name, {column.name: None for column in self._columns}, _text(entry), message)
 
+    def key(self, image: UInt8) -> tuple[int, int]:
+        """Pictures with one key may share a call: height and width of the array that would hold this one."""
+        height, width = image.shape[:2]
+        return (side_px(height), side_px(width)) if self._many_sizes else (height, width)
+
     def per_call(self, image: UInt8) -> int:
-        """How many pictures of this size share a call. Raises UsageError where the memory does not hold one."""
-        source_px = image.shape[0] * image.shape[1]
+        """How many pictures with its key share a call. Raises UsageError where the memory does not hold one."""
+        height, width = self.key(image)
+        source_px = height * width
         fits = [self._batch_size]
         for group in self._groups:
             for measure in group.measures if group.memory is not None else ():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
@@ -78,9 +78,10 @@ class _Budget:
 
 
 class Pipeline(Generic[T]):
-    """Streams entries through `load` (on threads) and `run` (here, in batches of images of equal size).
+    """Streams entries through `load` (on threads) and `run` (here, in batches of images with equal keys).
 
-    `per_call(image)` says how many images of that size one `run` takes, at most `batch_size`. `run(images,
+    `key(image)` is the image's shape unless told otherwise; `per_call(image)` says how many images with that key one
+    `run` takes, at most `batch_size`. `run(images,
     entries)` answers a batch; `fail(entry, message)` answers a entry whose image, or whose batch of one, raised a
     RealmError. Answers come in the order of the entries, whatever the batches were.
     """
@@ -95,6 +96,7 @@ class Pipeline(Generic[T]):
         per_call: Callable[[UInt8], int] | None = None,
         budget_bytes: int = BUDGET_BYTES,
         gather: bool = False,
+        key: Callable[[UInt8], Hashable] | None = None,
     ) -> None:
         """`gather`: wait for images that are being decoded rather than run a batch that is not full."""
         self._load = load
@@ -105,6 +107,7 @@ class Pipeline(Generic[T]):
         self._threads = threads
         self._budget_bytes = budget_bytes
         self._gather = gather
+        self._key = key or (lambda image: image.shape)
 
     def stream(self, entries: Iterator[Entry]) -> Iterator[T]:
         """Yield one answer per entry. Closing the generator stops the decoders."""
@@ -138,7 +141,7 @@ class Pipeline(Generic[T]):
         return image
 
     def _answer(self, slots: deque[_Slot[T]], budget: _Budget) -> None:
-        """Answer the first slot, and with it as many later ones of its size as a batch holds."""
+        """Answer the first slot, and with it as many later ones with its key as a batch holds."""
         image = self._image(slots[0])
         if image is None:
             return
@@ -146,14 +149,14 @@ class Pipeline(Generic[T]):
             limit = min(self._batch_size, self._per_call(image))
         except RealmError:  # whatever is wrong with it, `run` says so as well
             limit = 1
-        batch, images = [slots[0]], [image]
+        batch, images, key = [slots[0]], [image], self._key(image)
         for slot in itertools.islice(slots, 1, None):
             if len(batch) == limit:
                 break
             # A decoder may wait for the budget until the first slot is gone: never wait for that one here.
             if slot.answer is None and (slot.future.done() or (self._gather and budget.settled(slot.future))):
                 other = self._image(slot)
-                if other is not None and other.shape == image.shape:
+                if other is not None and self._key(other) == key:
                     batch.append(slot)
                     images.append(other)
         self._score(batch, images)

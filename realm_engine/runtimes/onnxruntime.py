@@ -19,9 +19,7 @@ from realm_engine.machine.packages import install_command
 from realm_engine.runtimes import nvidia
 from realm_engine.runtimes.base import contiguous, first_line
 from realm_engine.runtimes.elf import needed_libraries
-
-# One picture alone, as servers ask, and full calls; windows of a coarse grid, and full calls of both kinds of towers.
-ROW_SIZES = {"batch": (1, 32), "windows": (256, 512)}
+from realm_engine.runtimes.padding import ROW_SIZES
 
 _SEVERITY_ERROR = 3
 _SEVERITY_FATAL = 4

@@ -15,6 +15,10 @@ from realm_engine.runtimes.base import Session, contiguous
 
 # Free dimensions that count independent rows, always the first axis of a tensor.
 ROW_DIMS = ("batch", "windows")
+# One for all rows or one for each, the first axis of a tensor as well.
+PER_ROW_DIM = "resizes"
+# One picture alone, as servers ask, and full calls; windows of a coarse grid, and full calls of both kinds of towers.
+ROW_SIZES: Mapping[str, tuple[int, ...]] = {"batch": (1, 32), "windows": (256, 512)}
 
 
 class PaddedSession:
@@ -33,6 +37,7 @@ class PaddedSession:
         self._dim = next((dim for dim in ROW_DIMS if dim in sizes and _has(graph, dim)), None)
         self._sizes = tuple(sizes[self._dim]) if self._dim else ()
         self._padded = {each.name for each in graph.inputs if self._dim and each.shape[:1] == (self._dim,)}
+        self._padded_where_many = {each.name for each in graph.inputs if each.shape[:1] == (PER_ROW_DIM,)}
         self._cut = {each.name for each in graph.outputs if self._dim and each.shape[:1] == (self._dim,)}
         self._lanes: dict[int | None, Session] = {}
         self._unused: Session | None = load()  # a file that cannot be opened fails now
@@ -46,8 +51,10 @@ class PaddedSession:
         session = self._lane(size)
         if size is None or size == rows:
             return session.run(inputs, outputs)
+        many = {name for name in self._padded_where_many if len(inputs.get(name, ())) > 1}
         feeds = {
-            name: _with_rows(value, size) if name in self._padded else value for name, value in inputs.items()
+            name: _with_rows(value, size) if name in self._padded | many else value
+            for name, value in inputs.items()
         }
         answers = session.run(feeds, outputs)
         return [

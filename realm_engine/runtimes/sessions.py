@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from realm_engine.bundle.bundle import Bundle, Part
 from realm_engine.bundle.manifest import GraphSpec
@@ -12,13 +12,21 @@ from realm_engine.errors import BundleError, DeviceError
 from realm_engine.runtimes.base import Backend, FiniteSession, Session
 from realm_engine.runtimes.choose import PartPlan
 from realm_engine.runtimes.devices import open_backend
-from realm_engine.runtimes.padding import PaddedSession
+from realm_engine.runtimes.padding import ROW_SIZES, PaddedSession
 
 
 class Sessions:
     """Opens the session of a graph on first use; two graphs of one file share it."""
 
-    def __init__(self, bundle: Bundle, parts: Sequence[Part], plans: Mapping[str, PartPlan]) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        parts: Sequence[Part],
+        plans: Mapping[str, PartPlan],
+        fixed_shapes: bool | Literal["auto"] = "auto",
+    ) -> None:
+        """`fixed_shapes`: calls are filled up to a few sizes; "auto": where a backend is slow at one that is new."""
+        self._fixed_shapes = fixed_shapes
         self.bundle = bundle
         self.plans = dict(plans)
         self._parts = {part.name: part for part in parts}
@@ -46,7 +54,7 @@ class Sessions:
         path = self.bundle.path(graph, computed if computed in files else "fp32")
         key = (path, backend.device, computed)
         if key not in self._opened:
-            self._opened[key] = _load(backend, path, computed, self.bundle.graphs[graph])
+            self._opened[key] = self._load(backend, path, computed, self.bundle.graphs[graph])
         return FiniteSession(self._opened[key], graph)
 
     def plan(self, part: str) -> PartPlan:
@@ -79,18 +87,22 @@ class Sessions:
             session.close()
         self._opened.clear()
 
+    def _load(self, backend: Backend, path: Path, precision: str, graph: GraphSpec) -> Session:
+        sizes = backend.row_sizes
+        if self._fixed_shapes == "auto":
+            # Text towers have no convolutions, whose plans are what another size costs.
+            sizes = {} if any("tokens" in tensor.shape for tensor in graph.inputs) else sizes
+        else:
+            sizes = (sizes or ROW_SIZES) if self._fixed_shapes else {}
+        if not sizes:
+            return backend.load(path, precision)
+        return PaddedSession(lambda: backend.load(path, precision), graph, sizes)
+
     def _head_backend(self) -> Backend:
         if self._cpu is None:
             here = [plan.backend for plan in self.plans.values() if not plan.backend.resident]
             self._cpu = here[0] if here else open_backend("cpu")
         return self._cpu
-
-
-def _load(backend: Backend, path: Path, precision: str, graph: GraphSpec) -> Session:
-    # Text towers have no convolutions, whose plans are what another size costs.
-    if backend.row_sizes and not any("tokens" in tensor.shape for tensor in graph.inputs):
-        return PaddedSession(lambda: backend.load(path, precision), graph, backend.row_sizes)
-    return backend.load(path, precision)
 
 
 def _joined(values: Mapping[str, Any]) -> Any:

@@ -1,0 +1,62 @@
+"""Pictures in one array, and the matrices that resize them: one pair for all of one size, or one for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from realm_engine.arrays import Float32, UInt8
+from realm_engine.pictures.resample import resample_matrix_float32
+
+# Heights and widths of an array that holds pictures of several sizes. Those of one call lie within one step of each
+# other, so that no more than about half of what is resized are zeros; larger pictures go with their equals alone.
+SIDES_PX = (256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
+
+
+def side_px(length: int) -> int:
+    """The smallest of `SIDES_PX` that holds so many pixels, or the length itself where none does."""
+    return next((side for side in SIDES_PX if side >= length), length)
+
+
+@dataclass(frozen=True)
+class Together:
+    """N pictures, each in the upper left of its row, zeros beyond it.
+
+    `pixels`: uint8 [N, H, W, 3]. `sizes_px`: height and width of each.
+    """
+
+    pixels: UInt8
+    sizes_px: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of_one_size(cls, pictures: Sequence[UInt8]) -> Together:
+        """Pictures uint8 [h, w, 3] that all have one size. Raises ValueError where they do not."""
+        return cls(np.stack(pictures), tuple((each.shape[0], each.shape[1]) for each in pictures))
+
+    @classmethod
+    def of_many_sizes(cls, pictures: Sequence[UInt8]) -> Together:
+        """Pictures uint8 [h, w, 3] in an array whose height and width are of `SIDES_PX`."""
+        height, width = (side_px(max(each.shape[axis] for each in pictures)) for axis in (0, 1))
+        pixels = np.zeros((len(pictures), height, width, 3), dtype=np.uint8)
+        for row, each in zip(pixels, pictures, strict=True):
+            row[: each.shape[0], : each.shape[1]] = each
+        return cls(pixels, tuple((each.shape[0], each.shape[1]) for each in pictures))
+
+    def resample(self, axis: int, out_px: int, interpolation: str) -> Float32:
+        """The matrices that resize an axis (0: rows, 1: columns) to `out_px`.
+
+        float32 [M, out_px, H or W]: M is 1 where all pictures have one size along it, else N. What stands for pixels
+        beyond a picture is 0, so that they count for nothing.
+        """
+        held = self.pixels.shape[1 + axis]
+        lengths = [size[axis] for size in self.sizes_px]
+        if len(set(lengths)) == 1:
+            lengths = lengths[:1]
+        if lengths == [held]:
+            return resample_matrix_float32(held, out_px, interpolation)[None]
+        matrices = np.zeros((len(lengths), out_px, held), dtype=np.float32)
+        for matrix, length in zip(matrices, lengths, strict=True):
+            matrix[:, :length] = resample_matrix_float32(length, out_px, interpolation)
+        return matrices
