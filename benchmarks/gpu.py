@@ -150,8 +150,8 @@ def shapes(ask: Ask) -> None:
         each = [
             {
                 "pixels": pixels[:count, :height],
-                "resample_rows": resample_matrix_float32(height, 336, "bilinear"),
-                "resample_cols": resample_matrix_float32(WIDTH, 448, "bilinear"),
+                "resample_rows": resample_matrix_float32(height, 336, "bilinear")[None, None],
+                "resample_cols": resample_matrix_float32(WIDTH, 448, "bilinear")[None, None],
                 "text_features": np.ones((count, 384), np.float32),
                 "has_text": np.ones(count, np.float32),
             }

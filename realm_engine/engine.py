@@ -266,7 +266,9 @@ class Engine:
         threads = min(plan.backend.threads for plan in plans)
         if gather is None:
             gather = all(plan.backend.resident for plan in plans)
-        pipeline = self._pipeline(stream.run, stream.fail, stream.per_call, wanted, threads, gather, stream.key)
+        pipeline = self._pipeline(
+            stream.run, stream.fail, stream.per_call, wanted, threads, gather, stream.key
+        )
         return pipeline.stream(iter(todo))
 
     def look(

@@ -176,8 +176,8 @@ class OwnGraph:
         feeds = {"pixels": pixels}
         if self.view.kind == "whole":
             height, width, filter = self.view.height_px, self.view.width_px, self.view.interpolation
-            feeds["resample_rows"] = resample_matrix_float32(pixels.shape[1], height, filter)
-            feeds["resample_cols"] = resample_matrix_float32(pixels.shape[2], width, filter)
+            feeds["resample_rows"] = resample_matrix_float32(pixels.shape[1], height, filter)[None, None]
+            feeds["resample_cols"] = resample_matrix_float32(pixels.shape[2], width, filter)[None, None]
         return self._answer(session, feeds, len(pixels))
 
     def _answer(

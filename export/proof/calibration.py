@@ -163,8 +163,12 @@ def scores_study(
         feeds.append(
             {
                 "pixels": view[None],
-                "resample_rows": resample_matrix_float32(view.shape[0], size_px[0], interpolation),
-                "resample_cols": resample_matrix_float32(view.shape[1], size_px[1], interpolation),
+                "resample_rows": resample_matrix_float32(view.shape[0], size_px[0], interpolation)[
+                    None, None
+                ],
+                "resample_cols": resample_matrix_float32(view.shape[1], size_px[1], interpolation)[
+                    None, None
+                ],
                 "text_features": features[[index % len(features)]],
                 "has_text": np.ones(1, dtype=np.float32),
             }

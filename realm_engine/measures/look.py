@@ -21,7 +21,7 @@ ROWS, COLUMNS = "resample_rows", "resample_cols"
 
 
 def resizes_each(graph: GraphSpec) -> bool:
-    """Whether a graph takes resize matrices [1 or batch, 1, out, in]; before format 1.3 it took one [out, in] for all."""
+    """Whether a graph takes resize matrices [1 or batch, 1, out, in]; before format 1.3 it was one [out, in]."""
     return any(tensor.name == ROWS and len(tensor.shape) == 4 for tensor in graph.inputs)
 
 

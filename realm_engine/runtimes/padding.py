@@ -1,8 +1,9 @@
-"""Few sizes for a device to which every new size is slow: rows of zeros fill a call up, and are cut from its answer."""
+"""For a device that is slow at a new size: rows of zeros fill a call up, and a size keeps what was planned for it."""
 
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -80,6 +81,52 @@ class PaddedSession:
                 self._lanes[size] = self._unused or self._load()
                 self._unused = None
             return self._lanes[size]
+
+
+class SessionPerShape:
+    """A graph that convolves pictures whole: each of the sizes that were used last has a runtime of its own.
+
+    A picture cannot be filled up with zeros without changing what is seen at its edges, but pictures of one source
+    have few sizes, and a runtime that keeps to one plans it once.
+    """
+
+    def __init__(self, load: Callable[[], Session], most: int = 8) -> None:
+        """`load` opens the graph; `most`: sizes that are kept."""
+        self._load = load
+        self._most = most
+        self._unused: Session | None = load()  # a file that cannot be opened fails now
+        self._lanes: OrderedDict[tuple[tuple[int, ...], ...], Session] = OrderedDict()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def run(self, inputs: Mapping[str, Any], outputs: Sequence[str]) -> list[Array]:
+        """See `Session.run`."""
+        with self._lock:  # held while it runs: the lane must not be closed for another size meanwhile
+            if self._closed:
+                raise DeviceError("the engine is closed; open it again")
+            shape = tuple(tuple(map(int, np.shape(inputs[name]))) for name in sorted(inputs))
+            if shape not in self._lanes:
+                while len(self._lanes) >= self._most:
+                    self._lanes.popitem(last=False)[1].close()
+                self._lanes[shape] = self._unused or self._load()
+                self._unused = None
+            self._lanes.move_to_end(shape)
+            return self._lanes[shape].run(inputs, outputs)
+
+    def close(self) -> None:
+        """See `Session.close`."""
+        with self._lock:
+            self._closed = True
+            for session in (*self._lanes.values(), self._unused):
+                if session is not None:
+                    session.close()
+            self._lanes.clear()
+
+
+def convolves_pictures(graph: GraphSpec) -> bool:
+    """Whether a graph takes pictures whole and in their own size, one at a time."""
+    free = {dim for tensor in graph.inputs for dim in tensor.shape}
+    return {"height", "width"} <= free and not any(dim in free for dim in ROW_DIMS)
 
 
 def _has(graph: GraphSpec, dim: str) -> bool:

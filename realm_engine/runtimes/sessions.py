@@ -12,7 +12,7 @@ from realm_engine.errors import BundleError, DeviceError
 from realm_engine.runtimes.base import Backend, FiniteSession, Session
 from realm_engine.runtimes.choose import PartPlan
 from realm_engine.runtimes.devices import open_backend
-from realm_engine.runtimes.padding import ROW_SIZES, PaddedSession
+from realm_engine.runtimes.padding import ROW_SIZES, PaddedSession, SessionPerShape, convolves_pictures
 
 
 class Sessions:
@@ -96,6 +96,8 @@ class Sessions:
             sizes = (sizes or ROW_SIZES) if self._fixed_shapes else {}
         if not sizes:
             return backend.load(path, precision)
+        if convolves_pictures(graph):
+            return SessionPerShape(lambda: backend.load(path, precision))
         return PaddedSession(lambda: backend.load(path, precision), graph, sizes)
 
     def _head_backend(self) -> Backend:

@@ -170,7 +170,13 @@ def warmup_samples(contents: Contents, graph: GraphSpec, options: TritonOptions)
             view = measure.view
             return [
                 Sample(
-                    "one_image", {"batch": 1, "height": view.height_px or 512, "width": view.width_px or 512}
+                    "one_image",
+                    {
+                        "batch": 1,
+                        "resizes": 1,
+                        "height": view.height_px or 512,
+                        "width": view.width_px or 512,
+                    },
                 )
             ]
     assert contents.maps is not None

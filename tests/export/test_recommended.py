@@ -12,9 +12,7 @@ def fidelity(**passes):
 
 
 def test_the_fastest_that_passes_is_recommended_device_by_device():
-    everything = fidelity(
-        fp16={"cpu": True}, bf16={"openvino": True}, int8={"cpu": True, "openvino": True}
-    )
+    everything = fidelity(fp16={"cpu": True}, bf16={"openvino": True}, int8={"cpu": True, "openvino": True})
     assert recommended({"fp32": {"images": 4}, **everything}, "cpu") == {"cpu": "int8", "openvino": "int8"}
     missed = fidelity(bf16={"openvino": True}, int8={"cpu": True, "openvino": False})
     assert recommended(missed, "cpu") == {"cpu": "int8", "openvino": "bf16"}

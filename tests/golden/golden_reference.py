@@ -185,8 +185,8 @@ class Graphs:
             "pixels": resize(
                 picture, (0, 0, *picture.shape[:2]), (height, width), self.core["image"]["interpolation"]
             )[None],
-            "resample_rows": np.eye(height, dtype=np.float32),
-            "resample_cols": np.eye(width, dtype=np.float32),
+            "resample_rows": np.eye(height, dtype=np.float32)[None, None],
+            "resample_cols": np.eye(width, dtype=np.float32)[None, None],
             "text_features": (np.zeros_like(features) if missing else features)[None],
             "has_text": np.array([0.0 if missing else 1.0], dtype=np.float32),
         }

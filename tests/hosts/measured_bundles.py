@@ -197,7 +197,7 @@ def expected(folder: Path, image: np.ndarray, text: str | None) -> dict[str, flo
         pixels=image[None],
         text_features=features[None].astype(np.float32),
         has_text=np.array([text is not None], np.float32),
-        **resized(*CORE_SIZE, "bilinear"),
+        **{name: matrix[None, None] for name, matrix in resized(*CORE_SIZE, "bilinear").items()},
     )
     (value,), (spread,) = run("light", ["value", "spread"], pixels=image[None], **resized(*SIZE, "bicubic"))
     ((edges,),) = run("edges", ["value"], pixels=image[None])

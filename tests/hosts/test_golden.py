@@ -182,8 +182,8 @@ def test_windows_inside_the_dream_graph(resize_in_graph, entry):
 def test_pixels_inside_the_core_graph(resize_in_graph, entry):
     feeds = {
         "pixels": cut(entry)[None],
-        "resample_rows": resample_matrix(entry["height"], 336, "bilinear").astype(np.float32),
-        "resample_cols": resample_matrix(entry["width"], 448, "bilinear").astype(np.float32),
+        "resample_rows": resample_matrix(entry["height"], 336, "bilinear").astype(np.float32)[None, None],
+        "resample_cols": resample_matrix(entry["width"], 448, "bilinear").astype(np.float32)[None, None],
         "text_features": np.zeros((1, 384), dtype=np.float32),
         "has_text": np.zeros(1, dtype=np.float32),
     }

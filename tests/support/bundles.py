@@ -55,7 +55,7 @@ _ROUND = """
 # Pixels of the last axis to planes resized by two matrices, as Pillow does: each direction rounded to a level.
 _RESIZE = f"""
   planes = Transpose<perm = [0, 3, 1, 2]>({{pixels}})
-  cols_t = Transpose<perm = [1, 0]>({{cols}})
+  cols_t = Transpose<perm = {{turned}}>({{cols}})
   wide = MatMul(planes, cols_t)
   {_ROUND.format("wide", "wide_8")}
   tall = MatMul({{rows}}, wide_8)
@@ -115,11 +115,11 @@ def onnx_model(
 def _core(weights: dict[str, np.ndarray], half: bool) -> onnx.ModelProto:
     height, width = CORE_SIZE
     text = f"""
-core (uint8[batch, height, width, 3] pixels, float[{height}, height] resample_rows,
-      float[{width}, width] resample_cols, float[batch, {CORE_FEATURES}] text_features,
+core (uint8[batch, height, width, 3] pixels, float[resizes, 1, {height}, height] resample_rows,
+      float[resizes, 1, {width}, width] resample_cols, float[batch, {CORE_FEATURES}] text_features,
       float[batch] has_text) => (float[batch] mos) {{
   levels = Cast<to = 1>(pixels)
-  {_RESIZE.format(pixels="levels", rows="resample_rows", cols="resample_cols")}
+  {_RESIZE.format(pixels="levels", rows="resample_rows", cols="resample_cols", turned="[0, 1, 3, 2]")}
   unit = Div(tall_8, top_level)
   convolved = Conv<strides = [{PATCH}, {PATCH}]>(unit, core_conv)
   features = Relu(convolved)
@@ -184,7 +184,7 @@ dream (uint8[height, width, 3] image, int64[windows] top, int64[windows] left,
   col_grid = Expand(cols_4d, square)
   index = Concat<axis = 3>(row_grid, col_grid)
   crops = GatherND(levels, index)
-  {_RESIZE.format(pixels="crops", rows="resample", cols="resample")}
+  {_RESIZE.format(pixels="crops", rows="resample", cols="resample", turned="[1, 0]")}
   scaled = Div(tall_8, top_level)
   unit = Sub(scaled, half)
   convolved = Conv<strides = [{PATCH}, {PATCH}]>(unit, dream_conv)

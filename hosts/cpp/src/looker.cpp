@@ -56,8 +56,15 @@ std::vector<std::vector<float>> Looker::run(const std::vector<ImageView>& images
     if (!view_.native) {
         rows = resample_matrix(height, view_.height_px, view_.interpolation);
         cols = resample_matrix(width, view_.width_px, view_.interpolation);
-        feeds.push_back({"resample_rows", Element::float32, rows->data(), {view_.height_px, height}});
-        feeds.push_back({"resample_cols", Element::float32, cols->data(), {view_.width_px, width}});
+        // From format 1.3 on a graph takes matrices for all pictures, [1, 1, out, in], or for each.
+        const std::vector<std::int64_t> before(matrix_rank_ - 2, 1);
+        const auto shape = [&](int out, int in) {
+            std::vector<std::int64_t> sizes = before;
+            sizes.insert(sizes.end(), {out, in});
+            return sizes;
+        };
+        feeds.push_back({"resample_rows", Element::float32, rows->data(), shape(view_.height_px, height)});
+        feeds.push_back({"resample_cols", Element::float32, cols->data(), shape(view_.width_px, width)});
     }
     // Rows without a text are 0; the graph puts its own features in their place.
     std::vector<float> features(images.size() * text_width_), has_text(images.size());

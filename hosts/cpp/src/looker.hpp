@@ -18,11 +18,13 @@ using TextRows = std::vector<const std::vector<float>*>;
 // Looks at pictures through one graph. Safe from several threads at once.
 class Looker {
 public:
-    // `text_width`: of the rows that the graph takes as `text_features`; 0 where it takes none.
-    Looker(ViewSpec view, std::shared_ptr<const Session> session, std::size_t text_width, const MemoryLimit& memory,
-           std::size_t batch, bool bounded)
+    // `matrix_rank`: of the resize matrices that the graph takes. `text_width`: of the rows that it takes as
+    // `text_features`; 0 where it takes none.
+    Looker(ViewSpec view, std::shared_ptr<const Session> session, std::size_t matrix_rank, std::size_t text_width,
+           const MemoryLimit& memory, std::size_t batch, bool bounded)
         : view_(std::move(view)),
           session_(std::move(session)),
+          matrix_rank_(matrix_rank),
           text_width_(text_width),
           memory_(memory),
           batch_(batch),
@@ -41,6 +43,7 @@ private:
 
     ViewSpec view_;
     std::shared_ptr<const Session> session_;
+    std::size_t matrix_rank_;
     std::size_t text_width_;
     MemoryLimit memory_;
     std::size_t batch_;

@@ -28,6 +28,7 @@ std::vector<TensorSpec> tensors(const Section& entry, const char* key) {
         spec.name = tensor.text("name");
         tensor.text("dtype");
         const OrderedJson& shape = tensor.list("shape");
+        spec.rank = shape.size();
         if (!shape.empty() && shape.back().is_number_integer()) {
             const auto size = shape.back().get<std::int64_t>();
             if (size > 0 && size <= kMaxTokens) spec.last_dimension = size;

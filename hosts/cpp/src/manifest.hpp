@@ -17,6 +17,7 @@ namespace realm {
 struct TensorSpec {
     std::string name;
     std::int64_t last_dimension = -1;  // -1 where it is free
+    std::size_t rank = 0;
 };
 
 // One graph: its files by precision, in the manifest's order, and its interface.

@@ -104,7 +104,7 @@ struct Engine::Parts {
         need(measure.graph);
         return once(lookers, measure.graph + "\n" + measure.view.key(), [&] {
             const SharedSession opened = session(measure.graph, measure.graph);
-            return std::make_shared<const Looker>(measure.view, opened, text_width(measure.graph), memory,
+            return std::make_shared<const Looker>(measure.view, opened, matrix_rank(measure.graph), text_width(measure.graph), memory,
                                                   runtime.image_batch(), !runtime.own_memory());
         });
     }
@@ -166,6 +166,12 @@ struct Engine::Parts {
         for (const TensorSpec& output : bundle.graphs().at("trunk").outputs) stages.push_back(output.name);
         return std::make_shared<const OnePass>(spec.one_pass.value(), stages, session("trunk", part), session("windows", part),
                                                memory, bounded);
+    }
+
+    // Of the resize matrices that a graph of pictures takes.
+    std::size_t matrix_rank(const std::string& graph) {
+        const TensorSpec* input = bundle.graphs().at(graph).input("resample_rows");
+        return input != nullptr && input->rank == 4 ? 4 : 2;
     }
 
     // Of the features of texts that a graph of pictures takes; 0 where it takes none.

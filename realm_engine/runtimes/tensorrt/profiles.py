@@ -145,8 +145,8 @@ def _with(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def _fixed(inputs: Sequence[TensorSpec], name: str, otherwise: int) -> int:
-    """The first dimension of an input, where it is a number."""
-    sizes = [tensor.shape[0] for tensor in inputs if tensor.name == name]
+    """What a matrix makes of an axis: its size before the last, where it is a number."""
+    sizes = [tensor.shape[-2] for tensor in inputs if tensor.name == name]
     return next((size for size in sizes if isinstance(size, int)), otherwise)
 
 
@@ -183,7 +183,7 @@ def _photographs(inputs: Sequence[TensorSpec], limits: Limits) -> tuple[ShapePro
     count = limits.memory_bytes // (BYTES_PER_SOURCE_PX * several**2 + tower)
     count = max(1, min(limits.images, count))
     found = [
-        ShapeProfile(name, {"batch": batch, "height": size, "width": size})
+        ShapeProfile(name, {"batch": batch, "resizes": Range(1, 1, batch.max), "height": size, "width": size})
         for name, batch, size in (
             ("batch", Range(1, count, count), _up_to(several, _USUAL_SIDE_PX)),
             ("one", Range(1, 1, 1), _up_to(side, _USUAL_SIDE_PX)),

@@ -19,6 +19,7 @@ from realm_engine.bundle.manifest import TensorSpec
 from realm_engine.errors import DeviceError
 from realm_engine.machine.memory import format_bytes
 from realm_engine.runtimes.base import contiguous, first_line
+from realm_engine.runtimes.padding import PER_ROW_DIM
 from realm_engine.runtimes.tensorrt.cuda import Cuda, CudaError, DeviceArray, DevicePool, OutOfMemoryError
 from realm_engine.runtimes.tensorrt.interface import Interface
 from realm_engine.runtimes.tensorrt.jit_cache import JitCache
@@ -117,7 +118,8 @@ class TensorRTSession:
         part = dict(feeds)
         for tensor in self._interface.inputs:
             value = part[tensor.name]
-            if split is not None and split in tensor.shape:
+            each = PER_ROW_DIM in tensor.shape and value.shape[0] > 1  # not one for all rows
+            if split is not None and (split in tensor.shape or each):
                 if isinstance(value, DeviceArray):
                     if start == 0 and stop >= value.shape[0]:
                         continue

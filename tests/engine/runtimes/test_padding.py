@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from realm_engine import Engine
+from realm_engine.bundle.bundle import Bundle
 from realm_engine.bundle.manifest import GraphSpec, TensorSpec
-from realm_engine.errors import DeviceError
+from realm_engine.errors import DeviceError, UsageError
 from realm_engine.maps.encoders import split_calls
 from realm_engine.maps.realness_map import DreamConfig
 from realm_engine.runtimes.base import Backend
 from realm_engine.runtimes.onnxruntime import OnnxRuntimeBackend, cuda_settings
-from realm_engine.runtimes.padding import PaddedSession
+from realm_engine.runtimes.padding import PaddedSession, SessionPerShape, convolves_pictures
 
 SUMS = GraphSpec(
     "sums",
@@ -101,17 +102,69 @@ def test_a_graph_without_such_rows_runs_as_it_is(opened):
     assert [each.calls for each in opened] == [[3]]
 
 
+# ------------------------------------------------------------------ pictures in their own size
+
+
+class Trunk:
+    """A graph that takes a picture whole; remembers its pictures' sizes."""
+
+    def __init__(self) -> None:
+        self.sizes: list[tuple[int, ...]] = []
+        self.closed = False
+
+    def run(self, inputs, outputs):
+        assert not self.closed
+        self.sizes.append(inputs["image"].shape)
+        return [np.float32(inputs["image"].sum())]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_size_keeps_its_runtime_until_others_took_the_room():
+    opened: list[Trunk] = []
+
+    def load() -> Trunk:
+        opened.append(Trunk())
+        return opened[-1]
+
+    session = SessionPerShape(load, most=2)
+    assert len(opened) == 1  # a file that cannot be opened fails at once
+    small, wide, tall = (np.ones(size, dtype=np.uint8) for size in ((2, 2, 3), (2, 5, 3), (7, 2, 3)))
+    for image in (small, wide, small, wide, small, tall, small, wide):
+        assert session.run({"image": image}, ["stage_1"]) == [image.size]
+    # `wide` was used before `small` when `tall` came, and `tall` when `wide` came again.
+    assert [each.sizes for each in opened] == [
+        [small.shape] * 4,
+        [wide.shape] * 2,
+        [tall.shape],
+        [wide.shape],
+    ]
+    assert [each.closed for each in opened] == [False, True, True, False]
+    session.close()
+    assert all(each.closed for each in opened)
+    with pytest.raises(DeviceError, match="closed"):
+        session.run({"image": small}, ["stage_1"])
+
+
+def test_only_a_trunk_convolves_pictures_in_their_own_size():
+    graphs = Bundle.open("realm-tiny").graphs
+    assert [name for name in graphs if convolves_pictures(graphs[name])] == ["trunk"]
+
+
 # ------------------------------------------------------------------ a whole engine, padded on the CPU
 
 
+Shapes = dict[str, list[dict[str, tuple[int, ...]]]]
+
+
 @pytest.fixture
-def seen(monkeypatch) -> dict[str, list[dict[str, tuple[int, ...]]]]:
-    """The CPU as a device that wants few sizes; the shapes that each opened graph was run with."""
-    sizes = {"batch": (1, 4), "windows": (8, 16)}
-    found: dict[str, list[dict[str, tuple[int, ...]]]] = {}
+def watched(monkeypatch) -> Shapes:
+    """The shapes that each graph is run with, by its file."""
+    found: Shapes = {}
     load = OnnxRuntimeBackend.load
 
-    def watched(self, path, precision):
+    def watching(self, path, precision):
         session = load(self, path, precision)
         run = session.run
         shapes = found.setdefault(path.name, [])
@@ -123,15 +176,22 @@ def seen(monkeypatch) -> dict[str, list[dict[str, tuple[int, ...]]]]:
         session.run = noted
         return session
 
+    monkeypatch.setattr(OnnxRuntimeBackend, "load", watching)
+    return found
+
+
+@pytest.fixture
+def seen(monkeypatch, watched) -> Shapes:
+    """The CPU as a device that wants few sizes; the shapes that each opened graph was run with."""
+    sizes = {"batch": (1, 4), "windows": (8, 16)}
     made = OnnxRuntimeBackend.__init__
 
     def init(self, *arguments):
         made(self, *arguments)
         self.row_sizes, self.resident = sizes, True
 
-    monkeypatch.setattr(OnnxRuntimeBackend, "load", watched)
     monkeypatch.setattr(OnnxRuntimeBackend, "__init__", init)
-    return found
+    return watched
 
 
 def test_pictures_of_five_sizes_are_scored_in_two_sizes_of_calls(bundle_path, engine, photo, seen):
@@ -144,8 +204,42 @@ def test_pictures_of_five_sizes_are_scored_in_two_sizes_of_calls(bundle_path, en
     with Engine.open(bundle_path, device="cpu", threads=1) as padded:
         found = [row.mos for row in padded.score(images, texts, batch_size=4)]
     np.testing.assert_allclose(found, expected, atol=1e-6)
-    assert {shapes["pixels"][0] for shapes in seen["core.onnx"]} <= {1, 4}
-    assert len(seen["core.onnx"]) < 23
+    assert {shapes["pixels"] for shapes in seen["core.onnx"]} == {(4, 256, 256, 3)}
+    assert len(seen["core.onnx"]) == 6  # 23 pictures, all sizes in one call
+
+
+def test_fixed_shapes_are_few_whatever_comes(bundle_path, engine, photo, watched):
+    """64 pictures of five sizes in an order that varies, on the CPU: few shapes per graph, and the same answers."""
+    sizes = ((60, 84), (384, 512), (512, 300), (300, 451), (700, 500))
+    order = np.random.default_rng(6).permutation([index % 5 for index in range(64)])
+    images = [photo(*sizes[kind], seed=index) for index, kind in enumerate(order)]
+    texts = [("yes the face", None, "no", "yes no " * (index % 9))[index % 4] for index in range(64)]
+    expected = engine.score(images, texts)
+    watched.clear()
+    with Engine.open(bundle_path, device="cpu", threads=1, fixed_shapes=True) as fixed:
+        found = fixed.score(images, texts)
+        mapped = fixed.map(images[0], "yes", DreamConfig((24,), 8))
+    np.testing.assert_allclose([row.mos for row in found], [row.mos for row in expected], atol=1e-6)
+    np.testing.assert_allclose(
+        mapped.values, engine.map(images[0], "yes", DreamConfig((24,), 8)).values, atol=1e-6
+    )
+    assert set(watched) == {"core.onnx", "core_text.onnx", "dream.onnx", "clip_text.onnx"}
+    for name, calls in watched.items():
+        assert 1 <= len({tuple(sorted(shapes.items())) for shapes in calls}) <= 8, name
+    assert {shapes["pixels"][0] for shapes in watched["core.onnx"]} <= {1, 32}
+
+
+def test_without_fixed_shapes_a_call_holds_pictures_of_one_size(bundle_path, photo, watched):
+    images = [photo(60, 84), photo(50, 70), photo(60, 84)]
+    with Engine.open(bundle_path, device="cpu", threads=1, fixed_shapes=False) as engine:
+        assert all(row.error is None for row in engine.score(images))
+    assert {shapes["pixels"][1:] for shapes in watched["core.onnx"]} == {(60, 84, 3), (50, 70, 3)}
+    assert {shapes["resample_rows"][0] for shapes in watched["core.onnx"]} == {1}
+
+
+def test_a_wrong_word_for_shapes_is_a_mistake(bundle_path):
+    with pytest.raises(UsageError, match="fixed_shapes is 'yes'; choose one of 'auto', True, False"):
+        Engine.open(bundle_path, device="cpu", fixed_shapes="yes")
 
 
 def test_maps_of_several_sizes_run_in_two_sizes_of_calls(bundle_path, engine, photo, seen):

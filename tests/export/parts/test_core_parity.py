@@ -223,8 +223,8 @@ def test_upstream_checkpoint_of_the_published_size(tmp_path):
         None,
         {
             "pixels": image[None],
-            "resample_rows": resample_matrix(300, 384, "bilinear").astype(np.float32),
-            "resample_cols": resample_matrix(400, 512, "bilinear").astype(np.float32),
+            "resample_rows": resample_matrix(300, 384, "bilinear").astype(np.float32)[None, None],
+            "resample_cols": resample_matrix(400, 512, "bilinear").astype(np.float32)[None, None],
             "text_features": features.numpy(),
             "has_text": np.ones(1, dtype=np.float32),
         },

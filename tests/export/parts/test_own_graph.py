@@ -48,7 +48,7 @@ def as_a_host(bundle: Path, pixels: np.ndarray) -> np.ndarray:
             matrix = resample_matrix(
                 pixels.shape[axis], measure["view"][side], measure["view"]["interpolation"]
             )
-            feeds[name] = matrix.astype(np.float32)
+            feeds[name] = matrix.astype(np.float32)[None, None]
     assert {entry["name"] for entry in graph["inputs"]} == set(feeds)
     (column,) = measure["columns"]
     (values,) = session.run([column["output"]], feeds)

@@ -152,7 +152,10 @@ export class Engine {
     for (const spec of bundle.measures) {
       const { graph, view, head } = spec;
       const key = lookKey(spec);
-      if (!lookers.has(key)) lookers.set(key, new Looker(view, await session(graph), await textWidth(graph)));
+      if (!lookers.has(key)) {
+        const rank = manifest.graphs.get(graph)!.inputs.find(({ name }) => name === "resample_rows")?.rank ?? 2;
+        lookers.set(key, new Looker(view, await session(graph), rank, await textWidth(graph)));
+      }
       if (head === null || heads.has(head)) continue;
       const file = bundle.graphFile(head);
       const opened = await runtime.openOnCpu(await bundle.read(file), bundle.where(file));

@@ -14,10 +14,14 @@ export interface Picture {
 export class Looker {
   private readonly matrices = new ResampleCache();
 
-  /** `textWidth`: of the features that the graph takes as `text_features`; null where it takes none. */
+  /**
+   * `matrixRank`: of the resize matrices that the graph takes. `textWidth`: of the features that it takes as
+   * `text_features`; null where it takes none.
+   */
   constructor(
     private readonly view: ViewSpec,
     private readonly session: Session,
+    private readonly matrixRank: number,
     private readonly textWidth: number | null,
   ) {}
 
@@ -31,8 +35,10 @@ export class Looker {
         this.matrices.get(height, heightPx, interpolation),
         this.matrices.get(width, widthPx, interpolation),
       ];
-      feeds.resample_rows = ["float32", rows, [heightPx, height]];
-      feeds.resample_cols = ["float32", cols, [widthPx, width]];
+      // From format 1.3 on a graph takes matrices for all pictures, [1, 1, out, in], or for each.
+      const before = this.matrixRank === 4 ? [1, 1] : [];
+      feeds.resample_rows = ["float32", rows, [...before, heightPx, height]];
+      feeds.resample_cols = ["float32", cols, [...before, widthPx, width]];
     }
     if (this.textWidth !== null) {
       // Where there is no text the graph puts its own features in their place: any finite values will do.

@@ -20,9 +20,10 @@ export type EncoderName = keyof typeof ENCODERS;
 
 export const ENCODER_NAMES = Object.keys(ENCODERS) as EncoderName[];
 
-/** An input or output of a graph; `lastSize` is null where the manifest leaves it free. */
+/** An input or output of a graph: how many axes it has; `lastSize` is null where the manifest leaves it free. */
 export interface TensorSpec {
   readonly name: string;
+  readonly rank: number;
   readonly lastSize: number | null;
 }
 
@@ -153,9 +154,10 @@ function checkVersion(manifest: Section): void {
 function parseTensors(entry: Section, key: string): TensorSpec[] {
   return entry.array(key).map((item) => {
     const tensor = new Section(item, `${entry.where}, '${key}'`);
-    const size = tensor.array("shape").at(-1);
+    const shape = tensor.array("shape");
+    const size = shape.at(-1);
     const known = typeof size === "number" && Number.isInteger(size) && size > 0;
-    return { name: tensor.string("name"), lastSize: known ? size : null };
+    return { name: tensor.string("name"), rank: shape.length, lastSize: known ? size : null };
   });
 }
 
