@@ -97,6 +97,12 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     help="TensorRT takes int8 around zero alone; ONNX Runtime and OpenVINO are faster with the other kind.",
 )
 @click.option(
+    "--fused-for",
+    multiple=True,
+    type=click.Choice(("cuda",)),
+    help="Also write fp16 files of ONNX Runtime's own operators, which that device takes instead; for transformers.",
+)
+@click.option(
     "--precision-report",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
@@ -166,6 +172,7 @@ def export(output: Path, overwrite: bool, precision_report: Path | None, **optio
         storage=options["storage"],
         int8_parts=options["int8_parts"],
         int8_for=options["int8_for"],
+        fused_for=options["fused_for"],
     )
     export_bundle(
         output=output,

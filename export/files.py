@@ -43,14 +43,21 @@ class Variants:
         storage: How fp32 files keep their weights (`export.graph.weights.STORAGES`).
         int8_parts: Names of the parts that get an int8 variant, the others run their fp32 file; None for all.
         int8_for: "cpu", or "tensorrt", which takes zero points of zero alone (`export.graph.int8`).
+        fused_for: Devices that get files of their own in fp16, of ONNX Runtime's operators (`export.graph.fused`).
     """
 
     precisions: tuple[str, ...] = ("fp32",)
     storage: str = "fp32"
     int8_parts: tuple[str, ...] | None = None
     int8_for: str = "cpu"
+    fused_for: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.fused_for and not {"fp32", "fp16"} <= set(self.precisions):
+            raise ExportError(
+                f"--fused-for {self.fused_for[0]} makes fp16 files, which are compared with fp32; "
+                "give --precision fp32 --precision fp16 too"
+            )
         for precision in ("bf16", "int8"):
             if precision in self.precisions and "fp32" not in self.precisions:
                 raise ExportError(f"{precision} is compared with fp32; give --precision fp32 too")
@@ -128,8 +135,23 @@ def write_files(
                 contents = sharing(contents, folder / variants["fp32"])
             (folder / path).write_bytes(contents)
             variants[precision] = path
+        devices: dict[str, dict[str, str]] = {}
+        for device in work.variants.fused_for if "fp16" in variants else ():
+            from export.graph.fused import fuse
+            from export.graph.half import to_half
+
+            model, counts = fuse(master)
+            if not counts:
+                continue  # nothing but convolutions: the portable file is as good
+            half = to_half(model, "fp16", largest, norms=True)
+            operators = ", ".join(f"{count} {operator}" for operator, count in counts.items())
+            report(f"{_half_line(f'{file.stem} for {device}', half)}; {operators}")
+            path = f"{file.stem}.fp16.{device}.onnx"
+            metadata = onnx_metadata(",".join(sorted(file.entries)), info.name, file.config)
+            (folder / path).write_bytes(serialize(half.model, metadata))
+            devices[device] = {"fp16": path}
         for name, entry in file.entries.items():
-            graphs[name] = graph_entry(entry, variants, terms[file.parts[name]])
+            graphs[name] = graph_entry(entry, variants, terms[file.parts[name]], devices)
     for part in parts:
         for name, source in part.files().items():
             shutil.copyfile(source, folder / name)

@@ -64,10 +64,16 @@ def text_section(
     }
 
 
-def graph_entry(graph: Graph, variants: Mapping[str, str], terms: Mapping[str, Any]) -> dict[str, Any]:
-    """The object of one graph; `terms` are those of its weights."""
+def graph_entry(
+    graph: Graph,
+    variants: Mapping[str, str],
+    terms: Mapping[str, Any],
+    devices: Mapping[str, Mapping[str, str]] | None = None,
+) -> dict[str, Any]:
+    """The object of one graph; `terms` are those of its weights, `devices` the files that are made for one."""
     return {
         "variants": dict(variants),
+        **({"devices": devices} if devices else {}),
         "inputs": [port.manifest() for port in graph.inputs],
         "outputs": [port.manifest() for port in graph.outputs],
         **terms,

@@ -29,6 +29,7 @@ ANY_DTYPE = frozenset({"Shape", "Size"})
 HALF_LIMIT = 65504.0
 # What calibration saw may be exceeded by other pictures; beyond an eighth of the limit a node stays float32.
 LARGE_ACTIVATION = HALF_LIMIT / 8
+OWN_DOMAIN = "com.microsoft"
 BFLOAT16_OPSET = 22  # the first in which a convolution may be bfloat16
 
 _TYPES: dict[str, tuple[ir.DataType, Any]] = {
@@ -66,7 +67,9 @@ class Half:
         return {"half_nodes": self.converted, "float32_nodes": self.reasons(), "large_values": large}
 
 
-def to_half(model: ir.Model, precision: str = "fp16", largest: Mapping[str, float] | None = None) -> Half:
+def to_half(
+    model: ir.Model, precision: str = "fp16", largest: Mapping[str, float] | None = None, norms: bool = False
+) -> Half:
     """Convert a float32 model (finite masks, no functions) to mixed half precision.
 
     Args:
@@ -74,11 +77,13 @@ def to_half(model: ir.Model, precision: str = "fp16", largest: Mapping[str, floa
         precision: "fp16" or "bf16".
         largest: Largest absolute values of its tensors on real inputs (`export.graph.activations`); a node that
             touches one beyond `LARGE_ACTIVATION` stays float32 in fp16. bf16 has the range of float32.
+        norms: Layer norms are half as well, and whatever is of ONNX Runtime's own domain: its kernels for CUDA read and
+            write half and sum in float32.
     """
     dtype, numpy_dtype = _TYPES[precision]
     model = ir.from_proto(onnx.shape_inference.infer_shapes(ir.to_proto(model), data_prop=True))
     graph = model.graph
-    chosen, float32 = _half_nodes(graph, largest or {}, limited=precision == "fp16")
+    chosen, float32 = _half_nodes(graph, largest or {}, precision == "fp16", norms)
     halves: dict[ir.Value, ir.Value] = {}  # float32 value -> its half twin
     fulls: dict[ir.Value, ir.Value] = {}  # half output -> its float32 twin
     native: set[ir.Value] = set()  # outputs that are half now
@@ -131,14 +136,18 @@ def to_half(model: ir.Model, precision: str = "fp16", largest: Mapping[str, floa
 
 
 def _half_nodes(
-    graph: ir.Graph, largest: Mapping[str, float], limited: bool
+    graph: ir.Graph, largest: Mapping[str, float], limited: bool, norms: bool
 ) -> tuple[set[ir.Node], tuple[Float32Node, ...]]:
     """The nodes that compute in half precision, and the others that compute, each with its reason."""
     nodes = list(graph)
     keep = _preprocessing(graph)
     reaching: set[ir.Node] = set()
     for node in reversed(nodes):
-        if _holds_weights(node) or any(user in reaching for user in _users(node)):
+        if (
+            _holds_weights(node)
+            or node.domain == OWN_DOMAIN
+            or any(user in reaching for user in _users(node))
+        ):
             reaching.add(node)
     chosen: set[ir.Node] = set()
     reasons: dict[ir.Node, str] = {}
@@ -149,7 +158,9 @@ def _half_nodes(
             continue
         if node in keep:
             reasons[node] = "preprocessing"
-        elif node.op_type in NORMS:
+        elif norms and node.domain == OWN_DOMAIN:
+            chosen.add(node)
+        elif node.op_type in NORMS and not (norms and node in reaching):
             reasons[node] = "layer norm"
         elif node.op_type in REDUCTIONS:
             reasons[node] = "reduction"

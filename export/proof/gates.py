@@ -18,7 +18,8 @@ from realm_engine.verbs.fidelity import Answers, Trial, answer, compare, precisi
 
 Report = Callable[[str], None]
 
-# ONNX Runtime has no kernels for bf16 on a CPU: it judges the same arithmetic in float32 (`export.graph.emulate`).
+# ONNX Runtime has no kernels on a CPU for bf16, nor in half for its own operators: it judges the same arithmetic in
+# float32 (`export.graph.emulate`).
 EMULATED = "emulated"
 JUDGE = {"fp16": "cpu", "bf16": EMULATED, "int8": "cpu"}
 # Native modes of a runtime, computed from the float32 file: measured, never a reason to refuse a bundle.
@@ -40,6 +41,13 @@ def compare_precisions(
     if "fp32" not in precisions:
         return {}
     wanted = [(precision, JUDGE[precision], False) for precision in precisions if precision != "fp32"]
+    made_for = {
+        (precision, device)
+        for entry in read_manifest(folder)["graphs"].values()
+        for device, own in entry.get("devices", {}).items()
+        for precision in own
+    }
+    wanted += [(precision, f"{EMULATED} {device}", False) for precision, device in sorted(made_for)]
     if importlib.util.find_spec("openvino") is not None:
         wanted += [(name, "openvino", False) for name in ("bf16", "int8") if name in precisions]
         native = [precision for precision in NATIVE["openvino"] if precision not in precisions]
@@ -52,7 +60,7 @@ def compare_precisions(
         try:
             answers = _answer(folder, device, precision, trial)
         except (BundleError, DeviceError) as error:
-            if device == JUDGE[precision]:
+            if _judges(device, precision):
                 raise
             report(f"not compared: {precision} on {device}: {error}")
             continue
@@ -64,7 +72,7 @@ def compare_precisions(
             if isinstance(entry, Mapping)
             for text in entry.get("missed", ())
         ]
-        if missed and device == JUDGE[precision]:
+        if missed and _judges(device, precision):
             raise ExportError(f"{precision} on {answers.runtime}: {'; '.join(missed)}; no bundle was written")
         numbers = summary(measured, without="similarity_max_abs_diff")
         verdict = f"; misses {'; '.join(missed)}" if missed else ""
@@ -92,13 +100,19 @@ def recommended(fidelity: Mapping[str, Any], int8_for: str) -> dict[str, str]:
     return found
 
 
+def _judges(device: str, precision: str) -> bool:
+    """Whether a file that misses its gate there is refused."""
+    return device == JUDGE[precision] or device.startswith(EMULATED)
+
+
 def _answer(folder: Path, device: str, precision: str, trial: Trial) -> Answers:
-    if device == EMULATED:
+    if device.startswith(EMULATED):
         from export.graph.emulate import emulated_bundle
 
-        with tempfile.TemporaryDirectory(prefix=".realm-bf16-", dir=folder.parent) as temporary:
+        made_for = device.removeprefix(EMULATED).strip() or None
+        with tempfile.TemporaryDirectory(prefix=".realm-emulated-", dir=folder.parent) as temporary:
             emulated = Path(temporary) / folder.name
-            emulated_bundle(folder, read_manifest(folder), emulated)
+            emulated_bundle(folder, read_manifest(folder), emulated, precision, made_for)
             return _answer(emulated, "cpu", "fp32", trial)
     with Engine.open(folder, device=device, precision=precision, tuned=False) as engine:
         return answer(engine, trial)

@@ -135,8 +135,11 @@ class Bundle:
             )
         return self.root / relative
 
-    def path(self, graph: str, precision: str) -> Path:
-        """ONNX file of a graph in a precision. Raises BundleError naming the precisions there are."""
+    def path(self, graph: str, precision: str, device: str | None = None) -> Path:
+        """ONNX file of a graph in a precision, that of a device where it has its own.
+
+        Raises BundleError naming the precisions there are.
+        """
         if graph not in self.graphs:
             raise BundleError(f"{self.name}: this bundle has no {graph}; it has {', '.join(self.graphs)}")
         variants = self.graphs[graph].variants
@@ -144,7 +147,8 @@ class Bundle:
             raise BundleError(
                 f"{self.name}: {graph} is not there in {precision}; this bundle has {', '.join(variants)}"
             )
-        return self.file(variants[precision])
+        own = self.graphs[graph].devices.get(device or "", {})
+        return self.file(own.get(precision, variants[precision]))
 
     def has(self, part: Part) -> bool:
         """Whether all graphs of a part are there."""
@@ -164,7 +168,7 @@ class Bundle:
             safe_relative(relative, files.where)
             _check_file(self.root, relative, files.section(relative), verify)
         listed = set(files.data)
-        used = {path for graph in self.graphs.values() for path in graph.variants.values()}
+        used = {path for graph in self.graphs.values() for path in graph.files}
         for path in used:
             _check_external_data(self.file(path), self.root, listed)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -32,12 +32,22 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class GraphSpec:
-    """One graph: its files by precision and its interface, the same in every precision."""
+    """One graph: its files by precision and its interface, the same in every precision.
+
+    `devices`: files by precision that are made for one device, by the device; it takes them instead.
+    """
 
     name: str
     variants: Mapping[str, str]
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    devices: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def files(self) -> frozenset[str]:
+        """All of them."""
+        made_for = (file for own in self.devices.values() for file in own.values())
+        return frozenset((*self.variants.values(), *made_for))
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -218,6 +228,10 @@ def parse_graphs(section: Section, later: bool) -> dict[str, GraphSpec]:
             variants={precision: safe_relative(path, entry.where) for precision, path in variants.items()},
             inputs=_tensors(entry, "inputs"),
             outputs=_tensors(entry, "outputs"),
+            devices={
+                device: {precision: safe_relative(path, own.where) for precision, path in own.data.items()}
+                for device, own in entry.sections("devices").items()
+            },
         )
     return graphs
 

@@ -51,7 +51,7 @@ class Sessions:
         files = self.bundle.graphs[graph].variants
         # Without a file of its own a precision is the runtime's own arithmetic on the fp32 file.
         computed = precision if precision in (*files, *backend.native) else "fp32"
-        path = self.bundle.path(graph, computed if computed in files else "fp32")
+        path = self.bundle.path(graph, computed if computed in files else "fp32", backend.device)
         key = (path, backend.device, computed)
         if key not in self._opened:
             self._opened[key] = self._load(backend, path, computed, self.bundle.graphs[graph])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from realm_engine.bundle.bundle import Bundle, installed_bundles
 from realm_engine.bundle.columns import Column
+from realm_engine.bundle.manifest import GraphSpec
 from realm_engine.bundle.terms import Terms, alike
 from realm_engine.machine.files import cache_dir
 from realm_engine.machine.packages import engine_version
@@ -48,7 +49,7 @@ def bundle_facts(name: str) -> dict[str, Any]:
     facts["graphs"] = {
         name: {
             precision: {"file": file, "size_bytes": int(files[file]["size_bytes"])}
-            for precision, file in graph.variants.items()
+            for precision, file in _labelled(graph)
         }
         for name, graph in bundle.graphs.items()
     }
@@ -59,6 +60,13 @@ def bundle_facts(name: str) -> dict[str, Any]:
         facts[MAP_PART.name] = _map_facts(bundle, contents.maps)
     facts["tuned"] = _tuned(contents)
     return facts
+
+
+def _labelled(graph: GraphSpec) -> Iterator[tuple[str, str]]:
+    """Files of a graph with what they are: "fp16", "fp16 for cuda"."""
+    yield from graph.variants.items()
+    for device, own in graph.devices.items():
+        yield from ((f"{precision} for {device}", file) for precision, file in own.items())
 
 
 def terms_words(terms: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

@@ -79,9 +79,11 @@ def verify_bundle(name_or_path: str | os.PathLike[str], device: str, threads: in
     if maps is not None and maps.phrases is not None:
         yield _check("phrase bank", lambda: f"{phrase_count(bundle, maps)} phrases")
     for graph in bundle.graphs.values():
-        for precision in graph.variants:
-            name = f"graph {graph.name} {precision}"
-            yield _check(name, lambda g=graph, p=precision: _graph(bundle, g, p))  # type: ignore[misc]
+        files = [(precision, "") for precision in graph.variants]
+        files += [(precision, target) for target, own in graph.devices.items() for precision in own]
+        for precision, target in files:
+            name = f"graph {graph.name} {precision}" + (f" for {target}" if target else "")
+            yield _check(name, lambda g=graph, p=precision, t=target: _graph(bundle, g, p, t))  # type: ignore[misc]
     if all(check.ok for check in sums):
         yield from _inferences(contents, device, threads)
     else:
@@ -167,8 +169,8 @@ def _tokenizer(contents: Contents, graph: str) -> str:
     return f"{file}, {ids.shape[1]} tokens for a sentence"
 
 
-def _graph(bundle: Bundle, graph: GraphSpec, precision: str) -> str:
-    found = read_interface(bundle.path(graph.name, precision))
+def _graph(bundle: Bundle, graph: GraphSpec, precision: str, device: str) -> str:
+    found = read_interface(bundle.path(graph.name, precision, device))
     listed = {tensor.name for tensor in found.inputs}
     # A file may serve two graphs: it must take what the manifest lists, and give at least that.
     if listed != set(graph.input_names):

@@ -16,7 +16,7 @@ from onnx.reference import ReferenceEvaluator
 from export.bundle import Photographs, Variants, export_bundle
 from export.errors import ExportError
 from export.graph.activations import largest_values
-from export.graph.emulate import emulate_bf16
+from export.graph.emulate import emulate
 from export.graph.half import HALF_LIMIT, LARGE_ACTIVATION, to_half
 from export.graph.model import OPSET
 from export.manifest import BundleInfo
@@ -107,7 +107,7 @@ def test_bf16_holds_them_all(steep):
 
 
 def test_the_emulation_rounds_what_bf16_hardware_would(steep):
-    emulated = emulate_bf16(ir.to_proto(to_half(ir.from_proto(steep), "bf16").model))
+    emulated = emulate(ir.to_proto(to_half(ir.from_proto(steep), "bf16").model), "bf16")
     onnx.checker.check_model(emulated, full_check=True)
 
     def rounded(array: np.ndarray) -> np.ndarray:
