@@ -217,6 +217,8 @@ def _variant(
 
         half = to_half(onnx_ir.from_proto(master), precision, largest)
         report(_half_line(stem, half))
+        if precision == "fp16" and variants.storage != "fp32":
+            store(half.model, "fp16", stem)  # what remains float, as the other file has it
         return half.model, half.record(), half.float32
     if precision == "int8":
         if stem not in work.studies:

@@ -78,7 +78,7 @@ python recipes/collect_metrics.py --core "$RUNS/core-folds/metrics.json" --map "
 
 step "8/8 bundle"
 python -m export --core "$RUNS/core" --core-scale "$RUNS/core-folds/scale.json" --clip "$RUNS/clip" \
-    --precision fp32 --storage int8-text --phrases "$RUNS/phrases.json" \
+    --precision fp32 --precision fp16 --storage int8-text --phrases "$RUNS/phrases.json" \
     --photographs "$RUNS/photographs.safetensors" --metrics "$RUNS/metrics.json" \
     --name realm-tiny --description "Small CORE and CLIP, the default of realm-engine." \
     --terms recipes/realm-tiny.terms.json --output "$BUNDLE" --overwrite

@@ -105,7 +105,9 @@ def _channel_axis(value: ir.Value) -> int | None:
 
 
 def _half(graph: ir.Graph, value: ir.Value, weights: Array) -> None:
-    stored = _initializer(graph, f"{value.name}_fp16", weights.astype(np.float16))
+    name = f"{value.name}_fp16"
+    # A half variant, parts of which are float32, has it already.
+    stored = graph.initializers.get(name) or _initializer(graph, name, weights.astype(np.float16))
     if _is_embedding(value):
         for node, _ in list(value.uses()):
             rows = _after_gather(graph, node, stored, "rows")

@@ -13,15 +13,12 @@ from pathlib import Path
 import models
 import numpy as np
 import onnx
-import onnx_ir as ir
 import pytest
 import torch
-from onnx import numpy_helper
 from repository import ROOT
 
 from export.bundle import Photographs, Variants, export_bundle
 from export.files import Work, write_files
-from export.graph.half import to_half
 from export.graph.int8 import to_int8
 from export.manifest import BundleInfo, read_manifest, write_manifest
 from export.parts.core import Core
@@ -30,7 +27,6 @@ from export.proof.calibration import calibration_pictures, windows_study
 from export.towers.clip_model import open_clip_model
 from export.towers.core_source import CoreSource, core_source
 from realm_engine import Engine
-from realm_engine.bundle.bundle import Bundle
 from realm_engine.verbs.build import build_all, plan_builds
 from realm_train.core.config import CoreConfig, CoreModelConfig
 from realm_train.core.loaded import LoadedCore
@@ -154,33 +150,12 @@ def test_full_size_towers_build(part, tmp_path):
         build_everything(bundle, precision, 2, architecture)
 
 
-def test_the_embedded_default_builds_in_fp16(tmp_path):
-    """It ships in float32 alone (stored as float16 and int8); here its files are widened and converted."""
-    tiny = Bundle.open("realm-tiny")
-    bundle = tmp_path / "realm-tiny-fp16"
-    shutil.copytree(tiny.root, bundle)
-    manifest = read_manifest(bundle)
-    for graph, entry in manifest["graphs"].items():
-        if "text" in graph or graph == "photographs":
-            continue  # the texts' weights are int8, and the scale of maps belongs to no part: they run as they are
-        name = entry["variants"]["fp32"]
-        half = entry["variants"]["fp16"] = name.replace(".onnx", ".fp16.onnx")
-        if not (bundle / half).exists():
-            made = to_half(ir.from_proto(widened(onnx.load(str(bundle / name)))))
-            assert made.converted > 20
-            onnx.save(ir.to_proto(made.model), str(bundle / half))
-    write_manifest(bundle, manifest)
-    with Engine.open(bundle, device="cpu", precision="fp16") as half, Engine.open(tiny.root) as full:
+def test_the_embedded_default_builds_in_fp16():
+    """Its files of half precision keep their weights in those of float32."""
+    with (
+        Engine.open(device="cpu", precision="fp16") as half,
+        Engine.open(device="cpu", precision="fp32") as full,
+    ):
         scores = [engine.score(SAMPLES[0], "a seam runs through the wall")[0].mos for engine in (half, full)]
     assert scores[0] == pytest.approx(scores[1], abs=0.01) and scores[0] != scores[1]
-    build_everything(bundle, "fp16", files=5, texts="fp32")
-
-
-def widened(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with weights that are stored as float16 turned into float32 ones."""
-    stored = {tensor.name: tensor for tensor in model.graph.initializer}
-    for node in [n for n in model.graph.node if n.op_type == "Cast" and n.input[0] in stored]:
-        array = numpy_helper.to_array(stored[node.input[0]]).astype(np.float32)
-        model.graph.initializer.append(numpy_helper.from_array(array, node.output[0]))
-        model.graph.node.remove(node)
-    return model
+    build_everything("realm-tiny", "fp16", files=5, texts="fp32")

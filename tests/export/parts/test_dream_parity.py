@@ -139,7 +139,7 @@ def test_every_graph_repeats_what_a_host_needs(bundle):
         metadata = {entry.key: entry.value for entry in model.metadata_props}
         assert metadata["realm.graph"] == name
         assert metadata["realm.bundle"] == "native"
-        assert metadata["realm.format_version"] == "1.2"
+        assert metadata["realm.format_version"] == "1.3"
         assert json.loads(metadata["realm.config"]) == section
 
 
