@@ -7,7 +7,9 @@ nothing. A measurement is a line of JSON on stdout; what went wrong is one too, 
 
 from __future__ import annotations
 
+import itertools
 import json
+import shutil
 import statistics
 import subprocess
 import sys
@@ -26,7 +28,7 @@ from benchmarks.cases import GRIDS, HEIGHT, TEXT, WIDTH, Descriptions, count, im
 from benchmarks.settings import CACHE, ROOT, Settings
 from realm_engine import DreamConfig, Engine
 from realm_engine.arrays import UInt8
-from realm_engine.bundle.bundle import Bundle
+from realm_engine.bundle.bundle import MANIFEST, Bundle
 from realm_engine.errors import RealmError
 from realm_engine.pictures.resample import resample_matrix_float32
 from realm_engine.runtimes import onnxruntime as runtime
@@ -222,17 +224,20 @@ def vit(ask: Ask) -> None:
             sampled=scale != 1,
         )
 
+    bundles = {"engine": exported.bundle}
+    if ask.device == "cuda":  # what the files of its own operators are worth
+        bundles["engine, portable files"] = _portable(Path(exported.bundle))
     image, large = picture(), picture(2000, 1500)
     grid = 15 if ask.small else 2337
     used = Settings((), (), (), (ask.device,), True, CACHE, 2, 0, 2)
-    for precision in ask.precisions:
-        runner = EngineDream(exported.bundle, Spec("engine", ask.device, precision), used.threads)
+    for precision, (name, bundle) in itertools.product(ask.precisions, bundles.items()):
+        runner = EngineDream(bundle, Spec("engine", ask.device, precision), used.threads)
         cases: Sequence[tuple[UInt8, DreamConfig, int]] = [(image, GRIDS[grid], 2 if ask.small else 6)]
         if not ask.small and precision == half:
             cases = [*cases, (large, GRIDS[2337], 3)]
         for pixels, config, times in cases:
             windows = count(config, *pixels.shape[:2])
-            told("engine", precision, windows, partial(runner.map, pixels, config), times, 1)
+            told(name, precision, windows, partial(runner.map, pixels, config), times, 1)
         runner.engine.close()
     # Rivals have a sample of the windows where all of them would take too long.
     for spec, sample in (
@@ -299,6 +304,22 @@ def command(question: str, device: str, small: bool) -> None:
 
 def _engine(device: str, precision: str = "fp32") -> Engine:
     return Engine.open(BUNDLE, device, precision, tuned=False)
+
+
+def _portable(bundle: Path) -> str:
+    """The same bundle without the files that are made for one device; the others are links."""
+    folder = bundle.with_name(f"{bundle.name}-portable")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    manifest = json.loads((bundle / MANIFEST).read_text(encoding="utf-8"))
+    for entry in manifest["graphs"].values():
+        for own in entry.pop("devices", {}).values():
+            for file in own.values():
+                del manifest["files"][file]
+    for file in manifest["files"]:
+        (folder / file).hardlink_to(bundle / file)
+    (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    return str(folder)
 
 
 def _seconds(call: Callable[[], object], times: int) -> Iterator[float]:

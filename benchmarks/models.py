@@ -171,7 +171,7 @@ def _export(info: ModelInfo, folder: Path, precisions: Sequence[str], cache: Pat
         bundle,
         parts,
         Photographs(images, SAMPLES if "int8" in precisions else None),
-        Variants(tuple(precisions)),
+        Variants(tuple(precisions), fused_for=("cuda",) if "fp16" in precisions else ()),
         overwrite=True,
         report=lambda _: None,
     )

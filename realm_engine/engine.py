@@ -50,6 +50,7 @@ log = logging.getLogger("realm_engine")
 DEFAULT_BUNDLE = "realm-tiny"
 MISSING_TEXT = ("image-only", "error")
 _MAX_DECODERS = 4
+_MAX_DECODERS_ALONE = 16
 
 T = TypeVar("T")
 
@@ -450,5 +451,6 @@ class Engine:
         key: Callable[[UInt8], Hashable] | None = None,
     ) -> Pipeline[T]:
         waiting = min(BUDGET_BYTES, self._memory.limit_bytes // 8)
-        decoders = min(_MAX_DECODERS, threads)
+        # Beside a device that computes, the processor has nothing to do but decode.
+        decoders = min(_MAX_DECODERS_ALONE if gather else _MAX_DECODERS, threads)
         return Pipeline(load_image, run, fail, batch_size, decoders, per_call, waiting, gather, key)

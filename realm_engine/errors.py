@@ -17,6 +17,10 @@ class DeviceError(RealmError):
     """A device, runtime or precision that cannot be had, or that failed while running."""
 
 
+class DeviceMemoryError(DeviceError):
+    """A call for which a device has no memory; a smaller one may do."""
+
+
 class AnswerError(RealmError):
     """A graph that answered NaN or infinity: neither a score nor a map can be made of it."""
 

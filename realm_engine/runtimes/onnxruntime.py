@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from realm_engine.arrays import Array
-from realm_engine.errors import DeviceError
+from realm_engine.errors import DeviceError, DeviceMemoryError
 from realm_engine.machine import telemetry
 from realm_engine.machine.packages import install_command
 from realm_engine.runtimes import nvidia
@@ -23,6 +23,13 @@ from realm_engine.runtimes.padding import ROW_SIZES
 
 _SEVERITY_ERROR = 3
 _SEVERITY_FATAL = 4
+# What ONNX Runtime's arena and CUDA say where there is no memory.
+_NO_MEMORY = (
+    "Failed to allocate memory",
+    "out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
 
 
 class OnnxRuntimeSession:
@@ -43,7 +50,10 @@ class OnnxRuntimeSession:
             feeds = {name: contiguous(array) for name, array in inputs.items()}
             return list(self._session.run(list(outputs), feeds))
         except Exception as error:  # ONNX Runtime's exceptions share no public base
-            raise DeviceError(f"{self._path.name}: ONNX Runtime failed: {first_line(error)}") from error
+            what = f"{self._path.name}: ONNX Runtime failed: {first_line(error)}"
+            if any(words in str(error) for words in _NO_MEMORY):
+                raise DeviceMemoryError(f"{what}; use smaller images, or --device cpu") from error
+            raise DeviceError(what) from error
 
     def _run_bound(self, inputs: Mapping[str, Any], outputs: Sequence[str]) -> list[Array]:
         """What is on the device already is used there; only the outputs come back."""

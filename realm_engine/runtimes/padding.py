@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -11,8 +13,10 @@ import numpy as np
 
 from realm_engine.arrays import Array
 from realm_engine.bundle.manifest import GraphSpec
-from realm_engine.errors import DeviceError
+from realm_engine.errors import DeviceError, DeviceMemoryError
 from realm_engine.runtimes.base import Session, contiguous
+
+log = logging.getLogger("realm_engine")
 
 # Free dimensions that count independent rows, always the first axis of a tensor.
 ROW_DIMS = ("batch", "windows")
@@ -20,6 +24,7 @@ ROW_DIMS = ("batch", "windows")
 PER_ROW_DIM = "resizes"
 # One picture alone, as servers ask, and full calls; windows of a coarse grid, and full calls of both kinds of towers.
 ROW_SIZES: Mapping[str, tuple[int, ...]] = {"batch": (1, 32), "windows": (256, 512)}
+LONG_S = 1.0  # a first call that takes longer is told of
 
 
 class PaddedSession:
@@ -27,7 +32,8 @@ class PaddedSession:
 
     ONNX Runtime's CUDA provider plans every convolution for one shape and forgets it at the next: alternating between
     two sizes costs more than a second a call (90 convolutions on an H200), where a session for each costs its
-    weights once more. Calls of more rows than the largest size run as they are, in a session for all of those.
+    weights once more. Calls of more rows than the largest size run as they are, in a session for all of those. A size
+    for which the device has no memory is given up, and its calls run in parts of the next smaller one.
     """
 
     def __init__(
@@ -35,8 +41,10 @@ class PaddedSession:
     ) -> None:
         """`load` opens the graph; `sizes`: row dimension -> its sizes, ascending."""
         self._load = load
+        self._name = graph.name
         self._dim = next((dim for dim in ROW_DIMS if dim in sizes and _has(graph, dim)), None)
         self._sizes = tuple(sizes[self._dim]) if self._dim else ()
+        self._most: int | None = None  # rows of a call, once a larger one had no memory
         self._padded = {each.name for each in graph.inputs if self._dim and each.shape[:1] == (self._dim,)}
         self._padded_where_many = {each.name for each in graph.inputs if each.shape[:1] == (PER_ROW_DIM,)}
         self._cut = {each.name for each in graph.outputs if self._dim and each.shape[:1] == (self._dim,)}
@@ -46,22 +54,17 @@ class PaddedSession:
         self._closed = False
 
     def run(self, inputs: Mapping[str, Any], outputs: Sequence[str]) -> list[Array]:
-        """See `Session.run`."""
+        """See `Session.run`. Raises DeviceMemoryError where the smallest size does not fit."""
         rows = next((len(inputs[name]) for name in sorted(self._padded)), 0)
+        if self._most is not None and rows > self._most:
+            return self._in_parts(self._most, rows, inputs, outputs)
         size = next((size for size in self._sizes if size >= rows), None)
-        session = self._lane(size)
-        if size is None or size == rows:
-            return session.run(inputs, outputs)
-        many = {name for name in self._padded_where_many if len(inputs.get(name, ())) > 1}
-        feeds = {
-            name: _with_rows(value, size) if name in self._padded | many else value
-            for name, value in inputs.items()
-        }
-        answers = session.run(feeds, outputs)
-        return [
-            answer[:rows] if name in self._cut else answer
-            for name, answer in zip(outputs, answers, strict=True)
-        ]
+        try:
+            return self._run(size, rows, inputs, outputs)
+        except DeviceMemoryError:
+            if not self._give_up(rows if size is None else size):
+                raise
+        return self.run(inputs, outputs)
 
     def close(self) -> None:
         """See `Session.close`."""
@@ -72,15 +75,65 @@ class PaddedSession:
                     session.close()
             self._lanes.clear()
 
-    def _lane(self, size: int | None) -> Session:
-        """The session of a number of rows, opened when it is first asked for."""
+    def _run(
+        self, size: int | None, rows: int, inputs: Mapping[str, Any], outputs: Sequence[str]
+    ) -> list[Array]:
+        session, new = self._lane(size)
+        feeds = inputs
+        if size is not None and size != rows:
+            many = self._rows_of(inputs)
+            feeds = {name: _with_rows(v, size) if name in many else v for name, v in inputs.items()}
+        started = time.perf_counter()
+        answers = session.run(feeds, outputs)
+        _tell(new, started, f"{self._name}, {size or rows} {self._dim or 'calls'}")
+        return [
+            answer[:rows] if name in self._cut else answer
+            for name, answer in zip(outputs, answers, strict=True)
+        ]
+
+    def _in_parts(
+        self, most: int, rows: int, inputs: Mapping[str, Any], outputs: Sequence[str]
+    ) -> list[Array]:
+        many = self._rows_of(inputs)
+        parts = [
+            self.run({n: v[start : start + most] if n in many else v for n, v in inputs.items()}, outputs)
+            for start in range(0, rows, most)
+        ]
+        # An output without rows is that of the first part: it depends on what all parts share.
+        return [
+            np.concatenate(each) if name in self._cut else each[0]
+            for name, each in zip(outputs, zip(*parts, strict=True), strict=True)
+        ]
+
+    def _rows_of(self, inputs: Mapping[str, Any]) -> set[str]:
+        """Inputs that have something for each row."""
+        return self._padded | {name for name in self._padded_where_many if len(inputs.get(name, ())) > 1}
+
+    def _give_up(self, size: int) -> bool:
+        """Never make a call of so many rows again, for which there is no memory. False where none is smaller."""
+        smaller = [each for each in self._sizes if each < size]
+        if not smaller:
+            return False
+        with self._lock:
+            self._sizes, self._most = tuple(smaller), smaller[-1]
+            for each in [each for each in self._lanes if each is None or each >= size]:
+                self._lanes.pop(each).close()
+        log.warning(
+            "%s: the device has no memory for %d %s in a call; calls of %d from now on (said once)",
+            *(self._name, size, self._dim, self._most),
+        )
+        return True
+
+    def _lane(self, size: int | None) -> tuple[Session, bool]:
+        """The session of a number of rows, opened when it is first asked for, and whether that is now."""
         with self._lock:
             if self._closed:
                 raise DeviceError("the engine is closed; open it again")
-            if size not in self._lanes:
+            new = size not in self._lanes
+            if new:
                 self._lanes[size] = self._unused or self._load()
                 self._unused = None
-            return self._lanes[size]
+            return self._lanes[size], new
 
 
 class SessionPerShape:
@@ -90,9 +143,10 @@ class SessionPerShape:
     have few sizes, and a runtime that keeps to one plans it once.
     """
 
-    def __init__(self, load: Callable[[], Session], most: int = 8) -> None:
-        """`load` opens the graph; `most`: sizes that are kept."""
+    def __init__(self, load: Callable[[], Session], name: str, most: int = 8) -> None:
+        """`load` opens the graph `name`; `most`: sizes that are kept."""
         self._load = load
+        self._name = name
         self._most = most
         self._unused: Session | None = load()  # a file that cannot be opened fails now
         self._lanes: OrderedDict[tuple[tuple[int, ...], ...], Session] = OrderedDict()
@@ -105,13 +159,17 @@ class SessionPerShape:
             if self._closed:
                 raise DeviceError("the engine is closed; open it again")
             shape = tuple(tuple(map(int, np.shape(inputs[name]))) for name in sorted(inputs))
-            if shape not in self._lanes:
+            new = shape not in self._lanes
+            if new:
                 while len(self._lanes) >= self._most:
                     self._lanes.popitem(last=False)[1].close()
                 self._lanes[shape] = self._unused or self._load()
                 self._unused = None
             self._lanes.move_to_end(shape)
-            return self._lanes[shape].run(inputs, outputs)
+            started = time.perf_counter()
+            answers = self._lanes[shape].run(inputs, outputs)
+            _tell(new, started, f"{self._name}, a picture of another size")
+            return answers
 
     def close(self) -> None:
         """See `Session.close`."""
@@ -127,6 +185,13 @@ def convolves_pictures(graph: GraphSpec) -> bool:
     """Whether a graph takes pictures whole and in their own size, one at a time."""
     free = {dim for tensor in graph.inputs for dim in tensor.shape}
     return {"height", "width"} <= free and not any(dim in free for dim in ROW_DIMS)
+
+
+def _tell(new: bool, started: float, what: str) -> None:
+    """Say that the first call of a shape took long, which those after it do not."""
+    took = time.perf_counter() - started
+    if new and took > LONG_S:
+        log.info("%s: planned in %.1f s, once", what, took)
 
 
 def _has(graph: GraphSpec, dim: str) -> bool:

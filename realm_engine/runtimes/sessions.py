@@ -97,7 +97,7 @@ class Sessions:
         if not sizes:
             return backend.load(path, precision)
         if convolves_pictures(graph):
-            return SessionPerShape(lambda: backend.load(path, precision))
+            return SessionPerShape(lambda: backend.load(path, precision), graph.name)
         return PaddedSession(lambda: backend.load(path, precision), graph, sizes)
 
     def _head_backend(self) -> Backend:

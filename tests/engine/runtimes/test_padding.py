@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,11 +11,11 @@ import pytest
 from realm_engine import Engine
 from realm_engine.bundle.bundle import Bundle
 from realm_engine.bundle.manifest import GraphSpec, TensorSpec
-from realm_engine.errors import DeviceError, UsageError
+from realm_engine.errors import DeviceError, DeviceMemoryError, UsageError
 from realm_engine.maps.encoders import split_calls
 from realm_engine.maps.realness_map import DreamConfig
 from realm_engine.runtimes.base import Backend
-from realm_engine.runtimes.onnxruntime import OnnxRuntimeBackend, cuda_settings
+from realm_engine.runtimes.onnxruntime import OnnxRuntimeBackend, OnnxRuntimeSession, cuda_settings
 from realm_engine.runtimes.padding import PaddedSession, SessionPerShape, convolves_pictures
 
 SUMS = GraphSpec(
@@ -102,6 +103,78 @@ def test_a_graph_without_such_rows_runs_as_it_is(opened):
     assert [each.calls for each in opened] == [[3]]
 
 
+class Small(Sums):
+    """The same on a device whose memory holds `most` rows."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
+    def run(self, inputs, outputs):
+        if len(inputs["rows"]) > self.most:
+            raise DeviceMemoryError("sums: no memory")
+        return super().run(inputs, outputs)
+
+
+@pytest.mark.parametrize("rows", [3, 4, 9])
+def test_a_size_without_memory_is_given_up_and_said_once(caplog, rows):
+    opened: list[Small] = []
+
+    def load() -> Small:
+        opened.append(Small(most=2))
+        return opened[-1]
+
+    session = PaddedSession(load, SUMS, {"batch": (2, 4)})
+    values = np.arange(2.0 * rows, dtype=np.float32).reshape(rows, 2)
+    for _ in range(2):
+        found = session.run({"rows": values, "shared": np.array([1.0, 2.0])}, ["sum", "total"])
+        np.testing.assert_array_equal(found[0], values.sum(axis=1) * 3)
+        np.testing.assert_array_equal(found[1], [3.0])
+    assert {rows for each in opened for rows in each.calls} == {2}
+    said = [record.message for record in caplog.records]
+    assert len(said) == (2 if rows == 9 else 1)  # once for each size that was given up
+    assert "no memory for" in said[-1] and "calls of 2 from now on" in said[-1]
+    assert sum(not each.closed for each in opened) == 1
+
+
+def test_a_device_without_memory_for_the_least_says_so():
+    session = PaddedSession(lambda: Small(most=0), SUMS, {"batch": (1, 4)})
+    with pytest.raises(DeviceMemoryError, match="no memory"):
+        session.run({"rows": np.ones((3, 2), np.float32), "shared": np.ones(1)}, ["sum"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "BFCArena::AllocateRawInternal Failed to allocate memory for requested buffer",
+        "CUDA error 2: out of memory",
+    ],
+)
+def test_onnx_runtime_without_memory_is_told_from_other_failures(words):
+    def fail(*_):
+        raise RuntimeError(words)
+
+    broken = OnnxRuntimeSession(SimpleNamespace(run=fail), Path("core.onnx"), False)
+    with pytest.raises(
+        DeviceMemoryError, match=r"core\.onnx: ONNX Runtime failed: .*; use smaller images, or --device cpu"
+    ):
+        broken.run({}, ["mos"])
+    words = "Invalid rank for input"
+    with pytest.raises(DeviceError, match="Invalid rank") as raised:
+        broken.run({}, ["mos"])
+    assert not isinstance(raised.value, DeviceMemoryError)
+
+
+def test_a_long_first_call_is_told_of(caplog, monkeypatch):
+    monkeypatch.setattr("realm_engine.runtimes.padding.LONG_S", -1.0)
+    caplog.set_level("INFO", "realm_engine")
+    session = PaddedSession(Sums, SUMS, {"batch": (1, 4)})
+    for rows in (3, 2, 1):
+        session.run({"rows": np.ones((rows, 2), np.float32), "shared": np.ones(1)}, ["sum"])
+    told = [record.message for record in caplog.records]
+    assert [line.split(":")[0] for line in told] == ["sums, 4 batch", "sums, 1 batch"]
+
+
 # ------------------------------------------------------------------ pictures in their own size
 
 
@@ -128,7 +201,7 @@ def test_a_size_keeps_its_runtime_until_others_took_the_room():
         opened.append(Trunk())
         return opened[-1]
 
-    session = SessionPerShape(load, most=2)
+    session = SessionPerShape(load, "trunk", most=2)
     assert len(opened) == 1  # a file that cannot be opened fails at once
     small, wide, tall = (np.ones(size, dtype=np.uint8) for size in ((2, 2, 3), (2, 5, 3), (7, 2, 3)))
     for image in (small, wide, small, wide, small, tall, small, wide):
