@@ -160,7 +160,7 @@ def test_core_of_the_embedded_bundle_is_a_measure(page):
         (lambda folder: (folder / "core.onnx").write_bytes(b"x"), "core.onnx was changed"),
         (lambda folder: _edit(folder, '"phrases.json": {', '"../phrases.json": {'), "leaves the bundle"),
         (
-            lambda folder: _edit(folder, '"format_version": "1.2"', '"format_version": "2.0"'),
+            lambda folder: _edit(folder, '"format_version": "1.3"', '"format_version": "2.0"'),
             "not a bundle of format 1.x",
         ),
     ],
@@ -346,7 +346,7 @@ BAD_INPUT: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "a file was changed": (flip_a_byte, SCORE),
     "`bundle.json` is damaged": (lambda folder: (folder / "bundle.json").write_text("{"), SCORE),
     "a newer major version": (
-        lambda folder: _edit(folder, '"format_version": "1.2"', '"format_version": "2.0"'),
+        lambda folder: _edit(folder, '"format_version": "1.3"', '"format_version": "2.0"'),
         SCORE,
     ),
     "a path that leaves the folder": (

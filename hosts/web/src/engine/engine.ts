@@ -153,7 +153,8 @@ export class Engine {
       const { graph, view, head } = spec;
       const key = lookKey(spec);
       if (!lookers.has(key)) {
-        const rank = manifest.graphs.get(graph)!.inputs.find(({ name }) => name === "resample_rows")?.rank ?? 2;
+        const rank =
+          manifest.graphs.get(graph)!.inputs.find(({ name }) => name === "resample_rows")?.rank ?? 2;
         lookers.set(key, new Looker(view, await session(graph), rank, await textWidth(graph)));
       }
       if (head === null || heads.has(head)) continue;
