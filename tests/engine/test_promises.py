@@ -143,8 +143,8 @@ PROMISES = [
     ),
     Promise(
         README,
-        "`realm-tiny` (in `realm_engine/bundles/`, 39.6 MB)",
-        39.6,
+        "`realm-tiny` (in `realm_engine/bundles/`, 39.5 MB)",
+        39.5,
         lambda: round(sum(each["size_bytes"] for each in tiny().bundle.manifest["files"].values()) / 1e6, 1),
     ),
     Promise(
@@ -155,7 +155,7 @@ PROMISES = [
     ),
     Promise(
         README,
-        "the first device that works of cuda, cpu and openvino",
+        "auto is cuda where it works, else whichever of ONNX Runtime and OpenVINO is fastest",
         ("cuda", "cpu", "openvino"),
         lambda: AUTO_ORDER,
     ),
