@@ -156,7 +156,7 @@ def _export(info: ModelInfo, folder: Path, precisions: Sequence[str], cache: Pat
     from export.parts.part import Part
     from export.towers.clip_model import open_clip_model
     from export.towers.core_source import core_source
-    from realm_engine.pictures.decode import find_images
+    from realm_engine.pictures.find import find_images
 
     parts: list[Part] = []
     if SCORES.name in info.parts:
@@ -347,7 +347,8 @@ def _published_checkpoint(cache: Path) -> Path:
 
 @torch.no_grad()
 def _normalise(module: PublishedCore) -> None:
-    from realm_engine.pictures.decode import find_images, load_image
+    from realm_engine.pictures.decode import load_image
+    from realm_engine.pictures.find import find_images
 
     crops = []
     for path in find_images(SAMPLES):

@@ -162,7 +162,7 @@ def export(output: Path, overwrite: bool, precision_report: Path | None, **optio
     when it passes.
     """
     from export.bundle import Photographs, Variants, check_output, export_bundle
-    from realm_engine.pictures.decode import find_images
+    from realm_engine.pictures.find import find_images
 
     read_parts = _own_graph if options["graph_path"] is not None else _core_and_dream
     check_options(options)

@@ -18,7 +18,8 @@ import numpy as np
 from PIL import Image
 
 from realm_engine.arrays import UInt8
-from realm_engine.pictures.decode import EXTENSIONS, load_image
+from realm_engine.pictures.decode import load_image
+from realm_engine.pictures.find import EXTENSIONS
 from realm_train.errors import DataError
 
 CSV_NAME = "image_descriptions.csv"

@@ -11,7 +11,7 @@ from benchmarks.settings import Settings, UnavailableError
 from benchmarks.suites.common import Say, attempt
 from realm_engine.bundle.bundle import Bundle
 from realm_engine.opened import Contents
-from realm_engine.pictures.decode import find_images
+from realm_engine.pictures.find import find_images
 from realm_engine.runtimes.choose import PartPlan, choose_plans
 from realm_engine.runtimes.measured import Measured
 from realm_engine.verbs.fidelity import make_trial

@@ -16,7 +16,8 @@ from export.towers.tokenizer import cut
 from realm_engine.arrays import Array
 from realm_engine.errors import RealmError
 from realm_engine.maps.windows import WindowGrid, spread_mean
-from realm_engine.pictures.decode import find_images, load_image
+from realm_engine.pictures.decode import load_image
+from realm_engine.pictures.find import find_images
 from realm_engine.pictures.resample import resample_matrix_float32
 from realm_engine.verbs.fidelity import TEXTS, correlation, sliding_grid
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from export.errors import ExportError
 from export.parts.part import Part
-from realm_engine.pictures.decode import find_images, load_image
+from realm_engine.pictures.decode import load_image
+from realm_engine.pictures.find import find_images
 from realm_engine.verbs.fidelity import MAP_IMAGES, make_trial
 
 if TYPE_CHECKING:

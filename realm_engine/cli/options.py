@@ -82,6 +82,15 @@ def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return collected
 
 
+class _Given(click.Path):
+    """A path that is not empty: as a Path that would be the working folder, and it was a variable that is not set."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("a path is empty; give a file or a folder", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def input_arguments(command: Command) -> Command:
     """PATH... and --missing-text."""
     command = click.option(
@@ -92,7 +101,11 @@ def input_arguments(command: Command) -> Command:
         help="What becomes of an image without a description.",
     )(command)
     return click.argument(
-        "paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path)
+        "paths",
+        nargs=-1,
+        required=True,
+        metavar="PATH...",
+        type=_Given(path_type=Path),
     )(command)
 
 

@@ -1,4 +1,4 @@
-"""Find, decode and validate images: whatever the file holds, the engine gets uint8 RGB, H x W x 3.
+"""Decode and validate images: whatever the file holds, the engine gets uint8 RGB, H x W x 3.
 
 Decoding is Pillow's, because a truncated file is an error there and not a grey block. The format is read from
 the content, never from the name. Everything here may be called from several threads at once.
@@ -7,10 +7,8 @@ the content, never from the name. Everything here may be called from several thr
 import io
 import os
 import threading
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
@@ -31,14 +29,17 @@ from PIL import (
 
 from realm_engine.arrays import UInt8
 from realm_engine.errors import ImageError
+from realm_engine.pictures.png import without_texts
 
 ImageSource: TypeAlias = (
     str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | NDArray[Any] | Image.Image
 )
 
-EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 MAX_PIXELS = 200_000_000
 """Largest image that is decoded; a larger one is more likely an attack or a mistake than a photograph."""
+
+MAX_PIPED_BYTES = 1 << 30
+"""Most that is read of a source that is no file, which may have no end."""
 
 # A closed list keeps Pillow's rarer readers, some of which start other programs, away from files that merely
 # claim to be pictures. Importing a plugin registers it; JPEG includes MPO, the multi-picture file of phones.
@@ -54,78 +55,6 @@ _READABLE = "PNG, JPEG, WebP, BMP, TIFF"
 _TIFF_PHOTOMETRIC = 262
 _MAX_MEGAPIXELS = MAX_PIXELS // 1_000_000
 _header_lock = threading.Lock()
-
-
-@dataclass(frozen=True)
-class ImageFile:
-    """One image to work on: where it lies, and the name by which results call it.
-
-    Attributes:
-        path: The file.
-        name: POSIX path relative to the directory the user gave; the file name when a file was given.
-        root: The directory the user gave, or the folder of the file.
-    """
-
-    path: Path
-    name: str
-    root: Path
-
-
-def find_images(path: str | os.PathLike[str]) -> list[Path]:
-    """List the images under `path`.
-
-    A file is returned as it is, whatever its extension. A directory is searched recursively for png, jpg,
-    jpeg, webp, bmp, tif and tiff (any case), hidden files and folders left out, sorted by path; an empty list
-    means that it holds none.
-
-    Raises:
-        ImageError: `path` does not exist or cannot be listed.
-    """
-    start = Path(path)
-    if start.is_file():
-        return [start]
-    if not start.exists():
-        raise ImageError(f"{start}: no such file or directory")
-
-    def refuse(error: OSError) -> None:
-        raise ImageError(f"{error.filename}: cannot be listed ({error.strerror})") from error
-
-    found = []
-    for folder, subfolders, files in os.walk(start, onerror=refuse):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        found += [
-            Path(folder, name)
-            for name in files
-            if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS
-        ]
-    return sorted(found, key=lambda file: file.relative_to(start).as_posix())
-
-
-def collect_images(paths: Iterable[str | os.PathLike[str]]) -> list[ImageFile]:
-    """List the images of several files and directories, in the order given, each once.
-
-    Names are relative to the directory given. Where two directories hold the same relative name, those images
-    are named by their whole path, so that no name occurs twice.
-
-    Raises:
-        ImageError: a path does not exist, or there is not one image in all of them.
-    """
-    given = [Path(path) for path in paths]
-    files: list[ImageFile] = []
-    seen: set[Path] = set()
-    for start in given:
-        root = start if start.is_dir() else start.parent
-        for file in find_images(start):
-            resolved = file.resolve()
-            if resolved not in seen:
-                seen.add(resolved)
-                files.append(ImageFile(file, file.relative_to(root).as_posix(), root))
-    if not files:
-        where = ", ".join(str(start) for start in given)
-        wanted = ", ".join(sorted(suffix[1:] for suffix in EXTENSIONS))
-        raise ImageError(f"{where}: no images found; give images or a directory that holds some ({wanted})")
-    uses = Counter(file.name for file in files)
-    return [file if uses[file.name] == 1 else replace(file, name=file.path.as_posix()) for file in files]
 
 
 def load_image(source: ImageSource) -> UInt8:
@@ -153,7 +82,7 @@ def load_image(source: ImageSource) -> UInt8:
             raise ImageError(f"{path}: a directory, not an image")
         try:
             with path.open("rb") as file:
-                return _read(file, str(path))
+                return _read(file if file.seekable() else _piped(file, str(path)), str(path))
         except OSError as error:
             raise ImageError(f"{path}: cannot be read ({error.strerror or error})") from error
     if isinstance(source, (bytes, bytearray, memoryview)):
@@ -169,6 +98,23 @@ def load_image(source: ImageSource) -> UInt8:
     raise ImageError(
         f"an image must be a path, bytes, a binary stream or a uint8 RGB array, not {type(source).__name__}"
     )
+
+
+def read_pipe(path: Path) -> bytes:
+    """All that comes out of something that is no file. Raises ImageError."""
+    try:
+        with path.open("rb") as stream:
+            return _piped(stream, str(path)).read()
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _piped(file: IO[bytes], name: str) -> IO[bytes]:
+    """What comes out of a pipe, which Pillow could not go back in."""
+    content = file.read(MAX_PIPED_BYTES + 1)
+    if len(content) > MAX_PIPED_BYTES:
+        raise ImageError(f"{name}: more than {MAX_PIPED_BYTES >> 20} MB come out of it; give a file")
+    return io.BytesIO(content)
 
 
 def _checked_array(array: NDArray[Any]) -> UInt8:
@@ -194,7 +140,7 @@ def _read(file: IO[bytes], name: str) -> UInt8:
         if not file.read(1):
             raise ImageError(f"{name}: the file is empty (0 bytes)")
         file.seek(0)
-        with _open(file) as image:
+        with _open(without_texts(file)) as image:
             return _decode(image, name)
 
 

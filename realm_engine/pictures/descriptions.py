@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import unicodedata
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,6 +21,15 @@ def is_missing(text: str | None) -> bool:
     return text is None or not text.strip()
 
 
+def not_text(text: str) -> str | None:
+    """Why a str cannot be encoded, None where it can: bytes that were no UTF-8, half of a surrogate pair."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        return f"is no valid text (character {error.start + 1} is half of one, or was no UTF-8); write it in UTF-8"
+    return None
+
+
 @dataclass(frozen=True)
 class Descriptions:
     """Descriptions by file name, as read from `source`; `mos` where people's scores stand beside them."""
@@ -27,6 +37,10 @@ class Descriptions:
     source: str
     by_name: dict[str, str]
     mos: dict[str, float] = field(default_factory=dict)
+
+    def has(self, name: str) -> bool:
+        """Whether a row is called so, in either Unicode form."""
+        return name in self.by_name or _composed(name) in self._by_composed
 
     def lookup(self, name: str | os.PathLike[str]) -> str | None:
         """The description of an image, None if it is missing. Raises TextError as `row`."""
@@ -38,17 +52,27 @@ class Descriptions:
 
         Tried in this order: the relative path as written, the bare file name, the file name in a row with
         another base folder, the stem (so that a `.webp` finds the row of its `.png`). A row of a different
-        folder never matches: `b/x.png` does not take the text of `a/x.png`. Raises TextError where
-        several rows match equally well.
+        folder never matches: `b/x.png` does not take the text of `a/x.png`. Letters with accents are the same in
+        both of their Unicode forms: macOS writes names in the other one. Raises TextError where several rows match
+        equally well.
         """
         path = PurePosixPath(Path(name).as_posix())
         for key in (str(path), path.name):
             if key in self.by_name:
                 return key
-        rows = [row for row in self._by_stem.get(path.stem, ()) if _same_folder(row, path)]
+        path = PurePosixPath(_composed(str(path)))
+        for key in (str(path), path.name):
+            alike = self._by_composed.get(key, [])
+            if len(alike) > 1:
+                raise TextError(
+                    f"{self.source}: {path} matches several rows, which differ in their Unicode form alone; keep one"
+                )
+            if alike:
+                return alike[0]
+        rows = [row for row in self._by_stem.get(path.stem, ()) if _same_folder(_composed_path(row), path)]
         for matches in (
-            [row for row in rows if row.name == path.name],
-            [row for row in rows if row.parent == path.parent],
+            [row for row in rows if _composed(row.name) == path.name],
+            [row for row in rows if _composed_path(row.parent) == path.parent],
             rows,
         ):
             if len(matches) == 1:
@@ -64,8 +88,24 @@ class Descriptions:
     def _by_stem(self) -> dict[str, list[PurePosixPath]]:
         index: dict[str, list[PurePosixPath]] = {}
         for key in self.by_name:
-            index.setdefault(PurePosixPath(key).stem, []).append(PurePosixPath(key))
+            index.setdefault(_composed(PurePosixPath(key).stem), []).append(PurePosixPath(key))
         return index
+
+    @cached_property
+    def _by_composed(self) -> dict[str, list[str]]:
+        index: dict[str, list[str]] = {}
+        for key in self.by_name:
+            index.setdefault(_composed(key), []).append(key)
+        return index
+
+
+def _composed(name: str) -> str:
+    """Letters with their accents in one character, as most systems write them."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _composed_path(path: PurePosixPath) -> PurePosixPath:
+    return PurePosixPath(_composed(str(path)))
 
 
 def _same_folder(row: PurePosixPath, image: PurePosixPath) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,14 +11,16 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from realm_engine.errors import TextError, UsageError
-from realm_engine.pictures.decode import ImageFile, ImageSource, collect_images
+from realm_engine.errors import ImageError, TextError, UsageError
+from realm_engine.pictures.decode import ImageSource, read_pipe
 from realm_engine.pictures.descriptions import (
     DESCRIPTIONS_FILE,
     Descriptions,
     is_missing,
+    not_text,
     read_descriptions,
 )
+from realm_engine.pictures.find import ImageFile, collect_images
 
 Texts: TypeAlias = "str | Sequence[str] | None"
 """What a picture is looked at with: one text, several (of a map), or none."""
@@ -48,9 +51,11 @@ def entries(
     """Pair pictures with names and texts. Lengths known beforehand are checked at once.
 
     `texts`: one for the one picture, one per picture, or descriptions to look up by name; `called` in errors.
-    Raises UsageError where their numbers differ.
+    Raises UsageError where their numbers differ, and for an empty path.
     """
     one = is_one(images)
+    if isinstance(images, str) and not images:
+        raise UsageError("the path of the image is empty; give a file or a folder")
     if isinstance(images, str | os.PathLike) and Path(images).is_dir():
         found = collect_images([images])
         sources: Iterable[Any] = [file.path for file in found]
@@ -85,7 +90,7 @@ def _entries(
             entry = described(entry, texts, entry.name)
         elif each is not None:
             try:
-                entry = replace(entry, text=next(each))
+                entry = with_text(entry, next(each))
             except StopIteration:
                 raise _too_many(called, index) from None
         yield required(entry) if text_required else entry
@@ -100,10 +105,20 @@ def file_entries(
     """
     found = []
     for index, file in enumerate(files):
-        entry = Entry(index, file.name, file.path, root=file.root)
-        if file.root in by_root:
-            # The name may carry the directory itself where two directories clash; the CSV never does.
-            entry = described(entry, by_root[file.root], file.path.relative_to(file.root).as_posix())
+        source: ImageSource = file.path
+        error = None
+        if not file.path.is_file() and file.path.exists():
+            # A pipe: who is asked to stop while it waits for one must be this thread.
+            try:
+                source = read_pipe(file.path)
+            except ImageError as refused:
+                error = str(refused)
+        entry = Entry(index, file.name, source, error=error, root=file.root)
+        if file.root in by_root and error is None:
+            texts = by_root[file.root]
+            # Of several directories a name has that of its own before it, and so may the CSV, or not.
+            own = file.path.relative_to(file.root).as_posix()
+            entry = described(entry, texts, entry.name if texts.has(entry.name) else own)
         found.append(entry)
     if not text_required:
         return found
@@ -119,6 +134,22 @@ def described(entry: Entry, descriptions: Descriptions, key: str) -> Entry:
     except TextError as error:
         return replace(entry, error=str(error))
     return replace(entry, text=None if is_missing(text) else text)
+
+
+def with_text(entry: Entry, text: Any) -> Entry:
+    """The entry with a text that a caller gave, or with the error that it is none; NaN, of a data frame, is missing."""
+    if text is None or (isinstance(text, float) and math.isnan(text)):
+        return entry
+    several = [text] if isinstance(text, str) else text
+    if not isinstance(several, Sequence) or not all(isinstance(each, str) for each in several):
+        return replace(
+            entry, error=f"{entry.name}: its description is {text!r}, which is no text; give a str or None"
+        )
+    for each in several:
+        wrong = not_text(each)
+        if wrong is not None:
+            return replace(entry, error=f"{entry.name}: its description {wrong}")
+    return replace(entry, text=text)
 
 
 def required(entry: Entry) -> Entry:

@@ -14,7 +14,8 @@ from realm_engine.maps.files import MapFolder, output_stems, parse_formats
 from realm_engine.maps.realness_map import DreamConfig, choose_config
 from realm_engine.maps.stream import Mapped
 from realm_engine.opened import MAPS
-from realm_engine.pictures.decode import collect_images
+from realm_engine.pictures.descriptions import is_missing, not_text
+from realm_engine.pictures.find import look_for_images
 from realm_engine.pictures.inputs import Entry, descriptions_by_root, file_entries, find_descriptions
 from realm_engine.verbs.console import Console, open_engine, rate, say_descriptions, say_terms
 
@@ -40,13 +41,20 @@ class MapOptions:
     def __post_init__(self) -> None:
         if self.texts and self.descriptions is not None:
             raise UsageError("--text contradicts --descriptions; give one of them")
-        if any(not text.strip() for text in self.texts):
-            raise UsageError("--text is empty; say what looks unreal, or leave it out")
+        for text in self.texts:
+            if is_missing(text):
+                raise UsageError("--text is empty; say what looks unreal, or leave it out")
+            wrong = not_text(text)
+            if wrong is not None:
+                raise UsageError(f"--text {wrong}")
 
 
 def map_images(options: MapOptions, how: EngineOptions, console: Console) -> int:
     """Map images and write their files; returns how many failed. Raises RealmError where nothing can be done."""
-    files = collect_images(options.paths)
+    seen = look_for_images(options.paths)
+    files = seen.files
+    for sentence in seen.sentences():
+        console.say(sentence)
     by_root = {} if options.descriptions is None else descriptions_by_root(files, options.descriptions)
     entries = file_entries(files, by_root, options.missing_text == "error" and not options.texts)
     if options.texts:

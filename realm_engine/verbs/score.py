@@ -13,7 +13,7 @@ from realm_engine.bundle.bundle import MANIFEST
 from realm_engine.bundle.columns import Column
 from realm_engine.engine import Engine, EngineOptions, Measured
 from realm_engine.errors import UsageError
-from realm_engine.pictures.decode import collect_images
+from realm_engine.pictures.find import look_for_images
 from realm_engine.pictures.inputs import Entry, descriptions_by_root, file_entries
 from realm_engine.tables.journal import ResultFile, ResultStream, check_output, journal_path
 from realm_engine.tables.record import Picture, picture_of
@@ -46,11 +46,14 @@ def score_images(options: ScoreOptions, how: EngineOptions, stdout: IO[str], con
 
     Raises RealmError where nothing can be done.
     """
-    files = collect_images(options.paths)
+    found = look_for_images(options.paths)
+    files = found.files
+    for sentence in found.sentences():
+        console.say(sentence)
     by_root = {} if options.no_descriptions else descriptions_by_root(files, options.descriptions)
     entries = file_entries(files, by_root, options.missing_text == "error")
     if options.output is not None:
-        check_output(options.output, keep=[Path(found.source) for found in by_root.values()])
+        check_output(options.output, keep=[Path(used.source) for used in by_root.values()])
     say_descriptions(entries, by_root, console)
     with open_engine(how, lambda engine: engine.chosen(options.metrics)[0].part.name, console) as engine:
         say_terms({measure.name: measure.terms for measure in engine.chosen(options.metrics)}, console)
@@ -129,7 +132,9 @@ def run_identity(engine: Engine, metrics: Sequence[str] | None) -> dict[str, str
 
 def pictures_now(entries: Sequence[Entry]) -> dict[str, Picture | None]:
     """What lies at every entry's path now, by name."""
-    return {entry.name: picture_of(Path(str(entry.source))) for entry in entries}
+    return {
+        entry.name: picture_of(entry.source) if isinstance(entry.source, Path) else None for entry in entries
+    }
 
 
 def pending(entries: Sequence[Entry], done: Mapping[str, Measured]) -> list[Entry]:

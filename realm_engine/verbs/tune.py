@@ -17,7 +17,7 @@ from realm_engine.errors import DeviceError, RealmError, UsageError
 from realm_engine.maps.encoders import Windows
 from realm_engine.maps.windows import WindowGrid
 from realm_engine.opened import Contents
-from realm_engine.pictures.decode import collect_images
+from realm_engine.pictures.find import collect_images
 from realm_engine.runtimes.base import Backend
 from realm_engine.runtimes.choose import computes
 from realm_engine.runtimes.devices import AUTO_ORDER, open_backend

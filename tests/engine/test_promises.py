@@ -38,7 +38,7 @@ from realm_engine.maps.realness_map import RealnessMap
 from realm_engine.maps.render import colour_limits
 from realm_engine.maps.windows import WindowGrid, origins, spread_scales
 from realm_engine.opened import Contents
-from realm_engine.pictures import decode
+from realm_engine.pictures import decode, find
 from realm_engine.pictures.descriptions import DESCRIPTIONS_FILE
 from realm_engine.pictures.inputs import find_descriptions
 from realm_engine.runtimes.devices import AUTO_ORDER
@@ -174,10 +174,10 @@ PROMISES = [
         EMBEDDING, "(formats: PNG, JPEG, WebP, BMP, TIFF)", ["PNG", "JPEG", "WebP", "BMP", "TIFF"], readable
     ),
     Promise(
-        "realm_engine/pictures/decode.py",
-        "png, jpg, jpeg, webp, bmp, tif and tiff (any case)",
+        "realm_engine/pictures/find.py",
+        "called like images (`EXTENSIONS`, any case) or are some by their first bytes",
         {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"},
-        lambda: decode.EXTENSIONS,
+        lambda: find.EXTENSIONS,
     ),
     Promise(
         WEB,

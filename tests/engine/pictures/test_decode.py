@@ -15,7 +15,7 @@ from PIL import Image
 
 from realm_engine.errors import ImageError
 from realm_engine.pictures import decode as images
-from realm_engine.pictures.decode import collect_images, find_images, load_image
+from realm_engine.pictures.decode import load_image
 
 HEIGHT, WIDTH = 37, 53
 
@@ -447,38 +447,3 @@ def test_threads_decode_alike() -> None:
     with ThreadPoolExecutor(8) as pool:
         for k, decoded in enumerate(pool.map(work, range(200))):
             np.testing.assert_array_equal(decoded, picture(seed=k % 40))
-
-
-def test_find_images(tmp_path: Path) -> None:
-    names = ["b.png", "a.JPG", "sub/c.webp", "sub/deep/d.TIFF", "e.tif", "f.bmp", "g.jpeg"]
-    others = ["notes.txt", "image_descriptions.csv", ".hidden.png", ".cache/x.png", "h.gif", "png"]
-    for name in names + others:
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"x")
-    found = [path.relative_to(tmp_path).as_posix() for path in find_images(tmp_path)]
-    assert found == sorted(names)
-    assert find_images(tmp_path / "notes.txt") == [tmp_path / "notes.txt"]
-    with pytest.raises(ImageError, match="no such file or directory"):
-        find_images(tmp_path / "absent")
-
-
-def test_collect_images(tmp_path: Path) -> None:
-    for name in ("a/1.png", "a/2.png", "b/1.png", "b/3.png"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(b"x")
-    a, b = tmp_path / "a", tmp_path / "b"
-    assert [file.name for file in collect_images([a])] == ["1.png", "2.png"]
-    assert [file.name for file in collect_images([b / "3.png", a])] == ["3.png", "1.png", "2.png"]
-    both = collect_images([b, a, a / "2.png"])
-    assert [file.name for file in both] == [
-        f"{b.as_posix()}/1.png",
-        "3.png",
-        f"{a.as_posix()}/1.png",
-        "2.png",
-    ]
-    assert [file.root for file in both] == [b, b, a, a]
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    with pytest.raises(ImageError, match="empty: no images found"):
-        collect_images([empty])

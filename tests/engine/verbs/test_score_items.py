@@ -6,7 +6,7 @@ import pytest
 from rows import row
 
 from realm_engine.errors import TextError, UsageError
-from realm_engine.pictures.decode import collect_images
+from realm_engine.pictures.find import collect_images
 from realm_engine.pictures.inputs import (
     count_described,
     descriptions_by_root,

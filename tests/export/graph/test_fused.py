@@ -23,7 +23,7 @@ from export.towers.clip_model import open_clip_model
 from realm_engine import Engine
 from realm_engine.bundle.bundle import MANIFEST, Bundle
 from realm_engine.errors import BundleError
-from realm_engine.pictures.decode import find_images
+from realm_engine.pictures.find import find_images
 from realm_engine.pictures.resample import resample_matrix_float32
 from realm_engine.verbs.info import bundle_facts
 from realm_engine.verbs.verify import verify_bundle

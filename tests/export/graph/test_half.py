@@ -24,7 +24,7 @@ from export.parts.dream import Dream
 from export.towers.clip_model import open_clip_model
 from realm_engine import Engine
 from realm_engine.errors import DeviceError
-from realm_engine.pictures.decode import find_images
+from realm_engine.pictures.find import find_images
 from realm_engine.runtimes.devices import open_backend
 
 SAMPLES = find_images("samples")[:1]
