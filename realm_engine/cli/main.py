@@ -3,7 +3,10 @@
 Exit codes: 0 all done; 1 some inputs failed, the others are done; 2 nothing could be done; 130 interrupted.
 """
 
+import errno
 import logging
+import os
+import sys
 import warnings
 from typing import Any
 
@@ -23,6 +26,8 @@ from realm_engine.cli.verify import verify
 from realm_engine.errors import RealmError
 
 INTERRUPTED = 130
+# What writing to a standard stream fails with: a full disk, a quota, a device that is gone, a stream that is closed.
+_FULL = {errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 class _Group(click.Group):
@@ -33,10 +38,28 @@ class _Group(click.Group):
             return super().invoke(context)
         except RealmError as error:
             say(f"error: {error}")
+            _forget_stdout()
             context.exit(error.exit_code)
+        except OSError as error:
+            if error.filename is not None or error.errno not in _FULL:
+                raise  # a bug; a closed pipe is click's
+            say(f"error: standard output: cannot be written ({error.strerror})")
+            _forget_stdout()
+            context.exit(2)
         except KeyboardInterrupt:
             say("interrupted")
             context.exit(INTERRUPTED)
+
+
+def _forget_stdout() -> None:
+    """Where what waits in it cannot be written, Python would say so once more, and end with a code of its own."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 class _Stderr(logging.Handler):

@@ -21,7 +21,7 @@ class Terminal:
     @contextmanager
     def progress(self, what: str, total: int, bar: bool = True) -> Iterator[Advance]:
         """Yield a function that takes how many of `total` are done so far, and a note that is shown beside it."""
-        if bar and sys.stderr.isatty():
+        if bar and sys.stderr is not None and sys.stderr.isatty():
             with _bar(what, total) as advance:
                 yield advance
         else:

@@ -83,6 +83,7 @@ def score(
 
     Columns: filename, those of the measures (mos, realness), description, error. Exit code 1 when some images failed.
     """
+    from realm_engine.errors import UsageError
     from realm_engine.verbs.score import ScoreOptions, score_images
 
     names = tuple(name.strip() for given in metrics for name in given.split(",") if name.strip()) or None
@@ -90,6 +91,8 @@ def score(
         sys.stdout, io.TextIOWrapper
     ):  # any name must get through, byte for byte
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+    if output is None and sys.stdout is None:
+        raise UsageError("there is no standard output; give --output FILE")
     asked = ScoreOptions(
         paths, descriptions, no_descriptions, missing_text, names, batch_size, output, resume
     )

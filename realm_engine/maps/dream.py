@@ -14,7 +14,7 @@ from realm_engine.maps.encoders import Canvas, WindowEncoder, Windows
 from realm_engine.maps.photographs import PhotographGraph, Photographs
 from realm_engine.maps.realness_map import DreamConfig, Quantity, RealnessMap
 from realm_engine.maps.spec import MapSpec, StandsOut
-from realm_engine.maps.windows import WindowGrid, covered_by_any, spread_scales
+from realm_engine.maps.windows import WindowGrid, spread_scales
 from realm_engine.text import TextEncoder
 
 Progress = Callable[[int, int], None]
@@ -198,7 +198,7 @@ class Dream:
     ) -> RealnessMap:
         values = spread_scales(realness, grids, config.aggregate)
         if config.quantity == Quantity.SIMILARITY:
-            values = np.where(covered_by_any(grids), 1.0 - values, 0.0)
+            values = 1.0 - values
         return RealnessMap(
             values=values.astype(np.float32),
             config=config,

@@ -1,8 +1,10 @@
 """The files of a map: overlay, heat map, values and a JSON record, one set per image."""
 
+import hashlib
 import io
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -17,6 +19,7 @@ from realm_engine.machine.files import check_folder, write_atomically
 from realm_engine.maps import render
 from realm_engine.maps.realness_map import RealnessMap
 
+LONGEST_STEM_BYTES = 255 - len(".overlay.png") - 1
 FORMATS = ("overlay", "heatmap", "npy", "json")
 _SUFFIXES = {"overlay": ".overlay.png", "heatmap": ".heatmap.png", "npy": ".npy", "json": ".json"}
 SIGNS = {
@@ -58,7 +61,19 @@ def output_stems(names: Sequence[str]) -> list[str]:
             else (candidates[index] if candidates is not None else f"{stem}.{index + 1}")
             for index, stem in enumerate(stems)
         ]
-    return stems
+    return [_short(stem) for stem in stems]
+
+
+def _short(stem: str) -> str:
+    """A path whose parts leave room for an ending in what file systems allow; a digest stands for what is cut off."""
+    return "/".join(
+        part
+        if len(os.fsencode(part)) <= LONGEST_STEM_BYTES
+        else os.fsdecode(os.fsencode(part)[: LONGEST_STEM_BYTES - 17].decode("utf-8", "ignore").encode())
+        + "-"
+        + hashlib.sha256(os.fsencode(part)).hexdigest()[:16]
+        for part in stem.split("/")
+    )
 
 
 class MapFolder:

@@ -147,7 +147,8 @@ class Region:
 class RealnessMap:
     """A map and everything that made it; `values` is float32 (H, W) of the original image.
 
-    `values` holds `config.quantity`; a pixel that no window covers is 0 in either quantity.
+    `values` holds `config.quantity`; a pixel that no window covers is NaN (`covered` says which, and `np.nanargmin`
+    finds the least real one).
     `windows` is the number of windows encoded; where that is less than `windows_of_grid` the map is an
     approximation. `phrases` is empty unless the engine chose the texts. `encoder`: what encoded the windows.
     `photographs`: what untouched photographs give for these texts; None where the bundle does not know, or not for
@@ -181,7 +182,7 @@ class RealnessMap:
         """The map as realness (1 - cosine, low = unreal), float32 (H, W), whatever quantity it holds."""
         if self.config.quantity == Quantity.REALNESS:
             return self.values
-        return np.where(self.covered, np.float32(1.0) - self.values, np.float32(0.0))
+        return np.float32(1.0) - self.values
 
     @cached_property
     def z(self) -> Float32 | None:
@@ -191,7 +192,7 @@ class RealnessMap:
         """
         if self.photographs is None:
             return None
-        return np.where(self.covered, self.photographs.z(self.realness), np.float32(np.nan))
+        return self.photographs.z(self.realness)
 
     @property
     def z_max(self) -> float | None:

@@ -98,7 +98,8 @@ def overlay(
 def _unrealness(values: Float32, quantity: str, limits: Limits) -> Float32:
     """Scale to 0 (real end of the limits) .. 1 (unreal end)."""
     low, high = limits
-    scaled: Float32 = np.clip((values.astype(np.float32) - low) / max(high - low, 1e-12), 0.0, 1.0)
+    known = np.nan_to_num(values.astype(np.float32), nan=low)  # uncovered: whoever draws leaves them out
+    scaled: Float32 = np.clip((known - low) / max(high - low, 1e-12), 0.0, 1.0)
     return 1.0 - scaled if quantity == "realness" else scaled
 
 

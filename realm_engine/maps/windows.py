@@ -132,11 +132,13 @@ def spread_scales(
     """Combine window values of several scales into one map, float64 (height, width).
 
     Each scale is first spread by `spread_mean`. Per pixel the scales that cover it are then combined
-    by "mean" or "max"; a pixel that no scale covers is 0.
+    by "mean" or "max"; a pixel that no scale covers is NaN.
     """
     shape = (grids[0].height, grids[0].width)
-    if len(grids) == 1:  # 0 where nothing covers it already
-        return spread_mean(values[0], grids[0])
+    if len(grids) == 1:
+        only = spread_mean(values[0], grids[0])
+        only[~covered(grids[0])] = np.nan
+        return only
     total = np.full(shape, -np.inf) if aggregate == "max" else np.zeros(shape)
     scales = np.zeros(shape, dtype=np.int32)
     for scale_values, grid in zip(values, grids, strict=True):
@@ -148,5 +150,5 @@ def spread_scales(
         scales += mask
     if aggregate != "max":
         total /= np.maximum(scales, 1)
-    total[scales == 0] = 0.0
+    total[scales == 0] = np.nan
     return total

@@ -148,7 +148,15 @@ class ResultFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._journal is not None
-        self._journal.close()
+        try:
+            self._journal.close()
+        except (
+            OSError
+        ) as failed:  # what could not be written is tried once more; the error that ends the run is said
+            if kind is None:
+                raise OutputError(
+                    f"{journal_path(self._path)}: cannot be written ({failed.strerror})"
+                ) from failed
         if kind is None:
             self._complete()
         if kind is None or not self._rows:
@@ -191,9 +199,18 @@ class ResultStream:
         return self
 
     def write(self, row: Measured) -> None:
-        """Write one CSV row, before the first one the header: a run that cannot start prints nothing."""
-        self._stream.write(csv_text([rounded(row, self._columns)], self._columns, first=self._empty))
-        self._stream.flush()
+        """Write one CSV row, before the first one the header: a run that cannot start prints nothing.
+
+        Raises:
+            OutputError: the stream cannot be written.
+        """
+        try:
+            self._stream.write(csv_text([rounded(row, self._columns)], self._columns, first=self._empty))
+            self._stream.flush()
+        except BrokenPipeError:  # who reads has enough
+            raise
+        except OSError as error:
+            raise OutputError(f"standard output: cannot be written ({error.strerror})") from error
         self._empty = False
 
     def __exit__(self, *_: object) -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -79,7 +80,8 @@ def read_rows(path: Path, columns: Sequence[Column]) -> list[Measured]:
             need_pyarrow()
             import pyarrow.parquet
 
-            return [row_of(entry, columns) for entry in pyarrow.parquet.read_table(path).to_pylist()]
+            table = pyarrow.parquet.read_table(path).to_pylist()
+            return [row_of({**entry, "filename": _name_of(entry["filename"])}, columns) for entry in table]
         with path.open(newline="", **ENCODING) as file:
             if path.suffix.lower() == ".jsonl":
                 return [row_of(json.loads(line), columns) for line in file if line.strip()]
@@ -157,13 +159,31 @@ def _parquet(rows: Sequence[Measured], columns: Sequence[Column]) -> bytes:
     def values(name: str) -> Any:
         if name in numbers:
             return pyarrow.array([row[name] for row in table], pyarrow.float64())
-        # Parquet strings are Unicode; a name that is not gets replacement characters.
-        texts = [row[name].encode(**ENCODING).decode("utf-8", "replace") for row in table]
+        texts = [row[name] for row in table]
+        if name == "filename":
+            texts = [_unicode_name(text) for text in texts]
+        # Parquet strings are Unicode: an error that names such a file gets replacement characters.
+        texts = [text.encode(**ENCODING).decode("utf-8", "replace") for text in texts]
         return pyarrow.array(texts, pyarrow.string())
 
     stream = io.BytesIO()
     pyarrow.parquet.write_table(pyarrow.table({name: values(name) for name in header(columns)}), stream)
     return stream.getvalue()
+
+
+def _unicode_name(name: str) -> str:
+    r"""A name as Parquet holds it: bytes that are no UTF-8 as \xNN, and therefore a backslash as two."""
+    doubled = name.replace("\\", "\\\\")
+    return doubled.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _name_of(stored: str) -> str:
+    """The name that `_unicode_name` made this of."""
+    return re.sub(
+        rb"\\(\\|x[0-9a-f]{2})",
+        lambda found: b"\\" if found[1] == b"\\" else bytes.fromhex(found[1][1:].decode()),
+        stored.encode(),
+    ).decode("utf-8", "surrogateescape")
 
 
 def need_pyarrow() -> None:

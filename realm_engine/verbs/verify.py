@@ -248,8 +248,9 @@ def _map(engine: Engine, image: UInt8) -> str:
     result = engine.map(
         image, SAMPLE_TEXT, DreamConfig(windows_px=(64,), stride_px=64, quantity="similarity")
     )
-    low, high = float(result.values.min()), float(result.values.max())
-    if not (np.isfinite(result.values).all() and max(-low, high) <= 1.001):
+    values = result.values[result.covered]
+    low, high = float(values.min()), float(values.max())
+    if not (np.isfinite(values).all() and max(-low, high) <= 1.001):
         raise BundleError(f"similarities from {low} to {high} are no cosines")
     return f"similarity {low:.3f} to {high:.3f}"
 

@@ -171,6 +171,7 @@ def bundle_maps(bundle: Path | str, preset: str | None = None) -> Mapper:
     config = replace(chosen, quantity="similarity")
 
     def mapper(image: UInt8, texts: Sequence[str]) -> list[Float32]:
-        return [engine.map(image, text, config).values for text in texts]
+        # A pixel that no window covers is like no text, as it was published.
+        return [np.nan_to_num(engine.map(image, text, config).values, nan=0.0) for text in texts]
 
     return mapper

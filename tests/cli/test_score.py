@@ -69,7 +69,7 @@ def test_output_file(cli, pictures, tmp_path, suffix) -> None:
 
 def test_single_files_and_several_folders(cli, pictures) -> None:
     result = cli("score", pictures / "d.bmp", pictures / "sub", pictures / "a.png")
-    assert [row["filename"] for row in rows(result.stdout)] == ["d.bmp", "c.webp", "a.png"]
+    assert [row["filename"] for row in rows(result.stdout)] == ["d.bmp", "sub/c.webp", "a.png"]
     # sub finds the file beside it, single files the one in their folder
     assert [row["description"] for row in rows(result.stdout)] == [
         "",

@@ -327,10 +327,10 @@ PROMISES = [
     ),
     Promise(
         BUNDLE,
-        "a pixel that no window covers is 0",
-        [[1.0, 1.0, 0.0]] * 2,
+        "a pixel that no window covers is NaN",
+        ["[1.0, 1.0, nan]"] * 2,
         lambda: [
-            spread_scales([np.ones((1, 1))], [WindowGrid(2, 3, 2, 9)], each)[0].tolist()
+            str(spread_scales([np.ones((1, 1))], [WindowGrid(2, 3, 2, 9)], each)[0].tolist())
             for each in ("mean", "max")
         ],
     ),

@@ -125,7 +125,9 @@ def _maps(name: str, one: Path, two: Path, limit: float) -> Iterator[str]:
     first, second = np.load(one), np.load(two)
     if second.dtype != first.dtype:
         yield f"{name}: holds {second.dtype}, not {first.dtype}"
-    elif (difference := max_abs(first, second)) > limit:
+    elif first.shape != second.shape or (np.isnan(first) != np.isnan(second)).any():
+        yield f"{name}: other pixels are NaN, which are those that no window covers"
+    elif (difference := max_abs(np.nan_to_num(first), np.nan_to_num(second))) > limit:
         yield f"{name}: differs by {difference:.2g}, more than {limit}"
 
 

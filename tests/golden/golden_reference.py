@@ -231,4 +231,4 @@ class Graphs:
         values[covered] = combine(stacked[:, covered], axis=0)
         if quantity == "similarity":
             values = 1.0 - values
-        return np.where(covered, values, 0.0).astype(np.float32)
+        return np.where(covered, values, np.nan).astype(np.float32)

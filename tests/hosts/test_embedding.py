@@ -238,7 +238,7 @@ ANSWER_MISTAKES: dict[str, list[Change]] = {
         ),
         ("range(0, width - window + 1, stride_px)", "{*range(0, width - window, stride_px), width - window}"),
     ],
-    "1, not 0": [("covering > 0, values, 0)", 'covering > 0, values, quantity == "similarity")')],
+    "0, not NaN": [("covering > 0, values, np.nan)", "covering > 0, values, 0)")],
     "counts as 0": [("/ np.maximum(covering, 1)", "/ len(sizes)")],
     "`max` taken of the similarity": [
         ("np.fmax.reduce", '(np.fmin if quantity == "similarity" else np.fmax).reduce')

@@ -257,8 +257,8 @@ def compare(engine: Engine, case: Case, answer: dict[str, Any], folder: Path) ->
     expected = engine.map(image, list(case.texts) or None, case.config)
     actual = np.load(folder / f"{case.name}.npy", allow_pickle=False)
     assert actual.dtype == np.float32 and actual.shape == expected.values.shape
-    assert np.abs(actual - expected.values).max() <= MAP_TOLERANCE, case.name
-    assert not actual[~expected.covered].any()
+    np.testing.assert_allclose(actual, expected.values, rtol=0, atol=MAP_TOLERANCE, err_msg=case.name)
+    np.testing.assert_array_equal(np.isnan(actual), ~expected.covered)
     for phrase in expected.phrases:
         assert f"“{phrase.text}”" in answer["made"]
     # The picture that the page saves: the engine's colours with the page's own limits.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "json.hpp"
@@ -82,8 +83,9 @@ RealnessMap Dream::map(const Canvas& canvas, const std::vector<std::string>& tex
     result.values.resize(spread.size());
     const bool similarity = options.quantity == Quantity::similarity;
     for (std::size_t at = 0; at < spread.size(); ++at) {
-        const double value = !similarity ? spread[at] : result.covered[at] != 0 ? 1.0 - spread[at] : 0.0;
-        result.values[at] = static_cast<float>(value);
+        const double value = similarity ? 1.0 - spread[at] : spread[at];
+        result.values[at] =
+            result.covered[at] != 0 ? static_cast<float>(value) : std::numeric_limits<float>::quiet_NaN();
     }
     result.quantity = options.quantity;
     result.aggregate = maximum ? Aggregate::max : Aggregate::mean;

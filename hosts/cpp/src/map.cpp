@@ -41,7 +41,7 @@ std::vector<float> kept(const std::vector<float>& values, const std::vector<std:
 std::vector<float> RealnessMap::realness() const {
     std::vector<float> result = values;
     if (quantity == Quantity::similarity)
-        for (std::size_t at = 0; at < result.size(); ++at) result[at] = covered[at] != 0 ? 1.0F - result[at] : 0.0F;
+        for (float& value : result) value = 1.0F - value;  // NaN stays what it is
     return result;
 }
 

@@ -98,7 +98,7 @@ def test_scales_are_combined_over_those_that_cover_a_pixel(aggregate, sign):
     values = [sign * values_for(grid, seed) for seed, grid in enumerate(grids)]
     maps = [loop_mean(value, *shape) for value, shape in zip(values, shapes, strict=True)]
     masks = [loop_covered(*shape) for shape in shapes]
-    expected = np.zeros((50, 67))
+    expected = np.full((50, 67), np.nan)
     for y in range(50):
         for x in range(67):
             here = [maps[i][y, x] for i in range(3) if masks[i][y, x]]

@@ -137,7 +137,7 @@ export interface SpreadMap {
   readonly covered: Uint8Array;
 }
 
-/** Combine window values of several scales: per pixel the mean or max of the scales that cover it, else 0. */
+/** Combine window values of several scales: per pixel the mean or max of the scales that cover it, else NaN. */
 export function spreadScales(
   values: readonly Float64Array[],
   grids: readonly WindowGrid[],
@@ -161,7 +161,7 @@ export function spreadScales(
   });
   const result = new Float32Array(size);
   for (let i = 0; i < size; i++) {
-    result[i] = aggregate === "max" ? total[i]! : total[i]! / Math.max(scales[i]!, 1);
+    result[i] = scales[i] === 0 ? NaN : aggregate === "max" ? total[i]! : total[i]! / scales[i]!;
     scales[i] = scales[i] === 0 ? 0 : 1;
   }
   return { values: result, covered: scales };
