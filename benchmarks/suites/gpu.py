@@ -9,7 +9,7 @@ from benchmarks.gpu import QUESTIONS, answers
 from benchmarks.results import Book, Table
 from benchmarks.settings import Settings
 from benchmarks.suites.common import Say
-from realm_engine.runtimes.devices import DEVICES, available
+from realm_engine.runtimes.devices import available
 
 COLUMNS = ("question", "device", "what", "precision", "units", "first_s", "median_s", "share_of_peak", "note")
 
@@ -17,7 +17,7 @@ COLUMNS = ("question", "device", "what", "precision", "units", "first_s", "media
 def run(settings: Settings, book: Book, say: Say) -> None:
     """Every question to every GPU runtime that works here, and to the CPU; with --quick a little of each."""
     states = available()
-    devices = [name for name in DEVICES if not states[name].startswith("not available")]
+    devices = [name for name, state in states.items() if not state.startswith("not available")]
     gpus = [name for name in devices if name not in ("cpu", "openvino")]
     if not gpus:
         say("gpu: no GPU works here, so the CPU answers alone")

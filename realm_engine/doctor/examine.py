@@ -92,18 +92,22 @@ def examine(devices: Sequence[str] = DEVICES) -> Report:
 def runtime_packages() -> dict[str, str]:
     """Installed distributions that the engine's runtimes consist of, with their versions.
 
-    Of ONNX Runtime's only those of the module that is imported: others may lie further down the path.
+    Of ONNX Runtime's only those of the module that is imported, where it is of any: others may lie further down the
+    path.
     """
     found: dict[str, str] = {}
+    further: set[str] = set()
     spec = importlib.util.find_spec("onnxruntime")
     imported = {Path(folder).resolve() for folder in (spec and spec.submodule_search_locations) or ()}
     for distribution in distributions():
         name = (distribution.metadata["Name"] or "").lower().replace("_", "-")
-        folder = Path(str(distribution.locate_file("onnxruntime"))).resolve()
-        if name in _PACKAGES["cpu"] and folder not in imported:
-            continue
         if name.startswith((*_RUNTIMES, *_NVIDIA_PACKAGES)) and not name.endswith("-telemetry"):
             found.setdefault(name, distribution.version)
+            folder = Path(str(distribution.locate_file("onnxruntime"))).resolve()
+            if name in _PACKAGES["cpu"] and folder not in imported:
+                further.add(name)
+    if any(name in _PACKAGES["cpu"] and name not in further for name in found):
+        found = {name: version for name, version in found.items() if name not in further}
     return dict(sorted(found.items()))
 
 

@@ -77,10 +77,12 @@ def test_help():
 
 def test_questions_to_a_gpu_go_on_where_one_fails():
     """The CPU against itself, and a device that nobody has."""
-    refused, measured, *others = answers(["same", "settings"], ["abacus", "cpu"], small=True)
-    assert (refused["question"], refused["device"]) == ("same", "abacus")
-    assert "device 'abacus'" in refused["error"]
-    assert [each["note"] for each in others] == ["these are settings of cuda"] * 2
+    *refused, measured, one, other = answers(["same", "settings"], ["abacus", "cpu"], small=True)
+    assert [each["precision"] for each in refused] == ["fp32", "fp16"]
+    for each in refused:
+        assert (each["question"], each["device"]) == ("same", "abacus")
+        assert "device 'abacus'" in each["error"]
+    assert [each["note"] for each in (one, other)] == ["these are settings of cuda"] * 2
     assert (measured["question"], measured["device"]) == ("same", "cpu")
     assert measured["mos_largest_difference"] == measured["map_largest_difference"] == 0
 
