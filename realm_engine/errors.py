@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 
+def printable(text: str) -> str:
+    """A text as one line that no terminal takes for a command: control characters and line ends as \\x1b, \\n..."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
 class RealmError(Exception):
     """Anything a user can cause or cure; every other exception that escapes is a bug."""
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        """The message as `printable`: names of files and of what bundles hold stand in it."""
+        return printable(super().__str__())
 
 
 class BundleError(RealmError):

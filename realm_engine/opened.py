@@ -126,10 +126,11 @@ class Opened:
     def text_encoder(self, graph: str) -> TextEncoder:
         """The encoder of a text graph, opened once, with its cache."""
         if graph not in self._encoders:
-            spec = self.bundle.graphs[graph]
+            # What is opened must not hold this object, or an engine that is dropped would wait for the collector.
+            spec, sessions = self.bundle.graphs[graph], self.sessions
             self._encoders[graph] = TextEncoder(
                 self.contents.tokenizer(graph),
-                lambda: self.session(graph),
+                lambda: sessions.session(graph),
                 spec.input_names,
                 spec.outputs[0].name,
             )
@@ -169,15 +170,16 @@ class Opened:
     def _photographs(self, spec: MapSpec) -> PhotographGraph | None:
         if spec.photographs is None:
             return None
-        return PhotographGraph(spec.photographs, lambda: self.session(PHOTOGRAPHS))
+        sessions = self.sessions
+        return PhotographGraph(spec.photographs, lambda: sessions.session(PHOTOGRAPHS))
 
     def _window_encoder(self, name: str, spec: MapSpec) -> WindowEncoder:
-        plan = self.sessions.plan(spec.part.name)
-        graphs = self.bundle.graphs
+        sessions, graphs = self.sessions, self.bundle.graphs
+        plan = sessions.plan(spec.part.name)
         if name == EACH_WINDOW:
             return EachWindow(
                 spec,
-                lambda: self.session(GRAPH),
+                lambda: sessions.session(GRAPH),
                 plan.backend,
                 _embedding_width(self.bundle, GRAPH),
                 graphs[GRAPH].output("embedding") is not None,
@@ -187,8 +189,8 @@ class Opened:
         assert spec.one_pass is not None
         return OnePass(
             spec.one_pass,
-            lambda: self.session(TRUNK),
-            lambda: self.session(WINDOWS),
+            lambda: sessions.session(TRUNK),
+            lambda: sessions.session(WINDOWS),
             [output.name for output in graphs[TRUNK].outputs],
             _embedding_width(self.bundle, WINDOWS),
             plan.backend,

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from realm_engine.errors import printable
 from realm_engine.verbs.choices import DEFAULT_BUNDLE, DEVICES, PRECISIONS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -111,4 +112,4 @@ def input_arguments(command: Command) -> Command:
 
 def say(line: str) -> None:
     """One line to the user, on stderr: stdout holds results only."""
-    click.echo(line, err=True)
+    click.echo(printable(line), err=True)

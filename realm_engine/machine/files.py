@@ -8,8 +8,14 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO, Any
 
 from realm_engine.errors import OutputError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 PARTIAL = ".partial"
 """Ending of a file that is being written; one that is left over belongs to a process that died."""
@@ -41,6 +47,30 @@ def write_atomically(path: Path, content: bytes) -> None:
             temporary.write_bytes(content)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def hold(stream: IO[Any]) -> None:
+    """Hold an open file until it is closed, also by the death of the process, for others to see (`is_held`).
+
+    Where the system has no such locks (Windows), or the file system none, nothing is held.
+    """
+    if fcntl is not None:
+        with suppress(OSError):
+            fcntl.flock(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def is_held(path: Path) -> bool:
+    """Whether somebody holds a file (`hold`)."""
+    if fcntl is None:
+        return False
+    try:
+        with path.open("rb") as stream:
+            fcntl.flock(stream.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # it is not there, or the file system knows no locks
+        return False
+    return False
 
 
 def check_folder(folder: Path) -> None:

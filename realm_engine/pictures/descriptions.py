@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import os
 import unicodedata
 from collections.abc import Iterable
@@ -13,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from realm_engine.errors import TextError
 
+_NO_TEXT = frozenset({"nan", "NaN", "None", "null", "NULL"})  # what programs write where there is none
 DESCRIPTIONS_FILE = "image_descriptions.csv"
 
 
@@ -117,6 +119,7 @@ def _same_folder(row: PurePosixPath, image: PurePosixPath) -> bool:
 def read_descriptions(path: str | os.PathLike[str]) -> Descriptions:
     """Read a CSV with the columns `filename` and `description` and perhaps `MOS` (UTF-8, any further columns ignored).
 
+    Columns are separated by commas, semicolons or tabs; blank rows, and "nan" or "None" as a text, count for nothing.
     Raises TextError, with the line, for a missing column, an empty file name, a row with too few or too
     many fields, and a file name that stands twice (naming both lines).
     """
@@ -132,8 +135,17 @@ def read_descriptions(path: str | os.PathLike[str]) -> Descriptions:
         raise TextError(f"{path}: not a readable CSV ({error})") from error
 
 
+def _delimiter(first: str) -> str:
+    """What separates the columns: a comma, or what spreadsheets put there in many countries, or a tab."""
+    if "," in first:
+        return ","
+    return next((sign for sign in (";", "\t") if sign in first), ",")
+
+
 def _read_rows(path: Path, stream: Iterable[str]) -> tuple[dict[str, str], dict[str, float]]:
-    reader = csv.reader(stream, strict=True)
+    lines = iter(stream)
+    first = next(lines, "")
+    reader = csv.reader(itertools.chain([first], lines), strict=True, delimiter=_delimiter(first))
     header = [column.strip().lower() for column in next(reader, [])]
     missing = [column for column in ("filename", "description") if column not in header]
     if missing:
@@ -149,7 +161,7 @@ def _read_rows(path: Path, stream: Iterable[str]) -> tuple[dict[str, str], dict[
     line = reader.line_num + 1
     for row in reader:
         start, line = line, reader.line_num + 1  # a quoted field may span lines: errors name the row's first
-        if not row:
+        if not any(field.strip() for field in row):  # spreadsheets leave such rows at the end
             continue
         if len(row) != len(header):
             raise TextError(
@@ -163,7 +175,8 @@ def _read_rows(path: Path, stream: Iterable[str]) -> tuple[dict[str, str], dict[
         if key in lines:
             raise TextError(f"{path}: {key!r} stands twice, on lines {lines[key]} and {start}; keep one")
         lines[key] = start
-        by_name[key] = row[text_at].strip()
+        text = row[text_at].strip()
+        by_name[key] = "" if text in _NO_TEXT else text
         with suppress(ValueError):  # not rated
             if mos_at is not None:
                 mos[key] = float(row[mos_at])

@@ -7,7 +7,7 @@ told by its first bytes. Links are followed, wherever they lead, but never round
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,9 +22,11 @@ _NAMED = 3  # files that are named of those left out
 _HEAD_BYTES = 32
 # What a camera wrote looks like a TIFF, and holds a thumbnail in its place.
 _RAW = frozenset({".dng", ".nef", ".cr2", ".arw", ".orf", ".rw2", ".pef", ".srw", ".nrw"})
-_HIDDEN, _NO_FILE, _CIRCLE, _TWICE = (
+_DRAWN = (".overlay.png", ".heatmap.png")  # what `map` draws, beside its record
+_HIDDEN, _NO_FILE, _OWN, _CIRCLE, _TWICE = (
     "hidden",
     "no regular file",
+    "drawn by realm-engine map",
     "a link to a folder that it lies in",
     "a link to a folder that another link leads to",
 )
@@ -197,6 +199,7 @@ def _walk(
         listed = list(os.scandir(folder))
     except OSError as error:
         raise ImageError(f"{folder}: cannot be listed ({error.strerror})") from error
+    names = {entry.name for entry in listed}
     for entry in listed:
         path = folder / entry.name
         try:
@@ -213,11 +216,18 @@ def _walk(
                 yield from _walk(path, (*above, own), linked)
             else:
                 yield path, why
+        elif is_file and _is_drawn(entry.name, names):
+            yield path, _OWN
         elif is_file:
             yield from _file(path, entry.name)
         elif path.suffix.lower() in EXTENSIONS:
             # A link that leads nowhere is an image that cannot be read; a pipe would be waited for.
             yield path, None if entry.is_symlink() and not path.exists() else _NO_FILE
+
+
+def _is_drawn(name: str, beside: Set[str]) -> bool:
+    """Whether `map` made a picture, which is none to look at again: its record lies beside it."""
+    return any(name.endswith(end) and name.removesuffix(end) + ".json" in beside for end in _DRAWN)
 
 
 def _file(path: Path, name: str) -> Iterator[tuple[Path, str | None]]:

@@ -18,7 +18,7 @@ from typing import IO, Self
 
 from realm_engine.bundle.columns import Column
 from realm_engine.errors import OutputError, UsageError
-from realm_engine.machine.files import check_folder, write_atomically
+from realm_engine.machine.files import check_folder, hold, is_held, write_atomically
 from realm_engine.tables.record import (
     CURE,
     Picture,
@@ -108,8 +108,11 @@ class ResultFile:
             resume: Reuse rows of the journal of an unfinished run, or else of the output.
 
         Raises:
-            OutputError: what is there cannot be read, or nothing proves that this very run made it.
+            OutputError: what is there cannot be read, nothing proves that this very run made it, or another run
+                writes it now.
         """
+        if is_held(journal_path(path)):
+            raise OutputError(f"{path}: another run writes it now; wait for it, or choose another output")
         self._path = path
         self._pictures = dict(pictures)
         self._run = dict(run)
@@ -128,6 +131,7 @@ class ResultFile:
         journal = journal_path(self._path)
         write_atomically(journal, "".join(f"{line}\n" for line in lines).encode(**ENCODING))
         self._journal = journal.open("a", newline="", **ENCODING)
+        hold(self._journal)
         return self
 
     def write(self, row: Measured) -> None:

@@ -102,6 +102,20 @@ def test_what_is_left_out_is_counted_and_named(tmp_path):
     ]
 
 
+def test_what_map_drew_is_no_image_of_the_next_run(tmp_path):
+    written(
+        tmp_path, "a.png", "a.overlay.png", "a.heatmap.png", "a.json", "b.overlay.png", "sub/c.overlay.png"
+    )
+    found = look_for_images([tmp_path])
+    # The last two are somebody's own: no record lies beside them.
+    assert [file.name for file in found.files] == ["a.png", "b.overlay.png", "sub/c.overlay.png"]
+    assert [(each.path.name, each.why) for each in found.left_out] == [
+        ("a.heatmap.png", "drawn by realm-engine map"),
+        ("a.overlay.png", "drawn by realm-engine map"),
+    ]
+    assert names(tmp_path / "a.overlay.png") == ["a.overlay.png"]  # who names it means it
+
+
 def test_a_folder_without_images_says_what_it_has(tmp_path):
     written(tmp_path, "a.heic", content=b"\0\0\0\x18ftypheic" + bytes(20))
     with pytest.raises(ImageError, match=r"no images found; give images .* left out: .*a\.heic \(of a kind"):

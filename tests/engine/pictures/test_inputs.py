@@ -63,3 +63,30 @@ def test_rows_that_differ_in_their_form_alone_are_ambiguous_for_a_third():
     assert both.lookup("\u212b.png") == "one" and both.lookup("A\u030a.png") == "two"
     with pytest.raises(TextError, match="differ in their Unicode form alone"):
         both.lookup("\u00c5.png")
+
+
+@pytest.mark.parametrize("sign", [",", ";", "\t"])
+@pytest.mark.parametrize("start", ["", "\ufeff"])
+def test_tables_of_spreadsheets_are_read(tmp_path, sign, start):
+    rows = [
+        ["filename", "description", "MOS"],
+        ["a.png", '"a seam; melted, wet"', "0.5"],
+        ["b.png", "nan", ""],
+    ]
+    rows += [["c.png", "None", "x"], ["", "", ""], ["d.png", "nan is what it shows", "1"], [" ", "", ""]]
+    path = tmp_path / "d.csv"
+    path.write_text(start + "".join(sign.join(row) + "\r\n" for row in rows), encoding="utf-8", newline="")
+    texts = read_descriptions(path)
+    assert texts.by_name == {
+        "a.png": "a seam; melted, wet",
+        "b.png": "",
+        "c.png": "",
+        "d.png": "nan is what it shows",
+    }
+    assert texts.mos == {"a.png": 0.5, "d.png": 1.0}
+
+
+def test_a_column_whose_name_holds_a_semicolon_is_not_two(tmp_path):
+    path = tmp_path / "d.csv"
+    path.write_text("filename,description,note; more\na.png,a seam,x\n", encoding="utf-8")
+    assert read_descriptions(path).by_name == {"a.png": "a seam"}
