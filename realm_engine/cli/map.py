@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from realm_engine.cli.options import engine_options, input_arguments
+from realm_engine.cli.options import Resumable, engine_options, input_arguments
 from realm_engine.cli.progress import TERMINAL
 
 if TYPE_CHECKING:
     from realm_engine.verbs.options import EngineOptions
 
 
-@click.command("map")
+@click.command("map", cls=Resumable)
 @input_arguments
 @click.option(
     "--text", "texts", multiple=True, help="What looks unreal. Given several times: the mean of their maps."
@@ -80,6 +80,14 @@ if TYPE_CHECKING:
     type=click.IntRange(min=0),
     help="Most unreal regions to frame and list. [default: as many as the bundle says, else 5]",
 )
+@click.option(
+    "--resume",
+    type=click.Choice(["continue", "restart"]),
+    metavar="[=restart]",
+    help="Leave maps alone that an earlier or unfinished run made in --output. Compares what made them with this run "
+    "(bundle, precision, preset...; where they differ, it is refused) and, for every map, the picture's size and time "
+    "of change and its texts. --resume=restart begins anew.",
+)
 @engine_options
 def map_command(
     paths: tuple[Path, ...],
@@ -96,6 +104,7 @@ def map_command(
     formats: str,
     limits: tuple[float, float] | None,
     regions: int | None,
+    resume: str | None,
     options: "EngineOptions",
 ) -> None:
     """Map where images look unreal: per image an overlay, a heat map, the values (.npy) and a record (.json).
@@ -119,6 +128,7 @@ def map_command(
         formats,
         limits,
         regions,
+        resume,
     )
     if map_images(asked, replace(options, encoder=encoder), TERMINAL):
         click.get_current_context().exit(1)

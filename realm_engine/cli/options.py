@@ -83,6 +83,16 @@ def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return collected
 
 
+class Resumable(click.Command):
+    """Gives a bare --resume its value: click would take the word after it, `--resume PATH`, for one."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """See `click.Command.parse_args`."""
+        end = args.index("--") if "--" in args else len(args)
+        given = ["--resume=continue" if word == "--resume" else word for word in args[:end]]
+        return super().parse_args(ctx, given + args[end:])
+
+
 class _Given(click.Path):
     """A path that is not empty: as a Path that would be the working folder, and it was a variable that is not set."""
 

@@ -8,23 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from realm_engine.cli.options import engine_options, input_arguments
+from realm_engine.cli.options import Resumable, engine_options, input_arguments
 from realm_engine.cli.progress import TERMINAL
 
 if TYPE_CHECKING:
     from realm_engine.verbs.options import EngineOptions
 
 
-class _Score(click.Command):
-    """Gives a bare --resume its value: click would take the word after it, `--resume PATH`, for one."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        end = args.index("--") if "--" in args else len(args)
-        given = ["--resume=continue" if word == "--resume" else word for word in args[:end]]
-        return super().parse_args(ctx, given + args[end:])
-
-
-@click.command(cls=_Score)
+@click.command(cls=Resumable)
 @input_arguments
 @click.option(
     "--descriptions",

@@ -108,6 +108,10 @@ class MapFolder:
         self._limits = limits
         self._regions = regions
 
+    def paths(self, stem: str) -> dict[str, Path]:
+        """Where the files of a map lie, by format."""
+        return {name: self.folder / f"{stem}{_SUFFIXES[name]}" for name in self.formats}
+
     def write(self, stem: str, image: UInt8, result: RealnessMap, facts: Mapping[str, Any]) -> list[Path]:
         """Write the files of one map as `<folder>/<stem>.<...>` and return their paths.
 
@@ -116,7 +120,7 @@ class MapFolder:
         Raises:
             OutputError: a file cannot be written.
         """
-        paths = {name: self.folder / f"{stem}{_SUFFIXES[name]}" for name in self.formats}
+        paths = self.paths(stem)
         for parent in {path.parent for path in paths.values()}:
             if parent != self.folder:
                 check_folder(parent)
