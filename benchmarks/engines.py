@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.cases import TEXT
 from benchmarks.settings import Settings, UnavailableError
 from realm_engine import Engine
-from realm_engine.arrays import Float64, UInt8
+from realm_engine.arrays import Float32, Float64, UInt8
 from realm_engine.maps.realness_map import DreamConfig
 
 FORWARD_ALONE = "forward alone"  # windows cut and resized beforehand: no more than a bound
@@ -91,6 +91,11 @@ def open_engine(bundle: str, spec: Spec, threads: int, max_memory: str | None = 
     return Engine.open(bundle, spec.device, spec.precision, threads, max_memory, tuned=False, encoder=encoder)
 
 
+def _published(values: Float32) -> Float64:
+    """A map as the published loop leaves it: 0 where no window is."""
+    return np.nan_to_num(values.astype(np.float64), nan=0.0)
+
+
 class EngineDream:
     """DREAM by the engine. Every timed map has a text it has not seen, so that none is remembered."""
 
@@ -105,13 +110,13 @@ class EngineDream:
 
     def map(self, image: UInt8, config: DreamConfig) -> Float64:
         """Realness map for the fixed text, float64 (H, W)."""
-        return np.asarray(self.engine.map(image, TEXT, config).values, dtype=np.float64)
+        return _published(self.engine.map(image, TEXT, config).values)
 
     def fresh(self, image: UInt8, config: DreamConfig) -> Float64:
         """The same for a new text."""
         self._serial += 1
         result = self.engine.map(image, f"{TEXT} ({self._serial})", config)
-        return np.asarray(result.values, dtype=np.float64)
+        return _published(result.values)
 
 
 class EngineCore:

@@ -71,7 +71,8 @@ def same(ask: Ask) -> None:
     def answers(device: str, precision: str) -> tuple[str, Any, list[Any]]:
         with _engine(device, precision) as engine:
             scores = np.array([row.mos for row in engine.score(pictures, [TEXT] * len(pictures))])
-            maps = [engine.map(each, TEXT).values.ravel() for each in pictures[:2]]
+            drawn = [engine.map(each, TEXT) for each in pictures[:2]]
+            maps = [each.values[each.covered] for each in drawn]
             return engine.describe()["runtime"], scores, maps
 
     _, expected, expected_maps = answers("cpu", "fp32")

@@ -143,9 +143,9 @@ def _delimiter(first: str) -> str:
 
 
 def _read_rows(path: Path, stream: Iterable[str]) -> tuple[dict[str, str], dict[str, float]]:
-    lines = iter(stream)
-    first = next(lines, "")
-    reader = csv.reader(itertools.chain([first], lines), strict=True, delimiter=_delimiter(first))
+    source = iter(stream)
+    first = next(source, "")
+    reader = csv.reader(itertools.chain([first], source), strict=True, delimiter=_delimiter(first))
     header = [column.strip().lower() for column in next(reader, [])]
     missing = [column for column in ("filename", "description") if column not in header]
     if missing:

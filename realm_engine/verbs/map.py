@@ -13,13 +13,13 @@ from realm_engine.engine import Engine, EngineOptions
 from realm_engine.errors import UsageError
 from realm_engine.machine.packages import engine_version
 from realm_engine.maps.files import MapFolder, output_stems, parse_formats
-from realm_engine.maps.made import Made, MapsMade
 from realm_engine.maps.realness_map import DreamConfig, choose_config
 from realm_engine.maps.stream import Mapped
 from realm_engine.opened import MAPS
 from realm_engine.pictures.descriptions import is_missing, not_text
 from realm_engine.pictures.find import look_for_images
 from realm_engine.pictures.inputs import Entry, descriptions_by_root, file_entries, find_descriptions
+from realm_engine.tables.made import Made, MapsMade
 from realm_engine.tables.record import Picture, picture_of
 from realm_engine.verbs.console import Console, open_engine, rate, say_descriptions, say_terms
 

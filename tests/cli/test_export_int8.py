@@ -75,9 +75,10 @@ def test_the_engine_maps_in_int8(bundle):
         with Engine.open(bundle, device="cpu", precision=precision, threads=1) as engine:
             maps[precision] = engine.map(image, text, config).values
             assert engine.describe()["precision"] == precision
-    ours, theirs = maps["int8"].ravel(), maps["fp32"].ravel()
+    covered = np.isfinite(maps["fp32"])
+    ours, theirs = maps["int8"][covered], maps["fp32"][covered]
     assert 0 < np.abs(ours - theirs).max() < 0.05
-    assert np.corrcoef(ours[theirs != 0], theirs[theirs != 0])[0, 1] >= 0.99
+    assert np.corrcoef(ours, theirs)[0, 1] >= 0.99
 
 
 def test_the_file_says_what_it_is(bundle):
