@@ -148,10 +148,11 @@ def test_maps_of_the_window_trunk(folder, bundle):
     text = "Yes, the hand is warped."
     expected = window_maps(clip, (48,), 16)(image, [text])[0]
     with Engine.open(bundle, device="cpu", precision="fp32", threads=1) as engine:
-        found = engine.map(image, text, DreamConfig((48,), 16, "mean", "similarity")).values
+        mapped = engine.map(image, text, DreamConfig((48,), 16, "mean", "similarity"))
+    found, expected = mapped.values[mapped.covered], expected[mapped.covered]
     exact = bundle.name.endswith("fp32")
     np.testing.assert_allclose(found, expected, atol=1e-4 if exact else 0.02)
-    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.999
+    assert np.corrcoef(found, expected)[0, 1] > 0.999
 
 
 def test_judge_of_a_bundle_is_that_of_its_run(folder, bundle):

@@ -209,4 +209,4 @@ def test_a_memory_limit_changes_no_result(release, corner) -> None:
     table_of_all, map_of_all = scored()
     table_of_few, map_of_few = scored("--max-memory", "250M")
     assert_same_scores(table_of_few, table_of_all)
-    assert np.abs(map_of_few - map_of_all).max() < 1e-5
+    np.testing.assert_allclose(map_of_few, map_of_all, rtol=0, atol=1e-5)

@@ -112,7 +112,8 @@ export function maxDifference(a: ArrayLike<number>, b: ArrayLike<number>): numbe
   if (a.length !== b.length) return Number.POSITIVE_INFINITY;
   let most = 0;
   for (let i = 0; i < a.length; i++) {
-    const difference = Math.abs(a[i]! - b[i]!);
+    // Where no window is, both maps are NaN.
+    const difference = Number.isNaN(a[i]!) && Number.isNaN(b[i]!) ? 0 : Math.abs(a[i]! - b[i]!);
     if (!(difference <= most)) most = Number.isNaN(difference) ? Number.POSITIVE_INFINITY : difference;
   }
   return most;
