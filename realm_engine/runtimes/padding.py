@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,47 @@ ROW_SIZES: Mapping[str, tuple[int, ...]] = {"batch": (1, 32), "windows": (256, 5
 LONG_S = 1.0  # a first call that takes longer is told of
 
 
+class _Lanes:
+    """Runtimes of one file, each for calls of one shape, opened when it is first asked for. `lock` may be held."""
+
+    def __init__(self, load: Callable[[], Session], most: int | None = None) -> None:
+        """`load` opens the file; `most`: shapes that are kept, those that were used last; None: all of them."""
+        self.lock = threading.RLock()
+        self._load = load
+        self._most = most
+        self._unused: Session | None = load()  # a file that cannot be opened fails now
+        self._opened: OrderedDict[Any, Session] = OrderedDict()
+        self._closed = False
+
+    def open(self, shape: Hashable) -> tuple[Session, bool]:
+        """The runtime of a shape, and whether it was opened just now."""
+        with self.lock:
+            if self._closed:
+                raise DeviceError("the engine is closed; open it again")
+            new = shape not in self._opened
+            if new:
+                while self._most is not None and len(self._opened) >= self._most:
+                    self._opened.popitem(last=False)[1].close()
+                self._opened[shape] = self._unused or self._load()
+                self._unused = None
+            self._opened.move_to_end(shape)
+            return self._opened[shape], new
+
+    def drop(self, which: Callable[[Any], bool]) -> None:
+        """Close the runtimes of some shapes."""
+        with self.lock:
+            for shape in [shape for shape in self._opened if which(shape)]:
+                self._opened.pop(shape).close()
+
+    def close(self) -> None:
+        """Close all of them; none opens any more."""
+        with self.lock:
+            self._closed = True
+            self.drop(lambda shape: True)
+            if self._unused is not None:
+                self._unused.close()
+
+
 class PaddedSession:
     """A graph whose calls have one of a few numbers of rows; a runtime of its own is opened for each of them.
 
@@ -40,7 +81,6 @@ class PaddedSession:
         self, load: Callable[[], Session], graph: GraphSpec, sizes: Mapping[str, Sequence[int]]
     ) -> None:
         """`load` opens the graph; `sizes`: row dimension -> its sizes, ascending."""
-        self._load = load
         self._name = graph.name
         self._dim = next((dim for dim in ROW_DIMS if dim in sizes and _has(graph, dim)), None)
         self._sizes = tuple(sizes[self._dim]) if self._dim else ()
@@ -48,10 +88,7 @@ class PaddedSession:
         self._padded = {each.name for each in graph.inputs if self._dim and each.shape[:1] == (self._dim,)}
         self._padded_where_many = {each.name for each in graph.inputs if each.shape[:1] == (PER_ROW_DIM,)}
         self._cut = {each.name for each in graph.outputs if self._dim and each.shape[:1] == (self._dim,)}
-        self._lanes: dict[int | None, Session] = {}
-        self._unused: Session | None = load()  # a file that cannot be opened fails now
-        self._lock = threading.Lock()
-        self._closed = False
+        self._lanes = _Lanes(load)
 
     def run(self, inputs: Mapping[str, Any], outputs: Sequence[str]) -> list[Array]:
         """See `Session.run`. Raises DeviceMemoryError where the smallest size does not fit."""
@@ -68,17 +105,12 @@ class PaddedSession:
 
     def close(self) -> None:
         """See `Session.close`."""
-        with self._lock:
-            self._closed = True
-            for session in (*self._lanes.values(), self._unused):
-                if session is not None:
-                    session.close()
-            self._lanes.clear()
+        self._lanes.close()
 
     def _run(
         self, size: int | None, rows: int, inputs: Mapping[str, Any], outputs: Sequence[str]
     ) -> list[Array]:
-        session, new = self._lane(size)
+        session, new = self._lanes.open(size)
         feeds = inputs
         if size is not None and size != rows:
             many = self._rows_of(inputs)
@@ -114,26 +146,14 @@ class PaddedSession:
         smaller = [each for each in self._sizes if each < size]
         if not smaller:
             return False
-        with self._lock:
+        with self._lanes.lock:
             self._sizes, self._most = tuple(smaller), smaller[-1]
-            for each in [each for each in self._lanes if each is None or each >= size]:
-                self._lanes.pop(each).close()
+            self._lanes.drop(lambda rows: rows is None or rows >= size)
         log.warning(
             "%s: the device has no memory for %d %s in a call; calls of %d from now on (said once)",
             *(self._name, size, self._dim, self._most),
         )
         return True
-
-    def _lane(self, size: int | None) -> tuple[Session, bool]:
-        """The session of a number of rows, opened when it is first asked for, and whether that is now."""
-        with self._lock:
-            if self._closed:
-                raise DeviceError("the engine is closed; open it again")
-            new = size not in self._lanes
-            if new:
-                self._lanes[size] = self._unused or self._load()
-                self._unused = None
-            return self._lanes[size], new
 
 
 class SessionPerShape:
@@ -145,40 +165,22 @@ class SessionPerShape:
 
     def __init__(self, load: Callable[[], Session], name: str, most: int = 8) -> None:
         """`load` opens the graph `name`; `most`: sizes that are kept."""
-        self._load = load
         self._name = name
-        self._most = most
-        self._unused: Session | None = load()  # a file that cannot be opened fails now
-        self._lanes: OrderedDict[tuple[tuple[int, ...], ...], Session] = OrderedDict()
-        self._lock = threading.Lock()
-        self._closed = False
+        self._lanes = _Lanes(load, most)
 
     def run(self, inputs: Mapping[str, Any], outputs: Sequence[str]) -> list[Array]:
         """See `Session.run`."""
-        with self._lock:  # held while it runs: the lane must not be closed for another size meanwhile
-            if self._closed:
-                raise DeviceError("the engine is closed; open it again")
-            shape = tuple(tuple(map(int, np.shape(inputs[name]))) for name in sorted(inputs))
-            new = shape not in self._lanes
-            if new:
-                while len(self._lanes) >= self._most:
-                    self._lanes.popitem(last=False)[1].close()
-                self._lanes[shape] = self._unused or self._load()
-                self._unused = None
-            self._lanes.move_to_end(shape)
+        shape = tuple(tuple(map(int, np.shape(inputs[name]))) for name in sorted(inputs))
+        with self._lanes.lock:  # held while it runs: the lane must not be closed for another size meanwhile
+            session, new = self._lanes.open(shape)
             started = time.perf_counter()
-            answers = self._lanes[shape].run(inputs, outputs)
-            _tell(new, started, f"{self._name}, a picture of another size")
-            return answers
+            answers = session.run(inputs, outputs)
+        _tell(new, started, f"{self._name}, a picture of another size")
+        return answers
 
     def close(self) -> None:
         """See `Session.close`."""
-        with self._lock:
-            self._closed = True
-            for session in (*self._lanes.values(), self._unused):
-                if session is not None:
-                    session.close()
-            self._lanes.clear()
+        self._lanes.close()
 
 
 def convolves_pictures(graph: GraphSpec) -> bool:
