@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from realm_engine.cli.options import Resumable, engine_options, input_arguments
+from realm_engine.cli.options import Resumable, engine_options, input_arguments, resume_option
 from realm_engine.cli.progress import TERMINAL
 
 if TYPE_CHECKING:
@@ -80,13 +80,10 @@ if TYPE_CHECKING:
     type=click.IntRange(min=0),
     help="Most unreal regions to frame and list. [default: as many as the bundle says, else 5]",
 )
-@click.option(
-    "--resume",
-    type=click.Choice(["continue", "restart"]),
-    metavar="[=restart]",
-    help="Leave maps alone that an earlier or unfinished run made in --output. Compares what made them with this run "
+@resume_option(
+    "Leave maps alone that an earlier or unfinished run made in --output. Compares what made them with this run "
     "(bundle, precision, preset...; where they differ, it is refused) and, for every map, the picture's size and time "
-    "of change and its texts. --resume=restart begins anew.",
+    "of change and its texts."
 )
 @engine_options
 def map_command(

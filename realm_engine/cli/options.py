@@ -93,6 +93,16 @@ class Resumable(click.Command):
         return super().parse_args(ctx, given + args[end:])
 
 
+def resume_option(what: str) -> Callable[[Command], Command]:
+    """--resume, for a `Resumable`; `what` it reuses, and what it compares."""
+    return click.option(
+        "--resume",
+        type=click.Choice(["continue", "restart"]),
+        metavar="[=restart]",
+        help=f"{what} --resume=restart begins anew.",
+    )
+
+
 class _Given(click.Path):
     """A path that is not empty: as a Path that would be the working folder, and it was a variable that is not set."""
 

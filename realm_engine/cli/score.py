@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from realm_engine.cli.options import Resumable, engine_options, input_arguments
+from realm_engine.cli.options import Resumable, engine_options, input_arguments, resume_option
 from realm_engine.cli.progress import TERMINAL
 
 if TYPE_CHECKING:
@@ -35,13 +35,10 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Table to write: .csv, .jsonl or .parquet. [default: CSV on stdout]",
 )
-@click.option(
-    "--resume",
-    type=click.Choice(["continue", "restart"]),
-    metavar="[=restart]",
-    help="Reuse the rows that an earlier or unfinished --output holds. Compares what made it with this run (bundle, "
+@resume_option(
+    "Reuse the rows that an earlier or unfinished --output holds. Compares what made it with this run (bundle, "
     "manifest, precision; where they differ, it is refused) and, for every row, the picture's size and time of change "
-    "and its description (where they differ, it is scored again). --resume=restart begins anew.",
+    "and its description (where they differ, it is scored again)."
 )
 @click.option(
     "--metric",
