@@ -29,8 +29,8 @@ def replacing(path: Path) -> Iterator[Path]:
     on the disk before it takes the place. Raises OSError.
     """
     temporary = path.with_name(f".{secrets.token_hex(8)}{PARTIAL}")
-    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
-    try:
+    try:  # from here on: an interrupt right after the file was made would leave it
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         yield temporary
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
