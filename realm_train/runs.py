@@ -15,6 +15,9 @@ import json
 import os
 import pickle
 import random
+import re
+import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +30,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from realm_engine.machine.files import DEAD_AFTER_S
 from realm_train.config import differences, from_json, to_json
 from realm_train.errors import RunError
 
@@ -198,6 +202,7 @@ def open_run(path: Path | str, config: Any, resume: bool, **extra: Any) -> RunFo
     run = RunFolder(Path(path))
     try:
         run.path.mkdir(parents=True, exist_ok=True)
+        _sweep(run.path)
         names = {path.name for path in run.path.iterdir()}
     except OSError as error:
         raise RunError(f"{run.path}: cannot be used as a run folder ({error.strerror})") from error
@@ -217,6 +222,17 @@ def open_run(path: Path | str, config: Any, resume: bool, **extra: Any) -> RunFo
         raise RunError(f"{run.path}: not empty and not a run; give another --output")
     run.write_config(config, **extra)
     return run
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what `replacing` left over when its process died: a checkpoint is a hundred megabytes.
+
+    A process of another machine may write here as well, so that what is young is left alone.
+    """
+    long_ago = time.time() - DEAD_AFTER_S
+    for path in folder.glob(".*.tmp"):
+        if re.fullmatch(r"\..+\.[0-9]+\.tmp", path.name) and path.stat().st_mtime < long_ago:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 @contextmanager

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +21,7 @@ except ImportError:  # Windows
 
 PARTIAL = ".partial"
 """Ending of a file that is being written; one that is left over belongs to a process that died."""
+DEAD_AFTER_S = 3600.0
 
 
 @contextmanager
@@ -74,7 +77,7 @@ def is_held(path: Path) -> bool:
 
 
 def check_folder(folder: Path) -> None:
-    """Create `folder` with its parents and prove that a file can be made in it.
+    """Create `folder` with its parents and prove that a file can be made in it. Sweeps it (`sweep`).
 
     Raises:
         OutputError: it cannot.
@@ -88,6 +91,18 @@ def check_folder(folder: Path) -> None:
         raise OutputError(
             f"{folder}: cannot be written ({error.strerror or error}); choose another output"
         ) from error
+    sweep(folder)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what `replacing` left over when its process died: files that nobody has written to for an hour."""
+    long_ago = time.time() - DEAD_AFTER_S
+    with suppress(OSError):
+        for path in folder.glob(f".*{PARTIAL}"):
+            if re.fullmatch(r"\.[0-9a-f]{16}", path.name.removesuffix(PARTIAL)):
+                with suppress(OSError):
+                    if path.stat().st_mtime < long_ago:
+                        path.unlink()
 
 
 def sha256_of(path: Path) -> str:

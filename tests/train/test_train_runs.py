@@ -2,6 +2,7 @@ import math
 import os
 import pickle
 import random
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from realm_engine.machine.files import DEAD_AFTER_S
 from realm_train import config as configs
 from realm_train import runs
 from realm_train.core.config import CoreConfig
@@ -161,3 +163,18 @@ def test_a_seed_decides_every_generator() -> None:
 def test_epoch_seeds_differ() -> None:
     seeds = {runs.epoch_seed(seed, epoch) for seed in range(20) for epoch in range(20)}
     assert len(seeds) == 400
+
+
+def test_what_a_killed_run_left_over_is_swept(tmp_path: Path) -> None:
+    run = runs.open_run(tmp_path / "run", Outer(), resume=True)
+    old = [".checkpoint.safetensors.12.tmp", ".text.34.tmp"]
+    kept = [".checkpoint.safetensors.56.tmp", "notes.tmp", ".notes.tmp"]
+    (run.path / old[1]).mkdir()
+    for name in (*old, *kept):
+        path = run.path / name
+        if not path.is_dir():
+            path.write_bytes(b"x")
+        age = 0.5 if name == kept[0] else 2.0
+        os.utime(path, (time.time() - age * DEAD_AFTER_S,) * 2)
+    runs.open_run(run.path, Outer(), resume=True)
+    assert {path.name for path in run.path.iterdir()} == {"config.json", *kept}

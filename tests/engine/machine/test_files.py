@@ -5,12 +5,20 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import time
 from pathlib import Path
 
 import pytest
 
 from realm_engine.errors import OutputError
-from realm_engine.machine.files import replacing, sha256_of, write_atomically
+from realm_engine.machine.files import (
+    DEAD_AFTER_S,
+    PARTIAL,
+    check_folder,
+    replacing,
+    sha256_of,
+    write_atomically,
+)
 
 
 def test_the_new_content_takes_the_place_of_the_old(tmp_path: Path) -> None:
@@ -54,3 +62,14 @@ def test_sha256_is_hashlibs(tmp_path: Path) -> None:
     content = os.urandom(3 << 20)
     (tmp_path / "a").write_bytes(content)
     assert sha256_of(tmp_path / "a") == hashlib.sha256(content).hexdigest()
+
+
+def test_what_a_dead_process_left_over_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    kept = ["t.csv.partial", f".short{PARTIAL}", f".{'x' * 16}{PARTIAL}", ".0123456789abcdef"]
+    left, young = f".{'0123456789abcdef'}{PARTIAL}", f".{'fedcba9876543210'}{PARTIAL}"
+    for name in (*kept, left, young):
+        (tmp_path / name).write_bytes(b"x")
+        age = DEAD_AFTER_S / 2 if name == young else 2 * DEAD_AFTER_S
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    check_folder(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {*kept, young}
