@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import resource
 import shlex
 import shutil
+import struct
+import sys
+import zlib
 from pathlib import Path
 
 import cpp_host
@@ -138,6 +142,26 @@ def test_a_side_too_long_is_an_error_of_its_image(release, bundle_path, tmp_path
     errors_of = {Path(row["filename"]).name: row["error"] for row in table(done.stdout)}
     assert done.returncode == 1 and errors_of["good.png"] == ""
     assert errors_of["line.png"] == "a side of 12000000 px is too long; scale it down first"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the address space")
+def test_a_header_that_claims_gigabytes_reserves_none(release, bundle_path, photo, tmp_path) -> None:
+    """66 bytes that say 2^31 - 1 pixels on a side: a row of them would be 6.4 GB."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 2**31 - 1, 2**31 - 1, 8, 2, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress(b"\0"))
+    (tmp_path / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n" + header + pixels + chunk(b"IEND", b""))
+    Image.fromarray(photo(30, 40)).save(tmp_path / "good.png")
+    done = run(
+        release / "realm_host", "score", tmp_path, "--bundle", bundle_path, "--threads", 1,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30)),
+    )  # fmt: skip
+    errors_of = {Path(row["filename"]).name: row["error"] for row in table(done.stdout)}
+    assert done.returncode == 1 and errors_of["good.png"] == ""
+    assert errors_of["huge.png"] == "2147483647 x 2147483647 is more than 200 megapixels; scale it down first"
 
 
 def test_bf16_files_are_refused_and_never_chosen(release, bundle_path, corner) -> None:

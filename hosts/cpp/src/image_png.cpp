@@ -3,6 +3,7 @@
 
 #include <array>
 #include <csetjmp>
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <optional>
@@ -81,6 +82,8 @@ bool read_header(Reader& reader, Header& header) {
     png_read_info(reader.png, reader.info);
     png_get_IHDR(reader.png, reader.info, &header.width, &header.height, &header.depth, &header.colour, nullptr,
                  nullptr, nullptr);
+    // The caller refuses it; libpng would reserve a row of what the header claims, gigabytes of it.
+    if (std::uint64_t{header.width} * header.height > kMaxImagePixels) return true;
     for (std::size_t index = 0; index < header.palette.size(); ++index) {
         const auto grey = static_cast<std::uint8_t>(index);  // what Pillow has beyond the palette's end
         header.palette[index] = {grey, grey, grey, 255};
