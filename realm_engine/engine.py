@@ -14,8 +14,8 @@ import numpy as np
 
 from realm_engine.arrays import Float32, UInt8
 from realm_engine.bundle.bundle import Bundle
-from realm_engine.errors import AnswerError, UsageError
-from realm_engine.machine.memory import MemoryLimit, parse_bytes
+from realm_engine.errors import AnswerError, ImageError, UsageError
+from realm_engine.machine.memory import MemoryLimit, format_bytes, parse_bytes, resident_bytes
 from realm_engine.maps.dream import Progress
 from realm_engine.maps.realness_map import DreamConfig, RealnessMap
 from realm_engine.maps.spec import ENCODERS
@@ -26,7 +26,7 @@ from realm_engine.measures.measure import Measure
 from realm_engine.measures.stream import Group, MeasureStream
 from realm_engine.measures.table import choose_measures
 from realm_engine.opened import Contents, Opened
-from realm_engine.pictures.decode import ImageSource, load_image
+from realm_engine.pictures.decode import ImageSource, decoding_bytes, load_image
 from realm_engine.pictures.descriptions import Descriptions
 from realm_engine.pictures.inputs import Entry, Texts, entries
 from realm_engine.pictures.pipeline import BUDGET_BYTES, Pipeline
@@ -49,6 +49,8 @@ log = logging.getLogger("realm_engine")
 
 DEFAULT_BUNDLE = "realm-tiny"
 MISSING_TEXT = ("image-only", "error")
+# An image that takes less to decode is never refused: what a call takes is bounded where calls are made.
+SMALL_BYTES = 16 << 20
 _MAX_DECODERS = 4
 _MAX_DECODERS_ALONE = 16
 
@@ -389,7 +391,7 @@ class Engine:
         Windows are square, row by row at `range(0, length - window_px + 1, stride_px)` along both axes; their cosine
         with `embed_texts` is what a map is made of. Raises ImageError, WindowError, DeviceError, BundleError.
         """
-        pixels = load_image(image)
+        pixels = self._load(image)
         grid = WindowGrid(pixels.shape[0], pixels.shape[1], window_px, stride_px)
         return self.maps.dream.embeddings(pixels, grid)
 
@@ -430,7 +432,7 @@ class Engine:
     ) -> list[RealnessMap]:
         mapper = self.maps
         config = config or mapper.recommended
-        pixels = load_image(image)
+        pixels = self._load(image)
         config.grids(*pixels.shape[:2])  # a window that does not fit is found before any work
         each = [texts_of_map(text) for text in texts]
         try:
@@ -453,4 +455,18 @@ class Engine:
         waiting = min(BUDGET_BYTES, self._memory.limit_bytes // 8)
         # Beside a device that computes, the processor has nothing to do but decode.
         decoders = min(_MAX_DECODERS_ALONE if gather else _MAX_DECODERS, threads)
-        return Pipeline(load_image, run, fail, batch_size, decoders, per_call, waiting, gather, key)
+        return Pipeline(
+            self._load, run, fail, batch_size, decoders, per_call, waiting, gather, key, decoding_bytes
+        )
+
+    def _load(self, source: ImageSource) -> UInt8:
+        """The image, unless a strict limit of memory would not hold it while it is decoded. Raises ImageError."""
+        if self._memory.strict:
+            needs, held, limit = decoding_bytes(source), resident_bytes(), self._memory.limit_bytes
+            if needs > SMALL_BYTES and held + needs > limit:
+                name = os.fspath(source) if isinstance(source, str | os.PathLike) else "image"
+                raise ImageError(
+                    f"{name}: decoding it takes {format_bytes(needs)} beside the {format_bytes(held)} that are held, "
+                    f"and --max-memory is {format_bytes(limit)}; give more, or scale it down"
+                )
+        return load_image(source)

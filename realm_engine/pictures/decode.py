@@ -5,9 +5,10 @@ the content, never from the name. Everything here may be called from several thr
 """
 
 import io
+import math
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeAlias
@@ -19,7 +20,6 @@ from PIL import (
     ExifTags,
     GifImagePlugin,
     Image,
-    ImageOps,
     JpegImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
@@ -40,6 +40,9 @@ MAX_PIXELS = 200_000_000
 
 MAX_PIPED_BYTES = 1 << 30
 """Most that is read of a source that is no file, which may have no end."""
+STRIP_PX = 1 << 20
+DECODING_BYTES_PER_PX = 7.5
+"""What decoding holds at its peak: Pillow's four bytes a pixel, our three, and strips."""
 
 # A closed list keeps Pillow's rarer readers, some of which start other programs, away from files that merely
 # claim to be pictures. Importing a plugin registers it; JPEG includes MPO, the multi-picture file of phones.
@@ -75,7 +78,7 @@ def load_image(source: ImageSource) -> UInt8:
         return _checked_array(source)
     if isinstance(source, Image.Image):
         with _image_errors("image"):
-            return _decode(source, "image")
+            return _decode(source, "image", own=False)
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
         if path.is_dir():
@@ -98,6 +101,24 @@ def load_image(source: ImageSource) -> UInt8:
     raise ImageError(
         f"an image must be a path, bytes, a binary stream or a uint8 RGB array, not {type(source).__name__}"
     )
+
+
+def decoding_bytes(source: ImageSource) -> int:
+    """About how much memory `load_image` will hold, by what the header announces; 0 where that is not known yet."""
+    try:
+        if isinstance(source, str | os.PathLike):
+            with Path(source).open("rb") as file:
+                return _announced(file) if file.seekable() else 0
+        if isinstance(source, bytes | bytearray | memoryview):
+            return _announced(io.BytesIO(bytes(source)))
+    except Exception:  # whatever is wrong with it, `load_image` says so
+        return 0
+    return 0
+
+
+def _announced(file: IO[bytes]) -> int:
+    with _open(without_texts(file)) as image:
+        return math.ceil(image.width * image.height * DECODING_BYTES_PER_PX)
 
 
 def read_pipe(path: Path) -> bytes:
@@ -177,34 +198,69 @@ def _open(file: IO[bytes]) -> Image.Image:
             Image.MAX_IMAGE_PIXELS = previous
 
 
-def _decode(image: Image.Image, name: str) -> UInt8:
+def _decode(image: Image.Image, name: str, own: bool = True) -> UInt8:
+    """`own`: nobody else needs the image, whose memory is freed as soon as its pixels are copied."""
     _check_size(image.width, image.height, name)
     if image.width == 0 or image.height == 0:
         raise ImageError(f"{name}: empty image, {image.width} x {image.height} pixels")
     image.load()
     white_is_zero = getattr(image, "tag_v2", {}).get(_TIFF_PHOTOMETRIC) == 0
-    image = _upright(image)
+    turn = _TURNS.get(_orientation(image))
+    pixels = np.empty((image.height, image.width, 3), dtype=np.uint8)
+    convert = _converter(image, name, white_is_zero)
+    # In strips: Pillow holds four bytes a pixel, and what is between it and these three shall be little.
+    rows = max(1, STRIP_PX // image.width)
+    for top in range(0, image.height, rows):
+        below = min(image.height, top + rows)
+        whole = top == 0 and below == image.height
+        strip = image if whole else image.crop((0, top, image.width, below))
+        pixels[top:below] = convert(strip)
+    if own:
+        image.close()
+    return pixels if turn is None else np.ascontiguousarray(turn(pixels))
+
+
+def _converter(image: Image.Image, name: str, white_is_zero: bool) -> Callable[[Image.Image], UInt8]:
+    """What turns a strip of an image into RGB, or into grey of one channel."""
     if image.mode.startswith(("I", "F")):
-        grey = _deep_grey(image, name)
-        if white_is_zero:  # Pillow inverts such TIFFs of 8 bits and leaves deeper ones as they are
-            grey = 255 - grey
-        return np.repeat(grey[:, :, None], 3, axis=2)
+
+        def deep(strip: Image.Image) -> UInt8:
+            grey = _deep_grey(strip, name)
+            if white_is_zero:  # Pillow inverts such TIFFs of 8 bits and leaves deeper ones as they are
+                grey = 255 - grey
+            return grey[:, :, None]
+
+        return deep
     if "A" in image.mode or "a" in image.mode or "transparency" in image.info:
-        return _on_white(np.asarray(image.convert("RGBA")))
-    try:
-        return np.ascontiguousarray(image if image.mode == "RGB" else image.convert("RGB"))
-    except ValueError as error:
-        raise ImageError(f"{name}: colour mode {image.mode} cannot be read; save it as RGB") from error
+        return lambda strip: _on_white(np.asarray(strip.convert("RGBA")))
+
+    def plain(strip: Image.Image) -> UInt8:
+        try:
+            return np.asarray(strip if strip.mode == "RGB" else strip.convert("RGB"))
+        except ValueError as error:
+            raise ImageError(f"{name}: colour mode {strip.mode} cannot be read; save it as RGB") from error
+
+    return plain
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Apply the EXIF orientation; metadata too broken to read is ignored."""
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; metadata too broken to read is ignored."""
     try:
-        if image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
-            return image  # exif_transpose would copy
-        return ImageOps.exif_transpose(image)
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:
-        return image
+        return 1
+
+
+# What makes an array upright, by EXIF orientation.
+_TURNS: Mapping[int, Callable[[UInt8], UInt8]] = {
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.transpose(1, 0, 2),
+    6: lambda pixels: pixels[::-1].transpose(1, 0, 2),
+    7: lambda pixels: pixels[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda pixels: pixels[:, ::-1].transpose(1, 0, 2),
+}
 
 
 def _deep_grey(image: Image.Image, name: str) -> UInt8:

@@ -29,7 +29,7 @@ class _Slot(Generic[T]):
 
 
 class _Budget:
-    """Lets decoders start while decoded images are few; the one the model waits for always may."""
+    """Lets decoders start while what they hold and will hold fits; the one the model waits for always may."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -39,27 +39,31 @@ class _Budget:
         self._waiting = 0
         self._changed = threading.Condition()
 
-    def admit(self, index: int) -> None:
+    def admit(self, index: int, size: int) -> None:
+        """Wait until an image that will take so many bytes may be decoded; it is held from then on."""
+
+        def may() -> bool:
+            fits = self._held < self._limit and self._held + size <= max(self._limit, size)
+            return fits or index <= self._head or self._closed
+
         with self._changed:
-            self._waiting += 1
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: self._held < self._limit or index <= self._head or self._closed)
-            self._waiting -= 1
+            if not may():
+                self._waiting += 1
+                self._changed.notify_all()
+                self._changed.wait_for(may)
+                self._waiting -= 1
+            self._held += size
 
     def settled(self, future: Future[UInt8]) -> bool:
         """Wait until a future is done, or until it cannot be because decoders wait for the budget."""
         future.add_done_callback(lambda _: self._notify())
         with self._changed:
-            self._changed.wait_for(lambda: future.done() or (self._waiting > 0 and self._held >= self._limit))
+            self._changed.wait_for(lambda: future.done() or self._waiting > 0)
         return future.done()
 
     def _notify(self) -> None:
         with self._changed:
             self._changed.notify_all()
-
-    def hold(self, size: int) -> None:
-        with self._changed:
-            self._held += size
 
     def release(self, size: int) -> None:
         with self._changed:
@@ -97,8 +101,11 @@ class Pipeline(Generic[T]):
         budget_bytes: int = BUDGET_BYTES,
         gather: bool = False,
         key: Callable[[UInt8], Hashable] | None = None,
+        weigh: Callable[[Any], int] | None = None,
     ) -> None:
-        """`gather`: wait for images that are being decoded rather than run a batch that is not full."""
+        """`weigh(source)`: about how many bytes loading it will hold at its peak, 0 where that is not known.
+
+        `gather`: wait for images that are being decoded rather than run a batch that is not full."""
         self._load = load
         self._run = run
         self._fail = fail
@@ -107,6 +114,7 @@ class Pipeline(Generic[T]):
         self._threads = threads
         self._budget_bytes = budget_bytes
         self._gather = gather
+        self._weigh = weigh or (lambda source: 0)
         self._key = key or (lambda image: image.shape)
 
     def stream(self, entries: Iterator[Entry]) -> Iterator[T]:
@@ -135,9 +143,14 @@ class Pipeline(Generic[T]):
     def _decode(self, entry: Entry, budget: _Budget) -> UInt8:
         if entry.error is not None:
             raise RealmError(entry.error)
-        budget.admit(entry.index)
-        image = self._load(entry.source)
-        budget.hold(image.nbytes)
+        size = self._weigh(entry.source)
+        budget.admit(entry.index, size)
+        left = -size
+        try:
+            image = self._load(entry.source)
+            left += image.nbytes
+        finally:
+            budget.release(-left)
         return image
 
     def _answer(self, slots: deque[_Slot[T]], budget: _Budget) -> None:
