@@ -12,7 +12,7 @@ from realm_engine.arrays import Array, Float32, UInt8
 from realm_engine.bundle.bundle import Bundle
 from realm_engine.bundle.manifest import INTERPOLATIONS, MOST_PIXELS, GraphSpec, Section
 from realm_engine.errors import BundleError
-from realm_engine.pictures.together import Together
+from realm_engine.pictures.together import LARGE_PX, Together
 from realm_engine.runtimes.base import Session
 from realm_engine.text import TextEncoder
 
@@ -58,10 +58,19 @@ class View:
         found: dict[str, Array] = {"pixels": pictures.pixels}
         if self.height_px is None or self.width_px is None or self.interpolation is None:
             return found
+        if pictures.pixels.shape[1] * pictures.pixels.shape[2] > LARGE_PX:
+            pictures = pictures.narrowed(self.width_px, self.interpolation)
+            found["pixels"] = pictures.pixels
         for axis, (name, out_px) in enumerate(((ROWS, self.height_px), (COLUMNS, self.width_px))):
             matrices = pictures.resample(axis, out_px, self.interpolation)
             found[name] = matrices[:, None] if resizes_each(graph) else matrices[0]
         return found
+
+    def source_px(self, height: int, width: int) -> int:
+        """Pixels that a graph gets of a picture of this size, before it resizes them."""
+        if self.width_px is not None and height * width > LARGE_PX:
+            return height * self.width_px
+        return height * width
 
     def input_px(self, pixels: UInt8) -> tuple[int, int]:
         """Height and width of what the tower gets of a picture, uint8 [H, W, 3]."""

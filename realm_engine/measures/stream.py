@@ -103,13 +103,12 @@ class MeasureStream:
     def per_call(self, image: UInt8) -> int:
         """How many pictures with its key share a call. Raises UsageError where the memory does not hold one."""
         height, width = self.key(image)
-        source_px = height * width
         fits = [self._batch_size]
         for group in self._groups:
             for measure in group.measures if group.memory is not None else ():
                 assert group.memory is not None
-                size = measure.view.input_px(image)
-                fits.append(group.memory.inputs_per_call(*size, self._batch_size, own_px=source_px))
+                size, own_px = measure.view.input_px(image), measure.view.source_px(height, width)
+                fits.append(group.memory.inputs_per_call(*size, self._batch_size, own_px=own_px))
         return min(fits)
 
 

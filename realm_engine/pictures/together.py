@@ -15,6 +15,10 @@ from realm_engine.pictures.resample import resample_matrix_float32
 SIDES_PX = (256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
 
 
+LARGE_PX = 16 << 20  # from here on a picture is resized in strips before a graph sees it
+STRIP_PX = 1 << 20
+
+
 def side_px(length: int) -> int:
     """The smallest of `SIDES_PX` that holds so many pixels, or the length itself where none does."""
     return next((side for side in SIDES_PX if side >= length), length)
@@ -43,6 +47,23 @@ class Together:
         for row, each in zip(pixels, pictures, strict=True):
             row[: each.shape[0], : each.shape[1]] = each
         return cls(pixels, tuple((each.shape[0], each.shape[1]) for each in pictures))
+
+    def narrowed(self, out_px: int, interpolation: str) -> Together:
+        """The same with columns resized to `out_px`, as graphs do it, but in strips: uint8 [N, H, out_px, 3].
+
+        A graph holds several numbers for every pixel at once, which of a hundred megapixels are gigabytes.
+        """
+        pixels = np.zeros((*self.pixels.shape[:2], out_px, 3), dtype=np.uint8)
+        for row, picture, (height, width) in zip(pixels, self.pixels, self.sizes_px, strict=True):
+            columns = resample_matrix_float32(width, out_px, interpolation)
+            step = max(1, STRIP_PX // width)
+            for top in range(0, height, step):
+                strip = picture[top : min(height, top + step), :width].transpose(0, 2, 1).astype(np.float32)
+                wide = (strip.reshape(-1, width) @ columns.T).reshape(len(strip), 3, out_px)
+                row[top : top + len(strip)] = np.clip(np.floor(wide + np.float32(0.5)), 0, 255).transpose(
+                    0, 2, 1
+                )
+        return Together(pixels, tuple((height, out_px) for height, _ in self.sizes_px))
 
     def resample(self, axis: int, out_px: int, interpolation: str) -> Float32:
         """The matrices that resize an axis (0: rows, 1: columns) to `out_px`.
