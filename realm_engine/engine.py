@@ -26,7 +26,7 @@ from realm_engine.measures.measure import Measure
 from realm_engine.measures.stream import Group, MeasureStream
 from realm_engine.measures.table import choose_measures
 from realm_engine.opened import Contents, Opened
-from realm_engine.pictures.decode import ImageSource, decoding_bytes, load_image
+from realm_engine.pictures.decode import Admit, ImageSource, load_image
 from realm_engine.pictures.descriptions import Descriptions
 from realm_engine.pictures.inputs import Entry, Texts, entries
 from realm_engine.pictures.pipeline import BUDGET_BYTES, Pipeline
@@ -455,18 +455,26 @@ class Engine:
         waiting = min(BUDGET_BYTES, self._memory.limit_bytes // 8)
         # Beside a device that computes, the processor has nothing to do but decode.
         decoders = min(_MAX_DECODERS_ALONE if gather else _MAX_DECODERS, threads)
-        return Pipeline(
-            self._load, run, fail, batch_size, decoders, per_call, waiting, gather, key, decoding_bytes
-        )
+        room = self._room if self._memory.strict else None
+        return Pipeline(self._load, run, fail, batch_size, decoders, per_call, waiting, gather, key, room)
 
-    def _load(self, source: ImageSource) -> UInt8:
+    def _room(self) -> int:
+        """Bytes that the process may still take."""
+        return self._memory.limit_bytes - resident_bytes()
+
+    def _load(self, source: ImageSource, admit: Admit | None = None) -> UInt8:
         """The image, unless a strict limit of memory would not hold it while it is decoded. Raises ImageError."""
-        if self._memory.strict:
-            needs, held, limit = decoding_bytes(source), resident_bytes(), self._memory.limit_bytes
-            if needs > SMALL_BYTES and held + needs > limit:
+
+        def check(needs: int) -> None:
+            if admit is not None:
+                admit(needs)
+            room = self._room() if self._memory.strict else needs
+            if needs > max(room, SMALL_BYTES):
                 name = os.fspath(source) if isinstance(source, str | os.PathLike) else "image"
+                limit = self._memory.limit_bytes
                 raise ImageError(
-                    f"{name}: decoding it takes {format_bytes(needs)} beside the {format_bytes(held)} that are held, "
-                    f"and --max-memory is {format_bytes(limit)}; give more, or scale it down"
+                    f"{name}: decoding it takes {format_bytes(needs)} beside the {format_bytes(limit - room)} that are "
+                    f"held, and --max-memory is {format_bytes(limit)}; give more, or scale it down"
                 )
-        return load_image(source)
+
+        return load_image(source, check)

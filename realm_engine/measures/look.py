@@ -59,7 +59,7 @@ class View:
         if self.height_px is None or self.width_px is None or self.interpolation is None:
             return found
         if pictures.pixels.shape[1] * pictures.pixels.shape[2] > LARGE_PX:
-            pictures = pictures.narrowed(self.width_px, self.interpolation)
+            pictures = pictures.shrunk(self.height_px, self.width_px, self.interpolation)
             found["pixels"] = pictures.pixels
         for axis, (name, out_px) in enumerate(((ROWS, self.height_px), (COLUMNS, self.width_px))):
             matrices = pictures.resample(axis, out_px, self.interpolation)
@@ -68,8 +68,8 @@ class View:
 
     def source_px(self, height: int, width: int) -> int:
         """Pixels that a graph gets of a picture of this size, before it resizes them."""
-        if self.width_px is not None and height * width > LARGE_PX:
-            return height * self.width_px
+        if self.width_px is not None and self.height_px is not None and height * width > LARGE_PX:
+            return self.height_px * self.width_px
         return height * width
 
     def input_px(self, pixels: UInt8) -> tuple[int, int]:

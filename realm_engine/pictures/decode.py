@@ -5,10 +5,9 @@ the content, never from the name. Everything here may be called from several thr
 """
 
 import io
-import math
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeAlias
@@ -17,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import (
     BmpImagePlugin,
-    ExifTags,
     GifImagePlugin,
     Image,
     JpegImagePlugin,
@@ -28,8 +26,11 @@ from PIL import (
 )
 
 from realm_engine.arrays import UInt8
-from realm_engine.errors import ImageError
+from realm_engine.errors import ImageError, RealmError
+from realm_engine.pictures import jpeg
 from realm_engine.pictures.png import without_texts
+from realm_engine.pictures.rgb import rgb_of
+from realm_engine.pictures.weight import decoding_bytes
 
 ImageSource: TypeAlias = (
     str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | NDArray[Any] | Image.Image
@@ -38,11 +39,11 @@ ImageSource: TypeAlias = (
 MAX_PIXELS = 200_000_000
 """Largest image that is decoded; a larger one is more likely an attack or a mistake than a photograph."""
 
+MAX_SIDE_PX = 100_000
+"""Longest side: the matrix that resizes it grows with it. Beyond 65 535 only PNG, TIFF and BMP go."""
+
 MAX_PIPED_BYTES = 1 << 30
 """Most that is read of a source that is no file, which may have no end."""
-STRIP_PX = 1 << 20
-DECODING_BYTES_PER_PX = 7.5
-"""What decoding holds at its peak: Pillow's four bytes a pixel, our three, and strips."""
 
 # A closed list keeps Pillow's rarer readers, some of which start other programs, away from files that merely
 # claim to be pictures. Importing a plugin registers it; JPEG includes MPO, the multi-picture file of phones.
@@ -55,12 +56,13 @@ _FORMATS = (
     WebPImagePlugin.WebPImageFile.format,
 )
 _READABLE = "PNG, JPEG, WebP, BMP, TIFF"
-_TIFF_PHOTOMETRIC = 262
 _MAX_MEGAPIXELS = MAX_PIXELS // 1_000_000
-_header_lock = threading.Lock()
+
+Admit: TypeAlias = Callable[[int], None]
+"""Told, before anything is decoded, how many bytes decoding will hold; it may wait, or raise."""
 
 
-def load_image(source: ImageSource) -> UInt8:
+def load_image(source: ImageSource, admit: Admit | None = None) -> UInt8:
     """Decode an image to contiguous uint8 RGB, H x W x 3.
 
     EXIF orientation is applied; alpha is composited on white; grey, palette and CMYK become RGB; 16 bit
@@ -69,27 +71,32 @@ def load_image(source: ImageSource) -> UInt8:
     Args:
         source: A path, the bytes of a file, a binary stream (read from where it stands to its end), a Pillow
             image, or an array that already is RGB, uint8, H x W x 3 (returned as it is, not copied).
+        admit: Called once the header is read, with about how many bytes are held while the rest is; what it raises
+            is passed on.
 
     Raises:
         ImageError: unreadable, truncated, not an image, an unsupported pixel type, more than `MAX_PIXELS`
             pixels, or an array of another dtype or shape. The message names the source.
     """
+    admit = admit or (lambda size: None)
     if isinstance(source, np.ndarray):
-        return _checked_array(source)
+        checked = _checked_array(source)
+        admit(checked.nbytes)
+        return checked
     if isinstance(source, Image.Image):
         with _image_errors("image"):
-            return _decode(source, "image", own=False)
+            return _decode(source, "image", admit, own=False)
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
         if path.is_dir():
             raise ImageError(f"{path}: a directory, not an image")
         try:
             with path.open("rb") as file:
-                return _read(file if file.seekable() else _piped(file, str(path)), str(path))
+                return _read(file if file.seekable() else _piped(file, str(path)), str(path), admit)
         except OSError as error:
             raise ImageError(f"{path}: cannot be read ({error.strerror or error})") from error
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return _read(io.BytesIO(bytes(source)), "image bytes")
+        return _read(io.BytesIO(bytes(source)), "image bytes", admit)
     if hasattr(source, "read"):
         try:
             content = source.read()
@@ -97,28 +104,10 @@ def load_image(source: ImageSource) -> UInt8:
             raise ImageError(f"image stream: cannot be read ({error})") from error
         if not isinstance(content, bytes):
             raise ImageError("image stream: gives text, not bytes; open the file in binary mode ('rb')")
-        return _read(io.BytesIO(content), str(getattr(source, "name", "image stream")))
+        return _read(io.BytesIO(content), str(getattr(source, "name", "image stream")), admit)
     raise ImageError(
         f"an image must be a path, bytes, a binary stream or a uint8 RGB array, not {type(source).__name__}"
     )
-
-
-def decoding_bytes(source: ImageSource) -> int:
-    """About how much memory `load_image` will hold, by what the header announces; 0 where that is not known yet."""
-    try:
-        if isinstance(source, str | os.PathLike):
-            with Path(source).open("rb") as file:
-                return _announced(file) if file.seekable() else 0
-        if isinstance(source, bytes | bytearray | memoryview):
-            return _announced(io.BytesIO(bytes(source)))
-    except Exception:  # whatever is wrong with it, `load_image` says so
-        return 0
-    return 0
-
-
-def _announced(file: IO[bytes]) -> int:
-    with _open(without_texts(file)) as image:
-        return math.ceil(image.width * image.height * DECODING_BYTES_PER_PX)
 
 
 def read_pipe(path: Path) -> bytes:
@@ -154,15 +143,21 @@ def _check_size(width: int, height: int, name: str) -> None:
         raise ImageError(
             f"{name}: {width} x {height} is more than {_MAX_MEGAPIXELS} megapixels; scale it down first"
         )
+    if max(width, height) > MAX_SIDE_PX:
+        raise ImageError(
+            f"{name}: {width} x {height} has a side beyond {MAX_SIDE_PX} pixels; cut it into pieces"
+        )
+    if width == 0 or height == 0:
+        raise ImageError(f"{name}: empty image, {width} x {height} pixels")
 
 
-def _read(file: IO[bytes], name: str) -> UInt8:
+def _read(file: IO[bytes], name: str, admit: Admit) -> UInt8:
     with _image_errors(name):
         if not file.read(1):
             raise ImageError(f"{name}: the file is empty (0 bytes)")
-        file.seek(0)
+        passes = jpeg.scans(file, name)
         with _open(without_texts(file)) as image:
-            return _decode(image, name)
+            return _decode(image, name, admit, own=True, passes=passes)
 
 
 @contextmanager
@@ -170,7 +165,7 @@ def _image_errors(name: str) -> Iterator[None]:
     """Every way Pillow can fail becomes an ImageError of one line."""
     try:
         yield
-    except ImageError:
+    except RealmError:
         raise
     except UnidentifiedImageError as error:
         raise ImageError(f"{name}: not an image that can be read (formats: {_READABLE})") from error
@@ -184,101 +179,41 @@ def _image_errors(name: str) -> Iterator[None]:
 
 
 def _open(file: IO[bytes]) -> Image.Image:
-    """`Image.open` with our size limit in place of Pillow's, which refuses large photographs.
-
-    Pillow keeps its limit in a module variable; the lock keeps the change as short as reading one header and
-    hidden from our other threads.
-    """
-    with _header_lock:
-        previous = Image.MAX_IMAGE_PIXELS
-        Image.MAX_IMAGE_PIXELS = MAX_PIXELS
-        try:
-            return Image.open(file, formats=_FORMATS)
-        finally:
-            Image.MAX_IMAGE_PIXELS = previous
+    with _OUR_LIMIT:
+        return Image.open(file, formats=_FORMATS)
 
 
-def _decode(image: Image.Image, name: str, own: bool = True) -> UInt8:
-    """`own`: nobody else needs the image, whose memory is freed as soon as its pixels are copied."""
+def _decode(image: Image.Image, name: str, admit: Admit, own: bool, passes: int = 1) -> UInt8:
     _check_size(image.width, image.height, name)
-    if image.width == 0 or image.height == 0:
-        raise ImageError(f"{name}: empty image, {image.width} x {image.height} pixels")
-    image.load()
-    white_is_zero = getattr(image, "tag_v2", {}).get(_TIFF_PHOTOMETRIC) == 0
-    turn = _TURNS.get(_orientation(image))
-    pixels = np.empty((image.height, image.width, 3), dtype=np.uint8)
-    convert = _converter(image, name, white_is_zero)
-    # In strips: Pillow holds four bytes a pixel, and what is between it and these three shall be little.
-    rows = max(1, STRIP_PX // image.width)
-    for top in range(0, image.height, rows):
-        below = min(image.height, top + rows)
-        whole = top == 0 and below == image.height
-        strip = image if whole else image.crop((0, top, image.width, below))
-        pixels[top:below] = convert(strip)
-    if own:
-        image.close()
-    return pixels if turn is None else np.ascontiguousarray(turn(pixels))
+    admit(decoding_bytes(image, passes))
+    if image.format != "TIFF":
+        return rgb_of(image, name, own)
+    with _OUR_LIMIT:  # Pillow asks for the size of those once more
+        return rgb_of(image, name, own)
 
 
-def _converter(image: Image.Image, name: str, white_is_zero: bool) -> Callable[[Image.Image], UInt8]:
-    """What turns a strip of an image into RGB, or into grey of one channel."""
-    if image.mode.startswith(("I", "F")):
+class _OurLimit:
+    """Our limit of pixels in place of Pillow's, which refuses large photographs, while any of our threads needs it.
 
-        def deep(strip: Image.Image) -> UInt8:
-            grey = _deep_grey(strip, name)
-            if white_is_zero:  # Pillow inverts such TIFFs of 8 bits and leaves deeper ones as they are
-                grey = 255 - grey
-            return grey[:, :, None]
+    Pillow keeps it in a module variable, which others may look at: what they see is ours for as short as can be.
+    """
 
-        return deep
-    if "A" in image.mode or "a" in image.mode or "transparency" in image.info:
-        return lambda strip: _on_white(np.asarray(strip.convert("RGBA")))
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._theirs: int | None = None
 
-    def plain(strip: Image.Image) -> UInt8:
-        try:
-            return np.asarray(strip if strip.mode == "RGB" else strip.convert("RGB"))
-        except ValueError as error:
-            raise ImageError(f"{name}: colour mode {strip.mode} cannot be read; save it as RGB") from error
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._theirs, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
+            self._inside += 1
 
-    return plain
-
-
-def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; metadata too broken to read is ignored."""
-    try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:
-        return 1
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                Image.MAX_IMAGE_PIXELS = self._theirs
 
 
-# What makes an array upright, by EXIF orientation.
-_TURNS: Mapping[int, Callable[[UInt8], UInt8]] = {
-    2: lambda pixels: pixels[:, ::-1],
-    3: lambda pixels: pixels[::-1, ::-1],
-    4: lambda pixels: pixels[::-1],
-    5: lambda pixels: pixels.transpose(1, 0, 2),
-    6: lambda pixels: pixels[::-1].transpose(1, 0, 2),
-    7: lambda pixels: pixels[::-1, ::-1].transpose(1, 0, 2),
-    8: lambda pixels: pixels[:, ::-1].transpose(1, 0, 2),
-}
-
-
-def _deep_grey(image: Image.Image, name: str) -> UInt8:
-    """Grey of more than 8 bits as uint8: 16 bit keeps the high byte, float 0..1 spans 0..255."""
-    samples = np.asarray(image)
-    if image.mode.startswith("I"):
-        if int(samples.min()) < 0 or int(samples.max()) > 65535:
-            raise ImageError(f"{name}: 32 bit integer samples have no defined white; save it as 8 or 16 bit")
-        # Pillow takes the high byte of 16 bit colour as well, so grey and colour agree.
-        return (samples.astype(np.uint16) >> 8).astype(np.uint8)
-    if not (np.isfinite(samples).all() and samples.min() >= 0.0 and samples.max() <= 1.0):
-        raise ImageError(f"{name}: float samples outside 0..1 have no defined white; save it as 8 or 16 bit")
-    return np.floor(samples.astype(np.float64) * 255.0 + 0.5).astype(np.uint8)
-
-
-def _on_white(rgba: UInt8) -> UInt8:
-    """Composite uint8 RGBA (H, W, 4), straight alpha, on white, rounded to the nearest level."""
-    # 255 * 255 + 127 fits in 16 bits, so that a large picture needs no more memory than it must.
-    colour = rgba[:, :, :3].astype(np.uint16)
-    alpha = rgba[:, :, 3:].astype(np.uint16)
-    return ((colour * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+_OUR_LIMIT = _OurLimit()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import threading
 from collections import deque
@@ -11,88 +12,123 @@ from typing import Any, Generic, TypeVar
 
 from realm_engine.arrays import UInt8
 from realm_engine.errors import RealmError
+from realm_engine.pictures.decode import Admit
 from realm_engine.pictures.inputs import Entry
 
 T = TypeVar("T")
 
 # Decoded images that wait for the model; one 4000 x 3000 photograph is 36 MB.
 BUDGET_BYTES = 256 << 20
+DECODING = "decode"
+"""How the names of threads begin that decode."""
 
 
 class _Slot(Generic[T]):
-    """An entry on its way: decoding, then waiting for the model, then answered."""
+    """An entry on its way: decoding, then waiting for the model, then answered, then gone."""
 
-    def __init__(self, entry: Entry, future: Future[UInt8]) -> None:
+    def __init__(self, turn: int, entry: Entry, future: Future[UInt8]) -> None:
+        self.turn = turn
         self.entry = entry
         self.future = future
         self.answer: T | None = None
 
 
-class _Budget:
-    """Lets decoders start while what they hold and will hold fits; the one the model waits for always may."""
+class _StoppedError(RealmError):
+    """Nobody waits for the images any more."""
 
-    def __init__(self, limit: int) -> None:
+
+class _Budget:
+    """Lets decoders start while what they hold and will hold fits.
+
+    Invariants: images are admitted in the order of their turns, each exactly once, if only to be passed over; one that
+    does not fit beside others is admitted when nothing is held. So the image that the model waits for always comes:
+    those before it are gone, those after it are not admitted. And no image is refused for the sake of later ones.
+    """
+
+    def __init__(self, limit: int, room: Callable[[], int] | None) -> None:
+        """`room()`: bytes that the process may take beside what it holds now; asked where something is held."""
         self._limit = limit
-        self._held = 0
-        self._head = 0
+        self._room = room
+        self._turn = 0
+        self._held: dict[int, int] = {}
+        self._full = False
         self._closed = False
-        self._waiting = 0
         self._changed = threading.Condition()
 
-    def admit(self, index: int, size: int) -> None:
-        """Wait until an image that will take so many bytes may be decoded; it is held from then on."""
-
-        def may() -> bool:
-            fits = self._held < self._limit and self._held + size <= max(self._limit, size)
-            return fits or index <= self._head or self._closed
-
+    def admit(self, turn: int, size: int) -> None:
+        """Wait until an image that will take so many bytes may be decoded; they are held from then on."""
         with self._changed:
-            if not may():
-                self._waiting += 1
+            self._wait(lambda: self._turn == turn)
+            if not self._fits(size):
+                self._full = True
                 self._changed.notify_all()
-                self._changed.wait_for(may)
-                self._waiting -= 1
-            self._held += size
+                self._wait(lambda: self._fits(size))
+                self._full = False
+            self._held[turn] = size
+            self._turn += 1
+            self._changed.notify_all()
+
+    def decoded(self, turn: int, size: int) -> None:
+        """An image takes so many bytes from now on, 0 if there is none; it may never have been admitted."""
+        with self._changed:
+            self._wait(lambda: self._turn >= turn)
+            if self._turn == turn:
+                self._turn += 1
+            self._held[turn] = size
+            if size == 0:
+                del self._held[turn]
+            self._changed.notify_all()
+
+    def release(self, turn: int) -> None:
+        """An image is gone, and what was made of it."""
+        with self._changed:
+            self._held.pop(turn, None)
+            self._changed.notify_all()
 
     def settled(self, future: Future[UInt8]) -> bool:
-        """Wait until a future is done, or until it cannot be because decoders wait for the budget."""
+        """Wait until a future is done, or until it may not be because a decoder waits for others to be gone."""
         future.add_done_callback(lambda _: self._notify())
         with self._changed:
-            self._changed.wait_for(lambda: future.done() or self._waiting > 0)
+            self._changed.wait_for(lambda: future.done() or self._full)
         return future.done()
+
+    def close(self) -> None:
+        """Nobody is admitted any more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
     def _notify(self) -> None:
         with self._changed:
             self._changed.notify_all()
 
-    def release(self, size: int) -> None:
-        with self._changed:
-            self._held -= size
-            self._changed.notify_all()
+    def _wait(self, ready: Callable[[], bool]) -> None:
+        self._changed.wait_for(lambda: self._closed or ready())
+        if self._closed:
+            raise _StoppedError("stopped")
 
-    def advance(self, head: int) -> None:
-        with self._changed:
-            self._head = head
-            self._changed.notify_all()
-
-    def close(self) -> None:
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+    def _fits(self, size: int) -> bool:
+        held = sum(self._held.values())
+        if held == 0:
+            return True
+        return (
+            held < self._limit and held + size <= self._limit and (self._room is None or size <= self._room())
+        )
 
 
 class Pipeline(Generic[T]):
     """Streams entries through `load` (on threads) and `run` (here, in batches of images with equal keys).
 
-    `key(image)` is the image's shape unless told otherwise; `per_call(image)` says how many images with that key one
-    `run` takes, at most `batch_size`. `run(images,
-    entries)` answers a batch; `fail(entry, message)` answers a entry whose image, or whose batch of one, raised a
-    RealmError. Answers come in the order of the entries, whatever the batches were.
+    `load(source, admit)` calls `admit(size_bytes)` before it takes so much, and may have to wait there. `key(image)` is
+    the image's shape unless told otherwise; `per_call(image)` says how many images with that key one `run` takes, at
+    most `batch_size`. `run(images, entries)` answers a batch; `fail(entry, message)` answers an entry whose image, or
+    whose batch of one, raised a RealmError. Answers come in the order of the entries, whatever the batches were. An
+    image counts as held until whoever takes the answers asks for the next: an answer may hold the image.
     """
 
     def __init__(
         self,
-        load: Callable[[Any], UInt8],
+        load: Callable[[Any, Admit], UInt8],
         run: Callable[[list[UInt8], list[Entry]], Sequence[T]],
         fail: Callable[[Entry, str], T],
         batch_size: int,
@@ -101,11 +137,12 @@ class Pipeline(Generic[T]):
         budget_bytes: int = BUDGET_BYTES,
         gather: bool = False,
         key: Callable[[UInt8], Hashable] | None = None,
-        weigh: Callable[[Any], int] | None = None,
+        room: Callable[[], int] | None = None,
     ) -> None:
-        """`weigh(source)`: about how many bytes loading it will hold at its peak, 0 where that is not known.
+        """`gather`: wait for images that are being decoded rather than run a batch that is not full.
 
-        `gather`: wait for images that are being decoded rather than run a batch that is not full."""
+        `room()`: bytes that the process may take beside what it holds, where that is bounded.
+        """
         self._load = load
         self._run = run
         self._fail = fail
@@ -114,43 +151,47 @@ class Pipeline(Generic[T]):
         self._threads = threads
         self._budget_bytes = budget_bytes
         self._gather = gather
-        self._weigh = weigh or (lambda source: 0)
+        self._room = room
         self._key = key or (lambda image: image.shape)
 
     def stream(self, entries: Iterator[Entry]) -> Iterator[T]:
-        """Yield one answer per entry. Closing the generator stops the decoders."""
-        budget = _Budget(self._budget_bytes)
+        """Yield one answer per entry. Closing the generator stops the decoders; those at work end by themselves.
+
+        Nobody waits for them: an image that takes seconds to decode must not hold up an interrupt.
+        """
+        budget = _Budget(self._budget_bytes, self._room)
         lookahead = 2 * self._batch_size + self._threads
         slots: deque[_Slot[T]] = deque()
-        executor = ThreadPoolExecutor(self._threads, thread_name_prefix="decode")
+        turns = itertools.count()
+        executor = ThreadPoolExecutor(self._threads, thread_name_prefix=DECODING)
         try:
             while True:
                 for entry in itertools.islice(entries, lookahead - len(slots)):
-                    slots.append(_Slot(entry, executor.submit(self._decode, entry, budget)))
+                    turn = next(turns)
+                    slots.append(_Slot(turn, entry, executor.submit(self._decode, turn, entry, budget)))
                 if not slots:
                     return
-                head = slots[0]
-                budget.advance(head.entry.index)
-                if head.answer is None:
+                if slots[0].answer is None:
                     self._answer(slots, budget)
-                assert head.answer is not None
-                slots.popleft()
-                yield head.answer
+                done = slots.popleft()
+                assert done.answer is not None
+                yield done.answer
+                turn = done.turn
+                del done
+                budget.release(turn)
         finally:
             budget.close()
-            executor.shutdown(wait=True, cancel_futures=True)
+            executor.shutdown(wait=False, cancel_futures=True)
 
-    def _decode(self, entry: Entry, budget: _Budget) -> UInt8:
-        if entry.error is not None:
-            raise RealmError(entry.error)
-        size = self._weigh(entry.source)
-        budget.admit(entry.index, size)
-        left = -size
+    def _decode(self, turn: int, entry: Entry, budget: _Budget) -> UInt8:
+        size = 0
         try:
-            image = self._load(entry.source)
-            left += image.nbytes
+            if entry.error is not None:
+                raise RealmError(entry.error)
+            image = self._load(entry.source, functools.partial(budget.admit, turn))
+            size = image.nbytes
         finally:
-            budget.release(-left)
+            budget.decoded(turn, size)
         return image
 
     def _answer(self, slots: deque[_Slot[T]], budget: _Budget) -> None:
@@ -166,16 +207,15 @@ class Pipeline(Generic[T]):
         for slot in itertools.islice(slots, 1, None):
             if len(batch) == limit:
                 break
-            # A decoder may wait for the budget until the first slot is gone: never wait for that one here.
+            # A decoder may wait until the first slot is gone: never wait for that one here.
             if slot.answer is None and (slot.future.done() or (self._gather and budget.settled(slot.future))):
                 other = self._image(slot)
                 if other is not None and self._key(other) == key:
                     batch.append(slot)
                     images.append(other)
         self._score(batch, images)
-        for slot, used in zip(batch, images, strict=True):
+        for slot in batch:
             slot.future = Future()  # drops the decoded image
-            budget.release(used.nbytes)
 
     def _image(self, slot: _Slot[T]) -> UInt8 | None:
         """The decoded image; None after answering the slot with its error."""

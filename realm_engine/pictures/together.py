@@ -9,14 +9,14 @@ import numpy as np
 
 from realm_engine.arrays import Float32, UInt8
 from realm_engine.pictures.resample import resample_matrix_float32
+from realm_engine.pictures.shrink import resized
 
 # Heights and widths of an array that holds pictures of several sizes. Those of one call lie within one step of each
 # other, so that no more than about half of what is resized are zeros; larger pictures go with their equals alone.
 SIDES_PX = (256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
 
-
-LARGE_PX = 16 << 20  # from here on a picture is resized in strips before a graph sees it
-STRIP_PX = 1 << 20
+LARGE_PX = 4 << 20
+"""A picture of more pixels is resized before a graph sees it."""
 
 
 def side_px(length: int) -> int:
@@ -37,7 +37,8 @@ class Together:
     @classmethod
     def of_one_size(cls, pictures: Sequence[UInt8]) -> Together:
         """Pictures uint8 [h, w, 3] that all have one size. Raises ValueError where they do not."""
-        return cls(np.stack(pictures), tuple((each.shape[0], each.shape[1]) for each in pictures))
+        pixels = pictures[0][None] if len(pictures) == 1 else np.stack(pictures)  # a large one is not copied
+        return cls(pixels, tuple((each.shape[0], each.shape[1]) for each in pictures))
 
     @classmethod
     def of_many_sizes(cls, pictures: Sequence[UInt8]) -> Together:
@@ -48,22 +49,13 @@ class Together:
             row[: each.shape[0], : each.shape[1]] = each
         return cls(pixels, tuple((each.shape[0], each.shape[1]) for each in pictures))
 
-    def narrowed(self, out_px: int, interpolation: str) -> Together:
-        """The same with columns resized to `out_px`, as graphs do it, but in strips: uint8 [N, H, out_px, 3].
-
-        A graph holds several numbers for every pixel at once, which of a hundred megapixels are gigabytes.
-        """
-        pixels = np.zeros((*self.pixels.shape[:2], out_px, 3), dtype=np.uint8)
-        for row, picture, (height, width) in zip(pixels, self.pixels, self.sizes_px, strict=True):
-            columns = resample_matrix_float32(width, out_px, interpolation)
-            step = max(1, STRIP_PX // width)
-            for top in range(0, height, step):
-                strip = picture[top : min(height, top + step), :width].transpose(0, 2, 1).astype(np.float32)
-                wide = (strip.reshape(-1, width) @ columns.T).reshape(len(strip), 3, out_px)
-                row[top : top + len(strip)] = np.clip(np.floor(wide + np.float32(0.5)), 0, 255).transpose(
-                    0, 2, 1
-                )
-        return Together(pixels, tuple((height, out_px) for height, _ in self.sizes_px))
+    def shrunk(self, height_px: int, width_px: int, interpolation: str) -> Together:
+        """The same pictures resized: uint8 [N, height_px, width_px, 3]."""
+        each = [
+            resized(row[:height, :width], height_px, width_px, interpolation)
+            for row, (height, width) in zip(self.pixels, self.sizes_px, strict=True)
+        ]
+        return Together.of_one_size(each)
 
     def resample(self, axis: int, out_px: int, interpolation: str) -> Float32:
         """The matrices that resize an axis (0: rows, 1: columns) to `out_px`.

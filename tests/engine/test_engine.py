@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import itertools
-import threading
 
 import numpy as np
 import pytest
+from decoders import wait_until_no_thread_decodes
 from PIL import Image
 
 from realm_engine import Engine, Measured
@@ -138,7 +138,7 @@ def test_an_endless_stream_is_scored_as_it_comes(engine, photo):
     scores.close()
     assert all(isinstance(score, Measured) and score.error is None for score in got)
     assert next(taken) < 30  # the look-ahead is bounded
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
+    wait_until_no_thread_decodes()
 
 
 def test_more_images_than_descriptions_in_a_stream(engine, photo):

@@ -58,20 +58,3 @@ def test_pictures_of_two_sizes_are_not_of_one(photo):
 def test_sides_grow_in_steps_of_half_at_most():
     assert [side_px(length) for length in (1, 256, 257, 4096, 4097)] == [256, 256, 384, 4096, 4097]
     assert all(after / before <= 1.5 for before, after in itertools.pairwise(SIDES_PX))
-
-
-@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
-def test_columns_resized_in_strips_are_those_that_graphs_resize(photo, monkeypatch, interpolation):
-    monkeypatch.setattr("realm_engine.pictures.together.STRIP_PX", 200)
-    pictures = [photo(60, 84), photo(90, 33, 2)]
-    for together in (Together.of_many_sizes(pictures), Together.of_one_size(pictures[:1])):
-        narrow = together.narrowed(40, interpolation)
-        assert (
-            narrow.pixels.shape[1:] == (together.pixels.shape[1], 40, 3) and narrow.pixels.dtype == np.uint8
-        )
-        for ours, picture in zip(narrow.pixels, pictures, strict=False):
-            filter = Image.Resampling[interpolation.upper()]
-            expected = np.asarray(Image.fromarray(picture).resize((40, picture.shape[0]), filter))
-            assert np.abs(ours[: len(expected)].astype(int) - expected).max() <= 1
-            assert (ours[: len(expected)] == expected).mean() > 0.99 and not ours[len(expected) :].any()
-        assert (narrow.resample(1, 40, interpolation) == np.eye(40)).all()

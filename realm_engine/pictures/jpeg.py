@@ -1,0 +1,72 @@
+"""The scans of a JPEG file, counted before it is decoded: each is a pass over the whole picture, and may be empty."""
+
+from __future__ import annotations
+
+import re
+from typing import IO
+
+from realm_engine.errors import ImageError
+
+MOST_SCANS = 500
+"""Encoders write ten or so, and there is no use for more than some hundreds."""
+MOST_SEGMENTS = 100_000
+
+_MOST_READ = 1 << 20
+_START, _START_OF_SCAN, _END = b"\xff\xd8", 0xDA, 0xD9
+# Markers without a length: TEM, RSTn, SOI.
+_BARE = frozenset({0x01, *range(0xD0, 0xD9)})
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+# In the data of a scan 0xff stands before a zero or a restart; all else is the next marker.
+_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
+
+
+def scans(file: IO[bytes], name: str) -> int:
+    """How many passes a decoder makes over a picture: 1 of what is no JPEG or comes in one scan.
+
+    Leaves the file at its beginning. Raises ImageError for what no encoder writes.
+    """
+    try:
+        file.seek(0)
+        return max(1, _count(file, name)) if file.read(2) == _START else 1
+    finally:
+        file.seek(0)
+
+
+def _count(file: IO[bytes], name: str) -> int:
+    place, found, components, several = len(_START), 0, 0, False
+    for _ in range(MOST_SEGMENTS):
+        marker, place = _next_marker(file, place)
+        if marker is None or marker == _END:
+            return found
+        if marker in _BARE:
+            continue
+        file.seek(place)
+        head = file.read(8)
+        if marker in _FRAMES:
+            several = marker in _PROGRESSIVE
+            components = head[7] if len(head) == 8 else 0
+        elif marker == _START_OF_SCAN:
+            found += 1
+            several = several or head[2:3] < bytes([components])
+            if not several:  # a decoder reads no other scan
+                return found
+            if found > MOST_SCANS:
+                raise ImageError(f"{name}: more than {MOST_SCANS} scans; save it anew as PNG or JPEG")
+        place += int.from_bytes(head[:2], "big")
+    raise ImageError(f"{name}: more than {MOST_SEGMENTS} segments; save it anew as PNG or JPEG")
+
+
+def _next_marker(file: IO[bytes], place: int) -> tuple[int | None, int]:
+    """The next marker from a place on, None where there is none, and the place behind it."""
+    size = 64
+    while True:
+        file.seek(place)
+        content = file.read(size)
+        match = _MARKER.search(content)
+        if match is not None:
+            return match[1][0], place + match.end()
+        if len(content) < size:
+            return None, place
+        place += size - 1  # the last byte may be the first of a marker
+        size = min(16 * size, _MOST_READ)
