@@ -7,6 +7,7 @@ import errno
 import logging
 import os
 import sys
+import threading
 import warnings
 from typing import Any
 
@@ -48,7 +49,19 @@ class _Group(click.Group):
             context.exit(2)
         except KeyboardInterrupt:
             say("interrupted")
+            _forget_stdout()
+            if _someone_works():
+                os._exit(INTERRUPTED)
             context.exit(INTERRUPTED)
+
+
+def _someone_works() -> bool:
+    """Whether threads are at work that Python would wait for: they decode, which takes seconds, for nobody.
+
+    Tables and journals are whole by then, and temporary files removed: this thread has left all of its blocks.
+    """
+    main, here = threading.main_thread(), threading.current_thread()
+    return any(each not in (main, here) and not each.daemon for each in threading.enumerate())
 
 
 def _forget_stdout() -> None:

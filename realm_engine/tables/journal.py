@@ -9,12 +9,17 @@ with included, so whatever a kill left of table and record does not matter. With
 Either way the run must be the same, and a row counts only for the picture it was made from.
 """
 
+from __future__ import annotations
+
+import hashlib
+import itertools
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Self, TypeAlias
 
 from realm_engine.bundle.columns import Column
 from realm_engine.errors import OutputError, UsageError
@@ -40,8 +45,11 @@ from realm_engine.tables.rows import (
     read_rows,
     rounded,
     row_of,
-    table_bytes,
+    table_parts,
 )
+
+_Made: TypeAlias = tuple[Measured, Picture | None]
+"""A row, and the picture that it was made from."""
 
 
 def check_output(path: str | os.PathLike[str], keep: Iterable[Path] = ()) -> Path:
@@ -80,7 +88,8 @@ def journal_path(output: Path) -> Path:
 class ResultFile:
     """A score table being written.
 
-    A context manager: a clean exit completes the output, any other keeps the journal.
+    A context manager: a clean exit completes the output, any other keeps the journal. Rows that it writes are in the
+    journal and not in memory, which a hundred thousand pictures would fill.
 
     Attributes:
         done: Rows of an earlier run, by file name, that need not be made again: the image did not fail, and it is
@@ -117,36 +126,43 @@ class ResultFile:
         self._pictures = dict(pictures)
         self._run = dict(run)
         self._columns = tuple(columns)
-        self._rows = self._earlier_rows() if resume else {}
+        self._earlier = self._earlier_rows() if resume else {}
         self.done = {
             name: row
-            for name, (row, picture) in self._rows.items()
+            for name, (row, picture) in self._earlier.items()
             if not row.error and picture is not None and picture == self._pictures.get(name)
         }
-        self._journal: IO[str] | None = None
+        # Where in the journal the row of each given picture begins, 0 (where the header is) if it is not made.
+        self._numbers = {name: number for number, name in enumerate(self._pictures)}
+        self._places = array("q", bytes(8 * len(self._numbers)))
+        self._journal: IO[bytes] | None = None
 
     def __enter__(self) -> Self:
         # Rewriting what is kept heals a line cut by the kill; the rename keeps the old journal until then.
-        lines = [json_line(run_header(self._run)), *(_journal_line(*made) for made in self._rows.values())]
+        lines = itertools.chain(
+            [json_line(run_header(self._run))], (_journal_line(*made) for made in self._earlier.values())
+        )
         journal = journal_path(self._path)
-        write_atomically(journal, "".join(f"{line}\n" for line in lines).encode(**ENCODING))
-        self._journal = journal.open("a", newline="", **ENCODING)
+        write_atomically(journal, (f"{line}\n".encode(**ENCODING) for line in lines))
+        self._journal = journal.open("ab")
         hold(self._journal)
         return self
 
     def write(self, row: Measured) -> None:
-        """Add a row; it is in the journal when this returns.
+        """Add the row of a picture that was given; it is in the journal when this returns.
 
         Raises:
             OutputError: the journal cannot be written (disk full).
         """
         assert self._journal is not None
-        made = self._rows[row.name] = rounded(row, self._columns), self._pictures.get(row.name)
+        line = _journal_line(rounded(row, self._columns), self._pictures[row.name])
         try:
-            self._journal.write(_journal_line(*made) + "\n")
+            place = self._journal.tell()
+            self._journal.write(f"{line}\n".encode(**ENCODING))
             self._journal.flush()
         except OSError as error:
             raise OutputError(f"{journal_path(self._path)}: cannot be written ({error.strerror})") from error
+        self._places[self._numbers[row.name]] = place
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -163,23 +179,34 @@ class ResultFile:
                 ) from failed
         if kind is None:
             self._complete()
-        if kind is None or not self._rows:
+        if kind is None or not (self._earlier or any(self._places)):
             journal_path(self._path).unlink(missing_ok=True)
 
     def _complete(self) -> None:
         """Replace the table, then its record; the journal is whole until both are there."""
-        table = table_bytes(self._path, self._ordered(), self._columns)
-        pictures = {name: picture for name, (_, picture) in self._rows.items() if picture is not None}
-        write_atomically(self._path, table)
-        write_atomically(record_path(self._path), table_record(self._run, table, pictures))
+        digest = hashlib.sha256()
 
-    def _ordered(self) -> list[Measured]:
+        def parts() -> Iterator[bytes]:
+            for part in table_parts(self._path, (row for row, _ in self._made()), self._columns):
+                digest.update(part)
+                yield part
+
+        write_atomically(self._path, parts())
+        pictures = ((row.name, picture) for row, picture in self._made() if picture is not None)
+        write_atomically(record_path(self._path), table_record(self._run, digest.hexdigest(), pictures))
+
+    def _made(self) -> Iterator[_Made]:
         """Rows of images that this run was not given stay in front; the others follow in the run's order."""
-        others = [name for name in self._rows if name not in self._pictures]
-        given = [name for name in self._pictures if name in self._rows]
-        return [self._rows[name][0] for name in others + given]
+        yield from (made for name, made in self._earlier.items() if name not in self._pictures)
+        with journal_path(self._path).open("rb") as journal:
+            for name, place in zip(self._pictures, self._places, strict=True):
+                if place:
+                    journal.seek(place)
+                    yield _made_of(journal.readline(), self._columns)
+                elif name in self._earlier:
+                    yield self._earlier[name]
 
-    def _earlier_rows(self) -> dict[str, tuple[Measured, Picture | None]]:
+    def _earlier_rows(self) -> dict[str, _Made]:
         journal = journal_path(self._path)
         if journal.exists() and journal.stat().st_size > 0:
             return _read_journal(journal, self._run, self._columns)
@@ -221,24 +248,25 @@ class ResultStream:
         return None
 
 
-def _read_journal(
-    path: Path, run: Mapping[str, str], columns: Sequence[Column]
-) -> dict[str, tuple[Measured, Picture | None]]:
-    with path.open(newline="", **ENCODING) as file:
-        lines = file.readlines()
-    try:
-        check_header(path, json.loads(lines[0]), run)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise OutputError(f"{path}: not a journal that this realm-engine can continue; {CURE}") from None
+def _read_journal(path: Path, run: Mapping[str, str], columns: Sequence[Column]) -> dict[str, _Made]:
     rows = {}
-    for line in lines[1:]:
+    with path.open("rb") as lines:
         try:
-            entry = json.loads(line)
-            picture = None if entry["picture"] is None else read_picture(entry["picture"])
-            rows[str(entry["filename"])] = row_of(entry, columns), picture
-        except (ValueError, KeyError, TypeError):
-            break  # the kill came in the middle of this line
+            check_header(path, json.loads(lines.readline()), run)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise OutputError(f"{path}: not a journal that this realm-engine can continue; {CURE}") from None
+        for line in lines:
+            try:
+                made = _made_of(line, columns)
+            except (ValueError, KeyError, TypeError):
+                break  # the kill came in the middle of this line
+            rows[made[0].name] = made
     return rows
+
+
+def _made_of(line: bytes, columns: Sequence[Column]) -> _Made:
+    entry = json.loads(line.decode(**ENCODING))
+    return row_of(entry, columns), None if entry["picture"] is None else read_picture(entry["picture"])
 
 
 def _journal_line(row: Measured, picture: Picture | None) -> str:

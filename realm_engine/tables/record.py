@@ -6,13 +6,13 @@ the time of its last change. A table without a record that fits it has an unknow
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from realm_engine.errors import OutputError
+from realm_engine.machine.files import sha256_of
 from realm_engine.machine.packages import engine_version
 
 FORMAT_VERSION = 1
@@ -62,11 +62,16 @@ def check_header(path: Path, header: Mapping[str, Any], run: Mapping[str, str]) 
         raise OutputError(f"{path}: made by another run ({differs}); {CURE}, another --output keeps both")
 
 
-def table_record(run: Mapping[str, str], table: bytes, pictures: Mapping[str, Picture]) -> bytes:
-    """The record of a finished table: the run, the table's content, and the pictures by file name."""
-    digest = hashlib.sha256(table).hexdigest()
-    record = {**run_header(run), "table_sha256": digest, "pictures": pictures}
-    return (json.dumps(record) + "\n").encode("ascii")
+def table_record(
+    run: Mapping[str, str], table_sha256: str, pictures: Iterable[tuple[str, Picture]]
+) -> Iterator[bytes]:
+    """The record of a finished table, in parts: the run, the table's checksum, and the pictures by file name."""
+    yield json.dumps({**run_header(run), "table_sha256": table_sha256})[:-1].encode("ascii")
+    before = ', "pictures": {'
+    for name, picture in pictures:
+        yield f"{before}{json.dumps(name)}: {json.dumps(picture)}".encode("ascii")
+        before = ", "
+    yield (b"" if before == ", " else before.encode("ascii")) + b"}}\n"
 
 
 def read_record(output: Path, run: Mapping[str, str]) -> dict[str, Picture]:
@@ -85,7 +90,7 @@ def read_record(output: Path, run: Mapping[str, str]) -> dict[str, Picture]:
         raise OutputError(f"{output}: nothing says what made it ({path.name} is missing); {CURE}") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise OutputError(f"{path}: cannot be read as the record of a table; {CURE}") from error
-    if digest != hashlib.sha256(output.read_bytes()).hexdigest():
+    if digest != sha256_of(output):
         raise OutputError(
             f"{output}: changed since {path.name} was written, its rows may be of any run; {CURE}"
         )

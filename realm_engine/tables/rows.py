@@ -2,18 +2,21 @@
 
 import csv
 import io
+import itertools
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from realm_engine.bundle.columns import Column
 from realm_engine.errors import OutputError
 from realm_engine.machine.packages import install_command
 
 FORMATS = (".csv", ".jsonl", ".parquet")
+ROWS_PER_PART = 4096
+T = TypeVar("T")
 # File names need not be valid Unicode; this lets any name through, byte for byte.
 ENCODING: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}
 
@@ -110,13 +113,25 @@ def row_of(entry: Mapping[str, Any], columns: Sequence[Column]) -> Measured:
     )
 
 
-def table_bytes(path: Path, rows: Sequence[Measured], columns: Sequence[Column]) -> bytes:
-    """The content of a table, in the format that the extension of `path` says."""
+def table_parts(path: Path, rows: Iterable[Measured], columns: Sequence[Column]) -> Iterator[bytes]:
+    """The content of a table, some rows at a time, in the format that the extension of `path` says."""
+    parts = batched(rows, ROWS_PER_PART)
     if path.suffix.lower() == ".parquet":
-        return _parquet(rows, columns)
-    if path.suffix.lower() == ".jsonl":
-        return "".join(f"{json_line(cells(row))}\n" for row in rows).encode(**ENCODING)
-    return csv_text(rows, columns, first=True).encode(**ENCODING)
+        yield _parquet(parts, columns)
+    elif path.suffix.lower() == ".jsonl":
+        for part in parts:
+            yield "".join(f"{json_line(cells(row))}\n" for row in part).encode(**ENCODING)
+    else:
+        yield csv_text((), columns, first=True).encode(**ENCODING)
+        for part in parts:
+            yield csv_text(part, columns, first=False).encode(**ENCODING)
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of so many items, the last with what is left."""
+    each = iter(items)
+    while part := list(itertools.islice(each, size)):
+        yield part
 
 
 def cells(row: Measured) -> dict[str, Any]:
@@ -149,25 +164,30 @@ def csv_text(rows: Iterable[Measured], columns: Sequence[Column], first: bool) -
     return text.getvalue()
 
 
-def _parquet(rows: Sequence[Measured], columns: Sequence[Column]) -> bytes:
+def _parquet(parts: Iterable[Sequence[Measured]], columns: Sequence[Column]) -> bytes:
     import pyarrow
     import pyarrow.parquet
 
-    table = [cells(row) for row in rows]
     numbers = {column.name for column in columns}
+    types = {name: pyarrow.float64() if name in numbers else pyarrow.string() for name in header(columns)}
 
-    def values(name: str) -> Any:
+    def values(table: Sequence[Mapping[str, Any]], name: str) -> list[Any]:
+        found = [row[name] for row in table]
         if name in numbers:
-            return pyarrow.array([row[name] for row in table], pyarrow.float64())
-        texts = [row[name] for row in table]
+            return found
         if name == "filename":
-            texts = [_unicode_name(text) for text in texts]
+            found = [_unicode_name(text) for text in found]
         # Parquet strings are Unicode: an error that names such a file gets replacement characters.
-        texts = [text.encode(**ENCODING).decode("utf-8", "replace") for text in texts]
-        return pyarrow.array(texts, pyarrow.string())
+        return [text.encode(**ENCODING).decode("utf-8", "replace") for text in found]
 
+    chunks: dict[str, list[Any]] = {name: [] for name in types}
+    for part in parts:
+        table = [cells(row) for row in part]
+        for name, kind in types.items():
+            chunks[name].append(pyarrow.array(values(table, name), kind))
+    arrays = {name: pyarrow.chunked_array(chunks[name], kind) for name, kind in types.items()}
     stream = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.table({name: values(name) for name in header(columns)}), stream)
+    pyarrow.parquet.write_table(pyarrow.table(arrays), stream)
     return stream.getvalue()
 
 

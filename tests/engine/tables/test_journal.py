@@ -380,6 +380,6 @@ def test_full_disk(tmp_path: Path) -> None:
         pytest.skip("needs /dev/full")
     journal_path(tmp_path / "s.csv").symlink_to("/dev/full")
     table = ResultFile(tmp_path / "s.csv", pictures("a.png"), RUN, NUMBERS)
-    table._journal = journal_path(tmp_path / "s.csv").open("a")
+    table._journal = journal_path(tmp_path / "s.csv").open("ab")
     with pytest.raises(OutputError, match=r"s\.csv\.partial: cannot be written \(No space left"):
         table.write(ROWS[0])
