@@ -54,5 +54,13 @@ class OutputError(RealmError):
     """An output that cannot be written."""
 
 
+class OfflineError(RealmError):
+    """Something would have to be fetched, and this process must stay offline."""
+
+
+class DownloadError(RealmError):
+    """Something that cannot be fetched, or that is not what was announced."""
+
+
 class UsageError(RealmError):
     """A call or a command line that contradicts itself."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,10 @@ def find_bundle(name: str | os.PathLike[str]) -> Path:
 
     Raises BundleError for one that does not exist, naming those that do.
     """
+    if isinstance(name, str) and is_remote(name):
+        raise BundleError(
+            f"bundle '{name}' is not on this machine; fetch it first: realm-engine models pull {name}"
+        )
     if isinstance(name, str) and not _is_path(name):
         return _installed_bundle(name)
     folder = Path(name)
@@ -53,6 +57,11 @@ def find_bundle(name: str | os.PathLike[str]) -> Path:
     if folder.is_dir():
         raise BundleError(f"{folder}: no {MANIFEST} in this directory; give the folder that holds it")
     raise BundleError(f"bundle '{name}' not found; {_choices()}")
+
+
+def is_remote(name: str) -> bool:
+    """Whether a text says where to fetch a bundle: an address (https://...) or hf:owner/name."""
+    return "://" in name or name.startswith("hf:")
 
 
 def _is_path(name: str) -> bool:
@@ -110,6 +119,7 @@ class Bundle:
     @classmethod
     def read(cls, root: Path) -> Bundle:
         """Read the manifest in a folder alone; the files may be elsewhere. Raises BundleError."""
+        _check_inside(root / MANIFEST, root)
         content = _read_manifest(root / MANIFEST)
         later = check_version(content)
         check_name(content)
@@ -186,8 +196,7 @@ def _read_manifest(path: Path) -> Section:
 
 def _check_file(root: Path, relative: str, entry: Section, verify: bool) -> None:
     path = root / relative
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise BundleError(f"{path}: is a link that leaves the bundle; do not use a bundle that asks for it")
+    _check_inside(path, root)
     if not path.is_file():
         raise BundleError(f"{path}: is missing; get the bundle again")
     expected = int(entry.get("size_bytes", int))
@@ -199,6 +208,32 @@ def _check_file(root: Path, relative: str, entry: Section, verify: bool) -> None
         actual = sha256_of(path)
         if actual != digest.lower():
             raise BundleError(f"{path}: wrong checksum (sha256 is {actual}); get the bundle again")
+
+
+def _check_inside(path: Path, root: Path) -> None:
+    """Refuse a file that lies elsewhere, links followed; a model hub's cache may keep it in a folder of its own."""
+    home = root.resolve()
+    try:
+        target = path.resolve()
+    except (OSError, RuntimeError) as error:  # a link to itself
+        raise BundleError(f"{path}: is a link that leads nowhere; get the bundle again") from error
+    if not any(target.is_relative_to(folder) for folder in (home, *_blob_folders(home))):
+        raise BundleError(f"{path}: is a link that leaves the bundle; do not use a bundle that asks for it")
+
+
+def _blob_folders(home: Path) -> Iterator[Path]:
+    """Where a model hub's cache keeps the files of a snapshot, links to which are all that the snapshot holds.
+
+    Of `models--owner--name/snapshots/REVISION` (or a folder in it): `models--owner--name/blobs`, and `blobs` beside all
+    models, to which new versions link from there. `home` has no links in it, and one called `blobs` is not followed.
+    """
+    for folder in (home, *home.parents):
+        if folder.parent.name == "snapshots":
+            model = folder.parent.parent
+            yield model / "blobs"
+            if model.name.startswith("models--"):
+                yield model.parent / "blobs"
+            return
 
 
 def _check_external_data(path: Path, root: Path, listed: set[str]) -> None:

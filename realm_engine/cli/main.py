@@ -20,6 +20,7 @@ from realm_engine.cli.export_triton import export_triton
 from realm_engine.cli.info import info
 from realm_engine.cli.map import map_command
 from realm_engine.cli.measures import measures
+from realm_engine.cli.models import models
 from realm_engine.cli.options import say
 from realm_engine.cli.score import score
 from realm_engine.cli.tune import tune
@@ -91,5 +92,17 @@ def main() -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-for _command in (score, map_command, measures, tune, info, verify, doctor, build, cache, export_triton):
+for _command in (
+    score,
+    map_command,
+    measures,
+    tune,
+    info,
+    verify,
+    models,
+    doctor,
+    build,
+    cache,
+    export_triton,
+):
     main.add_command(_command)

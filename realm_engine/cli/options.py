@@ -130,6 +130,25 @@ def input_arguments(command: Command) -> Command:
     )(command)
 
 
+def _stay_offline(context: click.Context, parameter: click.Parameter, given: bool) -> None:
+    if given:
+        from realm_engine.verbs.models import stay_offline
+
+        stay_offline()
+
+
+def offline_option(command: Command) -> Command:
+    """--offline, for commands that may fetch something."""
+    return click.option(
+        "--offline",
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_stay_offline,
+        help="Fetch nothing; REALM_OFFLINE=1 says the same.",
+    )(command)
+
+
 def say(line: str) -> None:
     """One line to the user, on stderr: stdout holds results only."""
     click.echo(printable(line), err=True)

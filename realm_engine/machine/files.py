@@ -55,6 +55,15 @@ def write_atomically(path: Path, content: bytes | Iterable[bytes]) -> None:
         raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
+def write_all(stream: IO[bytes], content: bytes, path: Path) -> None:
+    """Write to an unbuffered file, `path`, which may take a part at a time. Raises OutputError."""
+    try:
+        while content:
+            content = content[stream.write(content) :]
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}); make room and try again") from error
+
+
 def hold(stream: IO[Any]) -> None:
     """Hold an open file until it is closed, also by the death of the process, for others to see (`is_held`).
 

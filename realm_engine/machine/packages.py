@@ -21,6 +21,7 @@ REQUIREMENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "tensorrt": ("tensorrt>=10.0,<12", "cuda-bindings>=12.6"),
         "tensorrt-rtx": ("tensorrt-rtx-cu13>=1.4,<2", "cuda-bindings>=12.6"),
         "parquet": ("pyarrow>=16",),
+        "hub": ("huggingface_hub>=0.34",),
     }
 )
 _TRAIN = frozenset(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
 from realm_engine.arrays import Array
+from realm_engine.bundle.onnx_file import external_locations
 from realm_engine.errors import DeviceError
 from realm_engine.machine import telemetry
 from realm_engine.machine.packages import install_command
@@ -81,13 +85,35 @@ class OpenVinoBackend:
             "NUM_STREAMS": "1",
         }
         try:
-            return OpenVinoSession(self._core.compile_model(str(path), "CPU", config), self._module, path)
+            with _without_links(path) as file:
+                return OpenVinoSession(self._core.compile_model(str(file), "CPU", config), self._module, path)
         except Exception as error:  # OpenVINO raises RuntimeError and its own types
             raise DeviceError(f"{path.name}: OpenVINO refused it: {first_line(error)}") from error
 
     def _beside_int8(self) -> str:
         """What an int8 file's other operators compute in: bf16 where it is there, 10 % faster than float32."""
         return "bf16" if "BF16" in self._capabilities else "f32"
+
+
+@contextmanager
+def _without_links(path: Path) -> Iterator[Path]:
+    """A graph whose weights in other files are no links: OpenVINO refuses those, which a model hub's cache is made of.
+
+    As hard links in a folder that is gone after the block, which costs nothing; as copies on another file system.
+    """
+    if not path.is_symlink():
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="realm-openvino-") as folder:
+        for each in (path.name, *external_locations(path)):
+            target = Path(folder, each)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            source = (path.parent / each).resolve()
+            try:
+                target.hardlink_to(source)
+            except OSError:
+                shutil.copyfile(source, target)
+        yield Path(folder, path.name)
 
 
 def open_openvino(threads: int) -> OpenVinoBackend:

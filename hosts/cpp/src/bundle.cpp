@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "files.hpp"
 #include "onnx_scan.hpp"
@@ -32,21 +33,44 @@ fs::path find(const fs::path& folder) {
     throw BundleError("bundle '" + folder.string() + "' not found; give a directory that holds " + kManifest);
 }
 
+bool below(const fs::path& target, const fs::path& folder) {
+    return std::mismatch(folder.begin(), folder.end(), target.begin(), target.end()).first == folder.end();
+}
+
+// Where a model hub's cache keeps the files of a snapshot, links to which are all that the snapshot holds: of
+// models--owner--name/snapshots/REVISION (or a folder in it) models--owner--name/blobs, and `blobs` beside all models,
+// to which new versions link from there. `home` has no links in it, and one called `blobs` is not followed.
+std::vector<fs::path> blob_folders(const fs::path& home) {
+    for (fs::path folder = home; folder.has_relative_path(); folder = folder.parent_path()) {
+        if (folder.parent_path().filename() != "snapshots") continue;
+        const fs::path model = folder.parent_path().parent_path();
+        if (model.filename().string().rfind("models--", 0) != 0) return {model / "blobs"};
+        return {model / "blobs", model.parent_path() / "blobs"};
+    }
+    return {};
+}
+
 // Whether a path, its links followed, lies in a folder (or cannot be followed: then it is missing).
 bool inside(const fs::path& path, const fs::path& root) {
     std::error_code failed;
     const fs::path home = fs::canonical(root, failed);
     if (failed) return false;
     const fs::path target = fs::weakly_canonical(path, failed);
-    if (failed) return true;
-    return std::mismatch(home.begin(), home.end(), target.begin(), target.end()).first == home.end();
+    if (failed || below(target, home)) return true;
+    const std::vector<fs::path> blobs = blob_folders(home);
+    return std::any_of(blobs.begin(), blobs.end(), [&](const fs::path& each) { return below(target, each); });
+}
+
+void check_inside(const fs::path& path, const fs::path& root) {
+    if (!inside(path, root))
+        throw BundleError(path.string() +
+                          ": is a link that leaves the bundle; do not use a bundle that asks for it");
 }
 
 void check_file(const fs::path& root, const std::string& relative, const Section& entry, bool verify) {
     const fs::path path = root / relative;
     const std::string where = path.string();
-    if (!inside(path, root))
-        throw BundleError(where + ": is a link that leaves the bundle; do not use a bundle that asks for it");
+    check_inside(path, root);
     if (!is_file(path)) throw BundleError(where + ": is missing; get the bundle again");
     const std::int64_t expected = entry.whole("size_bytes");
     std::error_code unknown;
@@ -102,6 +126,7 @@ Bundle Bundle::open(const fs::path& folder, bool verify) {
     Bundle bundle;
     bundle.root_ = find(folder);
     const fs::path path = bundle.root_ / kManifest;
+    check_inside(path, bundle.root_);
     const std::string text = read_text(path, kMaxManifestBytes);
     const auto broken = [&](const std::string& why) {
         return BundleError(path.string() + ": not valid JSON (" + one_line(why) + "); export the bundle again");
