@@ -18,6 +18,7 @@ from export.proof.inputs import Photographs, half_probes, int8_studies
 from export.proof.verify import verify
 from export.terms import check_parts
 from realm_engine.bundle.bundle import MANIFEST, Bundle
+from realm_engine.machine.files import followed
 from realm_engine.opened import Contents
 
 __all__ = ["PRECISIONS", "Photographs", "Variants", "check_output", "export_bundle"]
@@ -60,6 +61,7 @@ def export_bundle(
                 raise ExportError(f"{part.name}: there is no {precision} of it; leave --precision out")
     check_parts(info.terms_of, [plain_name(part) for part in parts])
     check_output(output, overwrite)
+    output = followed(output)  # a link to a bundle stays one
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as temporary:
         folder = Path(temporary) / output.name
@@ -91,6 +93,10 @@ def check_output(output: Path, overwrite: bool) -> None:
     Raises:
         ExportError: the path exists and is not a bundle that may be replaced.
     """
+    try:
+        followed(output)
+    except OSError as error:
+        raise ExportError(f"{output}: cannot be written ({error.strerror}); give another --output") from error
     if not output.exists():
         return
     if not (output / MANIFEST).is_file() and not (output.is_dir() and not any(output.iterdir())):

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from realm_engine.arrays import UInt8
+from realm_engine.machine import csv_files
 from realm_engine.pictures.decode import load_image
 from realm_engine.pictures.find import EXTENSIONS
 from realm_train.errors import DataError
@@ -97,22 +98,21 @@ def read_csv(path: Path, images: Path) -> list[Row]:
     lines: dict[str, int] = {}
     files: dict[Path, int] = {}
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            value_column = _check_header(path, reader.fieldnames)
-            for record in reader:
-                where = f"{path}, line {reader.line_num}"
-                row = _read_row(record, value_column, where, find)
-                if row.filename in lines:
-                    raise DataError(
-                        f"{where}: {row.filename} is already in line {lines[row.filename]}; remove one"
-                    )
-                if row.path in files:
-                    raise DataError(
-                        f"{where}: {row.filename} is the same image as line {files[row.path]}; remove one"
-                    )
-                lines[row.filename] = files[row.path] = reader.line_num
-                rows.append(row)
+        header, records = csv_files.read_csv(csv_files.text_of(path.read_bytes()))
+        value_column = _check_header(path, header)
+        for line, cells in records:
+            where = f"{path}, line {line}"
+            row = _read_row(header, cells, value_column, where, find)
+            if row.filename in lines:
+                raise DataError(
+                    f"{where}: {row.filename} is already in line {lines[row.filename]}; remove one"
+                )
+            if row.path in files:
+                raise DataError(
+                    f"{where}: {row.filename} is the same image as line {files[row.path]}; remove one"
+                )
+            lines[row.filename] = files[row.path] = line
+            rows.append(row)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as UTF-8 CSV ({error})") from error
     if not rows:
@@ -120,8 +120,7 @@ def read_csv(path: Path, images: Path) -> list[Row]:
     return rows
 
 
-def _check_header(path: Path, header: Sequence[str] | None) -> str:
-    columns = list(header or [])
+def _check_header(path: Path, columns: Sequence[str]) -> str:
     for name in ("filename", "description"):
         if name not in columns:
             raise DataError(f"{path}, line 1: no column {name!r}; found {', '.join(columns) or 'nothing'}")
@@ -132,18 +131,23 @@ def _check_header(path: Path, header: Sequence[str] | None) -> str:
 
 
 def _read_row(
-    record: dict[str | None, str | None], value_column: str, where: str, find: Callable[[str, str], Path]
+    header: Sequence[str],
+    cells: Sequence[str],
+    value_column: str,
+    where: str,
+    find: Callable[[str, str], Path],
 ) -> Row:
-    if None in record:
+    if len(cells) > len(header):
         raise DataError(f"{where}: more cells than columns; put descriptions with commas in double quotes")
-    if any(cell is None for cell in record.values()):
+    if len(cells) < len(header):
         raise DataError(f"{where}: fewer cells than columns")
-    filename = (record["filename"] or "").strip()
-    text = (record[value_column] or "").strip()
+    record = dict(zip(header, cells, strict=True))
+    filename = record["filename"].strip()
+    text = record[value_column].strip()
     if not filename:
         raise DataError(f"{where}: filename is empty")
     try:
-        value = float(text)
+        value = csv_files.number_of(text)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
@@ -151,7 +155,8 @@ def _read_row(
     if value_column == "rating" and not 0 <= value <= 100:
         raise DataError(f"{where}: rating is {text}, expected 0 to 100")
     mos = rating_to_mos(value) if value_column == "rating" else value
-    return Row(filename, find(filename, where), mos, (record["description"] or "").strip())
+    description = record["description"].strip()
+    return Row(filename, find(filename, where), mos, "" if csv_files.is_blank(description) else description)
 
 
 def _finder(images: Path) -> Callable[[str, str], Path]:

@@ -30,7 +30,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from realm_engine.machine.files import DEAD_AFTER_S
+from realm_engine.machine.csv_files import csv_line, defused, is_blank, number_of, read_csv, text_of
+from realm_engine.machine.files import DEAD_AFTER_S, followed
 from realm_train.config import differences, from_json, to_json
 from realm_train.errors import RunError
 
@@ -104,25 +105,23 @@ class RunFolder:
         path = self.path / "metrics.csv"
         if not path.is_file():
             return []
-        with path.open(encoding="utf-8", newline="") as file:
-            try:
-                return [
-                    {key: float(text) if text else float("nan") for key, text in row.items()}
-                    for row in csv.DictReader(file)
-                ]
-            except (TypeError, ValueError) as error:
-                raise RunError(f"{path}: not a metrics file ({error})") from error
+        try:
+            header, rows = read_csv(text_of(path.read_bytes()))
+            return [
+                {
+                    key: float("nan") if is_blank(text) else number_of(text)
+                    for key, text in zip(header, row, strict=True)
+                }
+                for _, row in rows
+            ]
+        except (TypeError, ValueError, csv.Error) as error:
+            raise RunError(f"{path}: not a metrics file ({error})") from error
 
     def write_csv(self, name: str, rows: Sequence[Row]) -> None:
-        """Write rows with the keys of the first as header; None and nan become empty cells."""
-        with (
-            replacing(self.path / name) as temporary,
-            temporary.open("w", encoding="utf-8", newline="") as file,
-        ):
-            writer = csv.writer(file, lineterminator="\n")
-            header = list(rows[0]) if rows else []
-            writer.writerow(header)
-            writer.writerows([_cell(key, row.get(key)) for key in header] for row in rows)
+        """Write rows with the keys of the first as header; None and nan become empty cells, texts are defused."""
+        header = list(rows[0]) if rows else []
+        lines = [header, *([_cell(key, row.get(key)) for key in header] for row in rows)]
+        self.write_text(name, "".join(map(csv_line, lines)))
 
     def save_checkpoint(self, state: Mapping[str, Tensor], metadata: Mapping[str, Any] | None = None) -> None:
         """Write the kept weights; metadata values are stored as strings."""
@@ -201,7 +200,7 @@ def open_run(path: Path | str, config: Any, resume: bool, **extra: Any) -> RunFo
     """
     run = RunFolder(Path(path))
     try:
-        run.path.mkdir(parents=True, exist_ok=True)
+        followed(run.path).mkdir(parents=True, exist_ok=True)
         _sweep(run.path)
         names = {path.name for path in run.path.iterdir()}
     except OSError as error:
@@ -237,7 +236,8 @@ def _sweep(folder: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path` that becomes `path` when the block ends well, else is removed."""
+    """A temporary name beside `path` that becomes `path` when the block ends well, else is removed; a link stays."""
+    path = followed(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
@@ -279,10 +279,12 @@ def progress(description: str, total: int, show: bool = True) -> Iterator[Callab
         yield lambda status: bar.update(task, advance=1, status=status)
 
 
-def _cell(key: str, value: Any) -> Any:
+def _cell(key: str, value: Any) -> str:
     if value is None or (isinstance(value, float) and value != value):
         return ""
-    return int(value) if key == "epoch" else value
+    if isinstance(value, str):
+        return defused(value)
+    return str(int(value) if key == "epoch" else value)
 
 
 def _finite(data: Any) -> Any:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
 import secrets
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,21 +24,29 @@ except ImportError:  # Windows
 PARTIAL = ".partial"
 """Ending of a file that is being written; one that is left over belongs to a process that died."""
 DEAD_AFTER_S = 3600.0
+_STANDARD = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
+_MOST_LINKS = 40
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A new, empty file beside `path` that takes its place when the block ends well, else is removed.
 
-    Its name is short whatever `path` is called, and no other process or thread gets the same. Its content is
-    on the disk before it takes the place. Raises OSError.
+    Where `path` is a link, what it leads to is replaced, or made: the link stays. The new file's name is short whatever
+    `path` is called, and no other process or thread gets the same. Its content is on the disk before it takes the
+    place, and it gets the permissions of what was there. Raises OSError.
     """
+    path = followed(path)
+    if is_stream(path):
+        raise OSError(errno.EINVAL, "is a pipe or a device, no file")
     temporary = path.with_name(f".{secrets.token_hex(8)}{PARTIAL}")
     try:  # from here on: an interrupt right after the file was made would leave it
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         yield temporary
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
+        with suppress(OSError):
+            temporary.chmod(stat.S_IMODE(path.stat().st_mode))
         temporary.replace(path)
     finally:
         with suppress(OSError):
@@ -44,13 +54,18 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, content: bytes | Iterable[bytes]) -> None:
-    """Write a file, given whole or in parts, all of it or nothing.
+    """Write a file, given whole or in parts, all of it or nothing; into a pipe it is written as it comes.
 
     Raises OutputError: the disk is full, the folder went away...
     """
+    parts = [content] if isinstance(content, bytes) else content
     try:
+        if is_stream(path):
+            with open_stream(path) as stream:
+                stream.writelines(parts)
+            return
         with replacing(path) as temporary, temporary.open("wb") as stream:
-            stream.writelines([content] if isinstance(content, bytes) else content)
+            stream.writelines(parts)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
 
@@ -62,6 +77,54 @@ def write_all(stream: IO[bytes], content: bytes, path: Path) -> None:
             content = content[stream.write(content) :]
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror}); make room and try again") from error
+
+
+def followed(path: Path) -> Path:
+    """Where a link leads, through however many others; the path itself where it is none. Nothing need be there.
+
+    Raises OSError where they lead round in a circle.
+    """
+    if not path.is_symlink():
+        return path
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return target
+
+
+def is_stream(path: Path) -> bool:
+    """Whether what is written to `path` is gone at once, and nothing can be replaced: a pipe, a device, /dev/stdout."""
+    if _descriptor(path) is not None:
+        return True
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def open_stream(path: Path) -> IO[bytes]:
+    """Open what `is_stream` for writing; a pipe waits for who reads it.
+
+    An open file of this process is not opened once more, which would empty what `>> FILE` adds to. Raises OSError.
+    """
+    descriptor = _descriptor(path)
+    return path.open("wb") if descriptor is None else os.fdopen(os.dup(descriptor), "wb")
+
+
+def _descriptor(path: Path) -> int | None:
+    """Which open file of this process a path names, as /dev/stdout and `>(...)` do."""
+    for _ in range(_MOST_LINKS):
+        name = os.path.normpath(path.absolute())
+        found = re.fullmatch(rf"/(?:dev|proc/(?:self|thread-self|{os.getpid()}))/fd/([0-9]+)", name)
+        if found is not None:
+            return int(found[1])
+        if name in _STANDARD:
+            return _STANDARD[name]
+        if not path.is_symlink():
+            return None
+        path = path.parent / path.readlink()
+    return None
 
 
 def hold(stream: IO[Any]) -> None:
@@ -96,7 +159,7 @@ def check_folder(folder: Path) -> None:
     """
     probe = folder / f".realm-probe-{os.getpid()}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        followed(folder).mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink()
     except OSError as error:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import csv
-import itertools
 import os
 import unicodedata
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from realm_engine.errors import TextError
+from realm_engine.machine.csv_files import is_blank, number_of, read_csv, text_of
 
-_NO_TEXT = frozenset({"nan", "NaN", "None", "null", "NULL"})  # what programs write where there is none
 DESCRIPTIONS_FILE = "image_descriptions.csv"
+_COLUMNS = frozenset({"filename", "description", "mos", "rating"})
 
 
 def is_missing(text: str | None) -> bool:
@@ -34,11 +33,15 @@ def not_text(text: str) -> str | None:
 
 @dataclass(frozen=True)
 class Descriptions:
-    """Descriptions by file name, as read from `source`; `mos` where people's scores stand beside them."""
+    """Descriptions by file name, as read from `source`; `mos` where people's scores stand beside them.
+
+    `unread`: further columns of the file.
+    """
 
     source: str
     by_name: dict[str, str]
     mos: dict[str, float] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
 
     def has(self, name: str) -> bool:
         """Whether a row is called so, in either Unicode form."""
@@ -117,36 +120,29 @@ def _same_folder(row: PurePosixPath, image: PurePosixPath) -> bool:
 
 
 def read_descriptions(path: str | os.PathLike[str]) -> Descriptions:
-    """Read a CSV with the columns `filename` and `description` and perhaps `MOS` (UTF-8, any further columns ignored).
+    """Read a CSV with the columns `filename` and `description` and perhaps `MOS`; further columns are named, not read.
 
-    Columns are separated by commas, semicolons or tabs; blank rows, and "nan" or "None" as a text, count for nothing.
+    UTF-8, or UTF-16 with its mark; columns separated by commas, semicolons or tabs; blank rows, and "nan" or "None" as
+    a text, count for nothing. A cell that was defused for spreadsheets (`csv_files.defused`) is what it was before.
     Raises TextError, with the line, for a missing column, an empty file name, a row with too few or too
     many fields, and a file name that stands twice (naming both lines).
     """
     path = Path(path)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            return Descriptions(str(path), *_read_rows(path, stream))
+        return _read_rows(path, text_of(path.read_bytes()))
     except OSError as error:
         raise TextError(f"{path}: cannot be read ({error.strerror}); give a CSV file") from error
     except UnicodeDecodeError as error:
-        raise TextError(f"{path}: not UTF-8 text (byte {error.start}); save it as CSV in UTF-8") from error
+        raise TextError(
+            f"{path}: not {error.encoding.upper()} text (byte {error.start}); save it as CSV in UTF-8"
+        ) from error
     except csv.Error as error:
         raise TextError(f"{path}: not a readable CSV ({error})") from error
 
 
-def _delimiter(first: str) -> str:
-    """What separates the columns: a comma, or what spreadsheets put there in many countries, or a tab."""
-    if "," in first:
-        return ","
-    return next((sign for sign in (";", "\t") if sign in first), ",")
-
-
-def _read_rows(path: Path, stream: Iterable[str]) -> tuple[dict[str, str], dict[str, float]]:
-    source = iter(stream)
-    first = next(source, "")
-    reader = csv.reader(itertools.chain([first], source), strict=True, delimiter=_delimiter(first))
-    header = [column.strip().lower() for column in next(reader, [])]
+def _read_rows(path: Path, text: str) -> Descriptions:
+    names, rows = read_csv(text)
+    header = [column.lower() for column in names]
     missing = [column for column in ("filename", "description") if column not in header]
     if missing:
         found = ", ".join(header) or "an empty file"
@@ -158,11 +154,7 @@ def _read_rows(path: Path, stream: Iterable[str]) -> tuple[dict[str, str], dict[
     by_name: dict[str, str] = {}
     mos: dict[str, float] = {}
     lines: dict[str, int] = {}
-    line = reader.line_num + 1
-    for row in reader:
-        start, line = line, reader.line_num + 1  # a quoted field may span lines: errors name the row's first
-        if not any(field.strip() for field in row):  # spreadsheets leave such rows at the end
-            continue
+    for start, row in rows:
         if len(row) != len(header):
             raise TextError(
                 f"{path}, line {start}: {len(row)} fields, the header has {len(header)}; "
@@ -176,8 +168,9 @@ def _read_rows(path: Path, stream: Iterable[str]) -> tuple[dict[str, str], dict[
             raise TextError(f"{path}: {key!r} stands twice, on lines {lines[key]} and {start}; keep one")
         lines[key] = start
         text = row[text_at].strip()
-        by_name[key] = "" if text in _NO_TEXT else text
+        by_name[key] = "" if is_blank(text) else text
         with suppress(ValueError):  # not rated
             if mos_at is not None:
-                mos[key] = float(row[mos_at])
-    return by_name, mos
+                mos[key] = number_of(row[mos_at])
+    unread = tuple(name for name in names if name and name.lower() not in _COLUMNS)
+    return Descriptions(str(path), by_name, mos, unread)

@@ -17,13 +17,15 @@ import json
 import os
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, TypeAlias
 
 from realm_engine.bundle.columns import Column
 from realm_engine.errors import OutputError, UsageError
-from realm_engine.machine.files import check_folder, hold, is_held, write_atomically
+from realm_engine.machine.csv_files import encoding_of
+from realm_engine.machine.files import check_folder, followed, hold, is_held, is_stream, write_atomically
 from realm_engine.tables.record import (
     CURE,
     Picture,
@@ -39,7 +41,6 @@ from realm_engine.tables.rows import (
     FORMATS,
     Measured,
     cells,
-    csv_text,
     json_line,
     need_pyarrow,
     read_rows,
@@ -55,7 +56,8 @@ _Made: TypeAlias = tuple[Measured, Picture | None]
 def check_output(path: str | os.PathLike[str], keep: Iterable[Path] = ()) -> Path:
     """Find out whether a table can be written to `path`, before there is anything to write.
 
-    Creates missing parent folders. Leaves no file behind and changes none.
+    Creates missing parent folders. Leaves no file behind and changes none. A link is followed. A pipe or a device may
+    be called as it likes, and is not opened.
 
     Args:
         path: Where the table shall be.
@@ -66,13 +68,19 @@ def check_output(path: str | os.PathLike[str], keep: Iterable[Path] = ()) -> Pat
         OutputError: `path` is a directory, its folder cannot be made or written, or pyarrow is missing.
     """
     path = Path(path)
-    if path.suffix.lower() not in FORMATS:
+    if not is_stream(path) and path.suffix.lower() not in FORMATS:
         raise UsageError(f"--output {path}: the name must end in {', '.join(FORMATS)}")
     if path.is_dir():
         raise OutputError(f"{path}: is a directory; give a file name such as {path / 'scores.csv'}")
     if path.suffix.lower() == ".parquet":
         need_pyarrow()
-    check_folder(path.parent)
+    if is_stream(path):
+        return path
+    try:
+        folder = followed(path).parent
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
+    check_folder(folder)
     if any(path.exists() and other.exists() and path.samefile(other) for other in keep):
         raise UsageError(f"--output {path}: is the file of descriptions; choose another name")
     if path.exists() and not os.access(path, os.W_OK):
@@ -81,7 +89,8 @@ def check_output(path: str | os.PathLike[str], keep: Iterable[Path] = ()) -> Pat
 
 
 def journal_path(output: Path) -> Path:
-    """Where the rows of an unfinished run lie."""
+    """Where the rows of an unfinished run lie: beside the file itself, where `output` is a link to one."""
+    output = followed(output)
     return output.with_name(output.name + ".partial")
 
 
@@ -202,7 +211,7 @@ class ResultFile:
             for name, place in zip(self._pictures, self._places, strict=True):
                 if place:
                     journal.seek(place)
-                    yield _made_of(journal.readline(), self._columns)
+                    yield _made_of(journal.readline().decode(**ENCODING), self._columns)
                 elif name in self._earlier:
                     yield self._earlier[name]
 
@@ -212,60 +221,29 @@ class ResultFile:
             return _read_journal(journal, self._run, self._columns)
         if self._path.exists():
             rows = read_rows(self._path, self._columns)
-            pictures = read_record(self._path, self._run)
+            pictures = read_record(
+                self._path, self._run, lambda: table_parts(self._path, rows, self._columns)
+            )
             return {row.name: (row, pictures.get(row.name)) for row in rows}
         return {}
 
 
-class ResultStream:
-    """The same interface over an open text stream: CSV rows, each flushed, nothing to resume."""
-
-    def __init__(self, stream: IO[str], columns: Sequence[Column]) -> None:
-        self._stream = stream
-        self._columns = tuple(columns)
-        self._empty = True
-        self.done: dict[str, Measured] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def write(self, row: Measured) -> None:
-        """Write one CSV row, before the first one the header: a run that cannot start prints nothing.
-
-        Raises:
-            OutputError: the stream cannot be written.
-        """
-        try:
-            self._stream.write(csv_text([rounded(row, self._columns)], self._columns, first=self._empty))
-            self._stream.flush()
-        except BrokenPipeError:  # who reads has enough
-            raise
-        except OSError as error:
-            raise OutputError(f"standard output: cannot be written ({error.strerror})") from error
-        self._empty = False
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-
 def _read_journal(path: Path, run: Mapping[str, str], columns: Sequence[Column]) -> dict[str, _Made]:
     rows = {}
-    with path.open("rb") as lines:
+    with path.open(encoding=encoding_of(path), errors=ENCODING["errors"], newline="") as lines:
         try:
             check_header(path, json.loads(lines.readline()), run)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise OutputError(f"{path}: not a journal that this realm-engine can continue; {CURE}") from None
-        for line in lines:
-            try:
+        with suppress(ValueError, KeyError, TypeError):  # the kill came in the middle of a line
+            for line in lines:
                 made = _made_of(line, columns)
-            except (ValueError, KeyError, TypeError):
-                break  # the kill came in the middle of this line
-            rows[made[0].name] = made
+                rows[made[0].name] = made
     return rows
 
 
-def _made_of(line: bytes, columns: Sequence[Column]) -> _Made:
-    entry = json.loads(line.decode(**ENCODING))
+def _made_of(line: str, columns: Sequence[Column]) -> _Made:
+    entry = json.loads(line)
     return row_of(entry, columns), None if entry["picture"] is None else read_picture(entry["picture"])
 
 

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from realm_engine.errors import OutputError
+from realm_engine.machine.csv_files import lines_of, text_of
 from realm_engine.machine.files import hold, is_held, write_atomically
 from realm_engine.tables.record import CURE, Picture, check_header, read_picture, run_header
 from realm_engine.tables.rows import ENCODING
@@ -78,8 +79,7 @@ class MapsMade:
 
     def _read(self) -> dict[str, Made]:
         try:
-            with self._path.open(newline="", **ENCODING) as file:
-                first, *lines = file.readlines()
+            first, *lines = lines_of(text_of(self._path.read_bytes(), ENCODING["errors"]))
             check_header(self._path, json.loads(first), self._run)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise OutputError(f"{self._path}: cannot be read as the record of maps; {CURE}") from None

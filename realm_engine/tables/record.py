@@ -6,13 +6,14 @@ the time of its last change. A table without a record that fits it has an unknow
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from realm_engine.errors import OutputError
-from realm_engine.machine.files import sha256_of
+from realm_engine.machine.files import followed, sha256_of
 from realm_engine.machine.packages import engine_version
 
 FORMAT_VERSION = 1
@@ -23,7 +24,8 @@ Picture: TypeAlias = tuple[int, int]
 
 
 def record_path(output: Path) -> Path:
-    """Where the record of a finished table lies."""
+    """Where the record of a finished table lies: beside the file itself, where `output` is a link to one."""
+    output = followed(output)
     return output.with_name(output.name + ".run.json")
 
 
@@ -74,8 +76,13 @@ def table_record(
     yield (b"" if before == ", " else before.encode("ascii")) + b"}}\n"
 
 
-def read_record(output: Path, run: Mapping[str, str]) -> dict[str, Picture]:
+def read_record(
+    output: Path, run: Mapping[str, str], written_again: Callable[[], Iterable[bytes]]
+) -> dict[str, Picture]:
     """The pictures behind the rows of a finished table, after proof that this run made the table as it is.
+
+    `written_again`: the table, in parts, as its rows would be written now. What a program saved again, with a mark,
+    other separators or line ends, is the same table while it holds the same.
 
     Raises:
         OutputError: there is no record, it cannot be read, it is that of another run or of another table.
@@ -90,11 +97,18 @@ def read_record(output: Path, run: Mapping[str, str]) -> dict[str, Picture]:
         raise OutputError(f"{output}: nothing says what made it ({path.name} is missing); {CURE}") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise OutputError(f"{path}: cannot be read as the record of a table; {CURE}") from error
-    if digest != sha256_of(output):
+    if digest != sha256_of(output) and digest != _sha256_of_parts(written_again()):
         raise OutputError(
             f"{output}: changed since {path.name} was written, its rows may be of any run; {CURE}"
         )
     return pictures
+
+
+def _sha256_of_parts(parts: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def read_picture(entry: Any) -> Picture:

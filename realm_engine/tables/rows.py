@@ -4,6 +4,7 @@ import csv
 import io
 import itertools
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 
 from realm_engine.bundle.columns import Column
 from realm_engine.errors import OutputError
+from realm_engine.machine.csv_files import csv_line, defused, is_blank, lines_of, number_of, read_csv, text_of
 from realm_engine.machine.packages import install_command
 
 FORMATS = (".csv", ".jsonl", ".parquet")
@@ -85,13 +87,13 @@ def read_rows(path: Path, columns: Sequence[Column]) -> list[Measured]:
 
             table = pyarrow.parquet.read_table(path).to_pylist()
             return [row_of({**entry, "filename": _name_of(entry["filename"])}, columns) for entry in table]
-        with path.open(newline="", **ENCODING) as file:
-            if path.suffix.lower() == ".jsonl":
-                return [row_of(json.loads(line), columns) for line in file if line.strip()]
-            reader = csv.DictReader(file, strict=True)
-            if not set(header(columns)) <= set(reader.fieldnames or ()):
-                raise ValueError(f"its columns are not {', '.join(header(columns))}")
-            return [row_of(entry, columns) for entry in reader]
+        text = text_of(path.read_bytes(), ENCODING["errors"])
+        if path.suffix.lower() == ".jsonl":
+            return [row_of(json.loads(line), columns) for line in lines_of(text) if line.strip()]
+        names, rows = read_csv(text)
+        if not set(header(columns)) <= set(names):
+            raise ValueError(f"its columns are not {', '.join(header(columns))}")
+        return [row_of(dict(zip(names, row, strict=True)), columns) for _, row in rows]
     except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
         cause = f"no column {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
         raise OutputError(f"{path}: not a score table to resume ({cause}); choose another output") from error
@@ -101,7 +103,10 @@ def row_of(entry: Mapping[str, Any], columns: Sequence[Column]) -> Measured:
     """A row from a line of a table. Raises KeyError, TypeError and ValueError where it is not one."""
 
     def number(value: Any) -> float | None:
-        return None if value is None or value == "" else float(value)
+        if value is None or (isinstance(value, str) and is_blank(value)):
+            return None
+        found = number_of(value) if isinstance(value, str) else float(value)
+        return found if math.isfinite(found) else None
 
     values = {column.name: number(entry[column.name]) for column in columns}
     return Measured(
@@ -150,18 +155,20 @@ def json_line(entry: Mapping[str, Any]) -> str:
 
 
 def csv_text(rows: Iterable[Measured], columns: Sequence[Column], first: bool) -> str:
-    """Rows as CSV, "\n" at the end of every line; `first`: after the header."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    if first:
-        writer.writerow(header(columns))
+    """Rows as CSV, "\n" at the end of every line; `first`: after the header.
+
+    What strangers wrote (names, descriptions) is `defused`; `read_rows` restores it.
+    """
+    lines = [csv_line(header(columns))] if first else []
     for row in rows:
         numbers = [
             "" if (value := row.values[column.name]) is None else f"{value:.{column.decimals}f}"
             for column in columns
         ]
-        writer.writerow([row.name, *numbers, row.description or "", row.error or ""])
-    return text.getvalue()
+        texts = (row.name, row.description or "", row.error or "")
+        name, description, error = map(defused, texts)
+        lines.append(csv_line([name, *numbers, description, error]))
+    return "".join(lines)
 
 
 def _parquet(parts: Iterable[Sequence[Measured]], columns: Sequence[Column]) -> bytes:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import IO, Self
 
 from realm_engine.bundle.columns import Column
+from realm_engine.errors import printable
 from realm_engine.tables.rows import Measured
 
 MOST_DECIMALS = 3
@@ -18,7 +19,7 @@ _GAP = "  "
 
 
 class TerminalTable:
-    """Rows in aligned columns, each flushed; the interface of `journal.ResultStream`.
+    """Rows in aligned columns, each flushed; the interface of `through.ResultStream`.
 
     A value with an interval stands before it, "61 (45-77)"; one that is a reason to distrust its row has the mark "!".
     """
@@ -29,7 +30,7 @@ class TerminalTable:
         self._columns = [
             (column, digits(column, own)) for own in measures for column in own if not column.bound
         ]
-        self._widths = [max((len(name) for name in ("filename", *names)), default=0)]
+        self._widths = [max((len(printable(name)) for name in ("filename", *names)), default=0)]
         self._widths += [max(len(column.name), _width(column, places)) for column, places in self._columns]
         self._empty = True
         self.done: dict[str, Measured] = {}
@@ -41,7 +42,8 @@ class TerminalTable:
         """Write one line, before the first one the header."""
         if self._empty:
             self._line(["filename", *(column.name for column, _ in self._columns)])
-        self._line([row.name, *(cell(row, *shown) for shown in self._columns)], row.error or "")
+        cells = [cell(row, *shown) for shown in self._columns]
+        self._line([printable(row.name), *cells], printable(row.error or ""))
         self._stream.flush()
         self._empty = False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -42,6 +43,7 @@ def export_repository(bundle: Bundle, folder: Path, options: TritonOptions) -> l
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise OutputError(f"{folder}: is there already and not empty; give a new folder")
+        folder = Path(os.path.realpath(folder))  # a link stays one
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
             made = Path(temporary, "repository")

@@ -13,11 +13,13 @@ from realm_engine.bundle.bundle import MANIFEST
 from realm_engine.bundle.columns import Column
 from realm_engine.engine import Engine, EngineOptions, Measured
 from realm_engine.errors import UsageError
+from realm_engine.machine.files import is_stream
 from realm_engine.pictures.find import look_for_images
 from realm_engine.pictures.inputs import Entry, descriptions_by_root, file_entries
-from realm_engine.tables.journal import ResultFile, ResultStream, check_output, journal_path
+from realm_engine.tables.journal import ResultFile, check_output, journal_path
 from realm_engine.tables.record import Picture, picture_of
 from realm_engine.tables.terminal import TerminalTable
+from realm_engine.tables.through import ResultStream
 from realm_engine.verbs.console import Console, open_engine, say_descriptions, say_terms
 
 
@@ -37,6 +39,10 @@ class ScoreOptions:
     def __post_init__(self) -> None:
         if self.resume is not None and self.output is None:
             raise UsageError("--resume continues a table; name it with --output FILE")
+        if self.resume is not None and self.output is not None and is_stream(self.output):
+            raise UsageError(
+                f"--resume continues a table; {self.output} is a pipe or a device, which keeps none: leave it out"
+            )
         if self.no_descriptions and self.descriptions is not None:
             raise UsageError("--no-descriptions contradicts --descriptions; give one of them")
 
@@ -77,6 +83,8 @@ def _fill(
         table = TerminalTable(stdout, measures, [entry.name for entry in entries])
     elif output is None:
         table = ResultStream(stdout, columns)
+    elif is_stream(output):
+        table = ResultStream.through(output, columns)
     else:
         if options.resume is None and journal_path(output).exists():
             console.say(f"starting anew; --resume would have continued {journal_path(output)}")
@@ -96,7 +104,7 @@ def _fill(
                 flagged.update(row.flags)
                 advance(done)
     except KeyboardInterrupt:
-        if output is not None and journal_path(output).exists():
+        if output is not None and not is_stream(output) and journal_path(output).exists():
             console.say(f"finished rows are kept in {journal_path(output)}; --resume continues")
         raise
     if output is not None:

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from accelerate import PartialState
 
+from realm_engine.machine import csv_files
+from realm_engine.machine.files import followed
 from realm_train.core.checkpoint import load_core
 from realm_train.core.config import CoreConfig, SplitConfig
 from realm_train.core.data import CoreData, tokenize
@@ -76,7 +78,7 @@ def evaluate_core(
     result = report(found, measured, values if folds else ())
     folder = RunFolder(Path(output) if output is not None else path / f"evaluation-{split}")
     try:
-        folder.path.mkdir(parents=True, exist_ok=True)
+        followed(folder.path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"{folder.path}: cannot be made ({error.strerror})") from error
     write_report(folder, measured, found, result)
@@ -180,13 +182,15 @@ def _pool(every: Sequence[tuple[Sequence[Row], Predictions]]) -> tuple[list[Row]
 def _read_predictions(run: RunFolder, rows: Sequence[Row]) -> Predictions:
     path = run.path / "predictions.csv"
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            by_name = {record["filename"]: record for record in csv.DictReader(file)}
+        header, records = csv_files.read_csv(csv_files.text_of(path.read_bytes()))
+        by_name = {
+            cells[header.index("filename")]: dict(zip(header, cells, strict=True)) for _, cells in records
+        }
         pairs = [
-            [float(by_name[row.filename][key]) for key in ("predicted", "predicted_image_only")]
+            [csv_files.number_of(by_name[row.filename][key]) for key in ("predicted", "predicted_image_only")]
             for row in rows
         ]
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, csv.Error) as error:
         raise RunError(f"{path}: does not hold the predictions of this fold ({error!r})") from error
     values = np.asarray(pairs, np.float32)
     return Predictions(values[:, 0], values[:, 1])

@@ -27,7 +27,7 @@ ARROWS = {
     "tables": {"bundle", "machine"},
     "runtimes": {"bundle", "machine"},
     "bundle": {"machine"},
-    "pictures": set(),
+    "pictures": {"machine"},
     "machine": set(),
     "errors": set(),
     "arrays": set(),

@@ -17,7 +17,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from realm_engine.errors import DeviceError, OutputError, UsageError
-from realm_engine.machine.files import PARTIAL, cache_dir, replacing
+from realm_engine.machine.files import PARTIAL, cache_dir, followed, replacing
 from realm_engine.machine.memory import format_bytes, parse_bytes
 from realm_engine.runtimes.tensorrt.plan_record import (
     EngineKey,
@@ -304,7 +304,7 @@ def write_plan(folder: Path, key: EngineKey, plan: Plan) -> Path:
     """Put a plan and its record into another folder. Raises OutputError when it cannot be written."""
     target = EngineCache(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        followed(folder).mkdir(parents=True, exist_ok=True)
         return target._store(key, plan.data, 0.0)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written ({_reason(error)}); give another --output") from error

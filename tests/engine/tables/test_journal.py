@@ -15,9 +15,10 @@ from rows import COLUMNS, NUMBERS, row
 
 import realm_engine
 from realm_engine.errors import OutputError, UsageError
-from realm_engine.tables.journal import ResultFile, ResultStream, check_output, journal_path
+from realm_engine.tables.journal import ResultFile, check_output, journal_path
 from realm_engine.tables.record import Picture, picture_of, record_path
 from realm_engine.tables.rows import Measured, read_rows, rounded
+from realm_engine.tables.through import ResultStream
 
 RUN = {"bundle": "b", "precision": "fp32"}
 OLD, NEW = (1000, 1_700_000_000_123_456_789), (1000, 1_700_000_000_123_456_790)
