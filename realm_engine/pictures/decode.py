@@ -63,14 +63,15 @@ Admit: TypeAlias = Callable[[int], None]
 
 
 def load_image(source: ImageSource, admit: Admit | None = None) -> UInt8:
-    """Decode an image to contiguous uint8 RGB, H x W x 3.
+    """Decode an image to contiguous uint8 sRGB, H x W x 3.
 
-    EXIF orientation is applied; alpha is composited on white; grey, palette and CMYK become RGB; 16 bit
+    EXIF orientation is applied; alpha is composited on white; grey, palette and CMYK become RGB, and colours of another
+    ICC profile sRGB (one that cannot be used is logged as a warning, and the picture read as sRGB); 16 bit
     samples keep their high byte; of an animation or a multi-page file the first frame counts.
 
     Args:
         source: A path, the bytes of a file, a binary stream (read from where it stands to its end), a Pillow
-            image, or an array that already is RGB, uint8, H x W x 3 (returned as it is, not copied).
+            image, or an array that already is sRGB, uint8, H x W x 3 (returned as it is, not copied).
         admit: Called once the header is read, with about how many bytes are held while the rest is; what it raises
             is passed on.
 

@@ -1,4 +1,4 @@
-"""What a Pillow image becomes: contiguous uint8 RGB, upright, on white, within as little memory as can be.
+"""What a Pillow image becomes: contiguous uint8 sRGB, upright, on white, within as little memory as can be.
 
 Pillow holds four bytes for a pixel of colour, and we three. It decodes into memory of ours, which is packed where it
 lies, in strips, and cut to its new length: four bytes a pixel are held at the most, not seven.
@@ -14,6 +14,7 @@ from PIL import ExifTags, Image
 
 from realm_engine.arrays import UInt8
 from realm_engine.errors import ImageError
+from realm_engine.pictures.colour import Conversion, conversion_of
 
 STRIP_PX = 1 << 18
 IN_PLACE_PX = 1 << 22  # smaller pictures are decoded faster the plain way
@@ -26,7 +27,7 @@ Strip: TypeAlias = Callable[[int, int], UInt8]
 
 
 def rgb_of(image: Image.Image, name: str, own: bool) -> UInt8:
-    """The pixels of an image, uint8 RGB [H, W, 3]; alpha is composited on white, EXIF orientation applied.
+    """The pixels of an image, uint8 sRGB [H, W, 3]; alpha is composited on white, EXIF orientation applied.
 
     `own`: nobody else needs the image; it is closed as soon as its pixels are copied. Raises ImageError, and whatever
     Pillow's readers raise.
@@ -39,7 +40,8 @@ def rgb_of(image: Image.Image, name: str, own: bool) -> UInt8:
     # What is packed never overtakes what is still to be read: it is shorter.
     packed = np.empty(size, dtype=np.uint8) if memory is None else memory
     pixels = packed[:size].reshape(height, width, 3)
-    strip = _strips(image, name) if memory is None else _packed_strips(image, memory)
+    conversion = conversion_of(image, name)
+    strip = _strips(image, name, conversion) if memory is None else _packed_strips(image, memory, conversion)
     rows = max(1, STRIP_PX // width)
     for top in range(0, height, rows):
         below = min(height, top + rows)
@@ -69,17 +71,27 @@ def _load(image: Image.Image) -> UInt8 | None:
     return memory if image.im is core else None
 
 
-def _packed_strips(image: Image.Image, memory: UInt8) -> Strip:
+def _packed_strips(image: Image.Image, memory: UInt8, conversion: Conversion | None) -> Strip:
     """Strips of an image that was decoded into `memory`, uint8 [H * W * 4]."""
     if image.im.mode == "CMYK":
-        return lambda top, below: np.asarray(image.crop((0, top, image.width, below)).convert("RGB"))
+
+        def inks(top: int, below: int) -> UInt8:
+            strip = image.crop((0, top, image.width, below))
+            return np.asarray(strip.convert("RGB")) if conversion is None else conversion.rgb(strip)
+
+        return inks
     rows = memory.reshape(image.height, image.width, 4)
+
+    def colours(top: int, below: int) -> UInt8:
+        strip = rows[top:below, :, :3]
+        return strip if conversion is None else conversion.rgb(Image.fromarray(np.ascontiguousarray(strip)))
+
     if image.im.mode == "RGBA":
-        return lambda top, below: _on_white(rows[top:below])
-    return lambda top, below: rows[top:below, :, :3]
+        return lambda top, below: _on_white(colours(top, below), rows[top:below, :, 3:])
+    return colours
 
 
-def _strips(image: Image.Image, name: str) -> Strip:
+def _strips(image: Image.Image, name: str, conversion: Conversion | None) -> Strip:
     """Strips of an image in Pillow's memory."""
 
     def cut(top: int, below: int) -> Image.Image:
@@ -93,15 +105,24 @@ def _strips(image: Image.Image, name: str) -> Strip:
             grey = _deep_grey(cut(top, below), name)
             if white_is_zero:  # Pillow inverts such TIFFs of 8 bits and leaves deeper ones as they are
                 grey = 255 - grey
-            return grey[:, :, None]
+            return grey[:, :, None] if conversion is None else conversion.rgb(Image.fromarray(grey))
 
         return deep
     if "A" in image.mode or "a" in image.mode or "transparency" in image.info:
-        return lambda top, below: _on_white(np.asarray(cut(top, below).convert("RGBA")))
+
+        def transparent(top: int, below: int) -> UInt8:
+            strip = cut(top, below).convert("RGBA")
+            rgba = np.asarray(strip)
+            colours = rgba[:, :, :3] if conversion is None else conversion.rgb(strip)
+            return _on_white(colours, rgba[:, :, 3:])
+
+        return transparent
 
     def plain(top: int, below: int) -> UInt8:
         strip = cut(top, below)
         try:
+            if conversion is not None:
+                return conversion.rgb(strip)
             return np.asarray(strip if strip.mode == "RGB" else strip.convert("RGB"))
         except ValueError as error:
             raise ImageError(f"{name}: colour mode {strip.mode} cannot be read; save it as RGB") from error
@@ -142,9 +163,9 @@ def _deep_grey(image: Image.Image, name: str) -> UInt8:
     return np.floor(samples.astype(np.float64) * 255.0 + 0.5).astype(np.uint8)
 
 
-def _on_white(rgba: UInt8) -> UInt8:
-    """Composite uint8 RGBA (H, W, 4), straight alpha, on white, rounded to the nearest level."""
+def _on_white(colours: UInt8, alphas: UInt8) -> UInt8:
+    """Composite uint8 RGB (H, W, 3) of straight alpha (H, W, 1) on white, rounded to the nearest level."""
     # 255 * 255 + 127 fits in 16 bits, so that a large picture needs no more memory than it must.
-    colour = rgba[:, :, :3].astype(np.uint16)
-    alpha = rgba[:, :, 3:].astype(np.uint16)
+    colour = colours.astype(np.uint16)
+    alpha = alphas.astype(np.uint16)
     return ((colour * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
