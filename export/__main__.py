@@ -14,6 +14,7 @@ from export.errors import ExportError
 from realm_engine.errors import RealmError
 from realm_engine.machine.packages import needs
 from realm_engine.runtimes.words import Precision
+from realm_engine.verbs.paths import GivenPath
 
 if TYPE_CHECKING:
     from export.manifest import BundleInfo
@@ -34,8 +35,8 @@ OWN_GRAPH = {
     "--std": "std",
 }
 
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+FILE = GivenPath(exists=True, dir_okay=False, path_type=Path)
+FOLDER = GivenPath(exists=True, file_okay=False, path_type=Path)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -104,11 +105,11 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 )
 @click.option(
     "--precision-report",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=GivenPath(dir_okay=False, path_type=Path),
     metavar="FILE",
     help="JSON to write: every node of fp16 and bf16 files that stays float32, and why.",
 )
-@click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder of the bundle.")
+@click.option("--output", required=True, type=GivenPath(path_type=Path), help="Folder of the bundle.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing bundle.")
 @click.option("--name", help="Name of the bundle [default: name of the output folder].")
 @click.option("--description", default="", help="One line about the bundle.")
@@ -192,6 +193,10 @@ def check_options(options: Mapping[str, Any]) -> None:
     Raises:
         ExportError: nothing to export, or an option of one kind of part without it.
     """
+    for name, value in options.items():
+        if value == "":
+            called = name.removesuffix("_path").removesuffix("_name").replace("_", "-")
+            raise ExportError(f"--{called} is empty; give a value, or leave it out")
     models = [option for option in ("core_path", "clip_name") if options[option] is not None]
     own = {name: options[option] for name, option in OWN_GRAPH.items()}
     if options["graph_path"] is None:

@@ -15,6 +15,7 @@ from click.core import ParameterSource
 from export.__main__ import export
 from realm_engine.errors import RealmError
 from realm_engine.verbs.build import DEVICES, build_all, plan_builds
+from realm_engine.verbs.paths import GivenPath
 
 
 @click.command(
@@ -32,7 +33,7 @@ from realm_engine.verbs.build import DEVICES, build_all, plan_builds
 )
 @click.option(
     "--engines",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=GivenPath(path_type=Path, file_okay=False),
     metavar="DIR",
     help="Folder for copies of the engines.",
 )

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import click
 
-from realm_engine.cli.options import say
+from realm_engine.cli.options import say, show
 from realm_engine.cli.progress import TERMINAL
 from realm_engine.verbs.choices import BUILDERS, DEFAULT_BUNDLE, PRECISIONS
+from realm_engine.verbs.paths import GivenPath
 
 
 @click.command()
@@ -32,7 +33,7 @@ from realm_engine.verbs.choices import BUILDERS, DEFAULT_BUNDLE, PRECISIONS
 )
 @click.option(
     "--output",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=GivenPath(path_type=Path, file_okay=False),
     metavar="DIR",
     help="Folder for a copy of the engines; put its files into engines/ of another machine's cache folder.",
 )
@@ -57,7 +58,7 @@ def build(bundle: str, device: str, precision: str, architectures: str | None, o
         state = f"built in {built.seconds:.1f} s" if built.new else "in the cache"
         say(f"{built.model} {built.precision} {built.arch}: {built.size_bytes / 1e6:.1f} MB, {state}")
         if built.path is not None:
-            click.echo(built.path)
+            show(str(built.path))
     failed = sum(built.error is not None for built in done)
     if failed:
         click.get_current_context().exit(2 if failed == count else 1)

@@ -1,10 +1,9 @@
 """`realm-engine cache`: the engines that were built on this machine."""
 
-import json
-
 import click
 
-from realm_engine.cli.options import say
+from realm_engine.cli.options import say, show, show_json
+from realm_engine.cli.progress import TERMINAL
 
 
 @click.group()
@@ -23,16 +22,16 @@ def list_command(as_json: bool) -> None:
     foreign = [str(path) for path in found.foreign()]
     if as_json:
         facts = {"folder": str(found.folder), "engines": entries, "foreign": foreign}
-        click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+        show_json(facts)
         return
     for entry in entries:
         target = entry["gpu"] or entry["arch"]
-        click.echo(
+        show(
             f"{entry['model']}  {entry['precision']}  {entry['runtime']}  {target}  "
             f"{entry['size_bytes'] / 1e6:.1f} MB  used {entry['used']}"
         )
     for path in foreign:
-        say(f"{path}: not an engine of ours; realm-engine cache prune removes it")
+        TERMINAL.warn(f"{path}: not an engine of ours; realm-engine cache prune removes it")
     say(f"{found.folder}: {len(entries)} engines, {found.size_bytes() / 1e6:.1f} MB")
 
 
@@ -49,5 +48,5 @@ def prune(max_size: str | None) -> None:
     found = EngineCache()
     removed = found.prune(None if max_size is None else parse_limit(max_size))
     for path in removed:
-        click.echo(path)
+        show(str(path))
     say(f"{found.folder}: {len(removed)} removed, {found.size_bytes() / 1e6:.1f} MB kept")

@@ -1,8 +1,9 @@
 """`realm-engine doctor`: what works on this machine, and the cure for what does not."""
 
-import json
-
 import click
+
+from realm_engine.cli.options import show, show_json
+from realm_engine.cli.progress import TERMINAL
 
 
 @click.command()
@@ -16,10 +17,10 @@ def doctor(as_json: bool) -> None:
     from realm_engine.doctor.findings import report_lines
 
     report = examine()
-    click.echo(
-        json.dumps(report.as_json(), indent=2, ensure_ascii=False)
-        if as_json
-        else "\n".join(report_lines(report))
-    )
+    TERMINAL.warned += [f"{finding.name}: {finding.detail}" for finding in report.to_cure()]
+    if as_json:
+        show_json(report.as_json())
+    else:
+        show(*report_lines(report))
     if report.auto is None:
         click.get_current_context().exit(2)

@@ -4,14 +4,15 @@ from pathlib import Path
 
 import click
 
-from realm_engine.cli.options import say
+from realm_engine.cli.options import say, show
+from realm_engine.verbs.paths import GivenPath
 
 
 @click.command("export-triton")
 @click.argument("bundle", metavar="BUNDLE")
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=GivenPath(path_type=Path),
     required=True,
     metavar="DIR",
     help="A new folder to write to.",
@@ -32,7 +33,7 @@ from realm_engine.cli.options import say
 )
 @click.option(
     "--plans",
-    type=click.Path(path_type=Path),
+    type=GivenPath(path_type=Path),
     metavar="DIR",
     help="With tensorrt-plan: the folder of the plans, one per graph (core.plan, dream.plan, ...).",
 )
@@ -79,5 +80,5 @@ def export_triton(
         plans=plans,
     )
     for name in export_repository(Bundle.open(bundle), output, options):
-        click.echo(name)
+        show(name)
     say(f"tritonserver --model-repository={output / 'models'}   ({output / 'README.md'} says the rest)")

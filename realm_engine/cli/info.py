@@ -1,11 +1,12 @@
 """`realm-engine info`: what a bundle holds, and what this machine can run it on."""
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
 
+from realm_engine.cli.options import show, show_json
+from realm_engine.cli.progress import TERMINAL
 from realm_engine.verbs.choices import DEFAULT_BUNDLE
 
 # What terms per part say better, but for programs.
@@ -23,13 +24,14 @@ def info(bundle: str | None, as_json: bool) -> None:
     if bundle is None:
         facts["engine"] = engine_facts()
         if not as_json:
-            click.echo("\n".join(_lines(facts["engine"])) + "\n")
+            show(*_lines(facts["engine"]), "")
     facts["bundle"] = bundle_facts(bundle or DEFAULT_BUNDLE)
+    TERMINAL.warned += [f"{name}: {why}" for name, why in facts["bundle"]["left_out"].items()]
     if as_json:
-        click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+        show_json(facts)
         return
     shown = {key: value for key, value in facts["bundle"].items() if key not in _TERMS_OF_ALL}
-    click.echo("\n".join(_lines({**shown, "terms": terms_words(shown["terms"])})))
+    show(*_lines({**shown, "terms": terms_words(shown["terms"])}))
 
 
 def _lines(facts: Mapping[str, Any], indent: str = "") -> Iterator[str]:

@@ -22,7 +22,9 @@ from realm_engine.cli.map import map_command
 from realm_engine.cli.measures import measures
 from realm_engine.cli.models import models
 from realm_engine.cli.options import say
+from realm_engine.cli.progress import TERMINAL
 from realm_engine.cli.score import score
+from realm_engine.cli.strict import is_strict, with_strict
 from realm_engine.cli.tune import tune
 from realm_engine.cli.verify import verify
 from realm_engine.errors import RealmError
@@ -37,7 +39,7 @@ class _Group(click.Group):
 
     def invoke(self, context: click.Context) -> Any:
         try:
-            return super().invoke(context)
+            done = super().invoke(context)
         except RealmError as error:
             say(f"error: {error}")
             _forget_stdout()
@@ -54,6 +56,12 @@ class _Group(click.Group):
             if _someone_works():
                 os._exit(INTERRUPTED)
             context.exit(INTERRUPTED)
+        else:
+            if is_strict(context) and TERMINAL.warned:
+                more = f" and {len(TERMINAL.warned) - 1} more" if len(TERMINAL.warned) > 1 else ""
+                say(f"error: --strict: a warning ({TERMINAL.warned[0]}){more}; what was done is there")
+                context.exit(1)
+            return done
 
 
 def _someone_works() -> bool:
@@ -77,16 +85,27 @@ def _forget_stdout() -> None:
 
 
 class _Stderr(logging.Handler):
+    """Warnings of the engine; what says the same of many pictures (`once`) is said of the first."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._said: set[str] = set()
+
     def emit(self, record: logging.LogRecord) -> None:
-        say(f"{record.levelname.lower()}: {record.getMessage()}")
+        once = getattr(record, "once", None)
+        if once not in self._said:
+            TERMINAL.warn(f"{record.levelname.lower()}: {record.getMessage()}")
+        if once is not None:
+            self._said.add(once)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="realm-engine", prog_name="realm-engine")
 def main() -> None:
     """How real images look (score), and where they do not (map)."""
+    TERMINAL.warned.clear()
     logger = logging.getLogger("realm_engine")
-    logger.handlers = [_Stderr(logging.WARNING)]
+    logger.handlers = [_Stderr()]
     logger.propagate = False
     # A broken image gets its own line from us; Pillow's remarks on its metadata help nobody.
     warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -105,4 +124,4 @@ for _command in (
     cache,
     export_triton,
 ):
-    main.add_command(_command)
+    main.add_command(with_strict(_command))

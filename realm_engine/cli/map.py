@@ -8,6 +8,7 @@ import click
 
 from realm_engine.cli.options import Resumable, engine_options, input_arguments, resume_option
 from realm_engine.cli.progress import TERMINAL
+from realm_engine.verbs.paths import GivenPath
 
 if TYPE_CHECKING:
     from realm_engine.verbs.options import EngineOptions
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--descriptions",
-    type=click.Path(path_type=Path),
+    type=GivenPath(path_type=Path),
     metavar="CSV",
     help="A text per image, columns filename and description. [default: the bundle's phrases that fit best]",
 )
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=GivenPath(path_type=Path),
     default=Path("out/maps"),
     show_default=True,
     metavar="DIR",

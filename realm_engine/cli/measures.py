@@ -1,11 +1,12 @@
 """`realm-engine measures`: what a bundle measures, which way is better, and what each is worth."""
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
 
+from realm_engine.cli.options import show, show_json
+from realm_engine.cli.progress import TERMINAL
 from realm_engine.verbs.choices import DEFAULT_BUNDLE
 
 
@@ -17,11 +18,12 @@ def measures(bundle: str, as_json: bool) -> None:
     from realm_engine.verbs.info import measure_rows
 
     rows = measure_rows(bundle)
+    TERMINAL.warned += [f"{row['name']}: left out; {row['left_out']}" for row in rows if "left_out" in row]
     if as_json:
-        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        show_json(rows)
         return
     for row in rows:
-        click.echo("\n".join(_lines(row)))
+        show(*_lines(row))
 
 
 def _lines(row: Mapping[str, Any]) -> Iterator[str]:

@@ -1,6 +1,5 @@
 """`realm-engine models`: bundles from elsewhere, fetched once and then opened by name; and publishing one."""
 
-import json
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,8 +7,9 @@ from typing import Any
 
 import click
 
-from realm_engine.cli.options import offline_option, say
+from realm_engine.cli.options import offline_option, say, show, show_json
 from realm_engine.cli.progress import TERMINAL
+from realm_engine.verbs.paths import GivenPath
 
 
 @click.group()
@@ -26,10 +26,10 @@ def list_command(as_json: bool) -> None:
     folder = BundleStore(say).folder
     found = [stored_facts(each) for each in stored_bundles()]
     if as_json:
-        click.echo(json.dumps({"folder": str(folder), "bundles": found}, indent=2))
+        show_json({"folder": str(folder), "bundles": found})
         return
     for each in found:
-        click.echo(f"{each['name']}  {each['size_bytes'] / 1e6:.1f} MB  {_whence(each)}  {each['path']}")
+        show(f"{each['name']}  {each['size_bytes'] / 1e6:.1f} MB  {_whence(each)}  {each['path']}")
     say(f"{folder}: {sum(not each['embedded'] for each in found)} bundles")
 
 
@@ -61,7 +61,7 @@ def pull(source: str, sha256: str | None, name: str | None) -> None:
         asked = parse_source(source, sha256)
         stored = BundleStore(say).pull(asked, name, lambda total: _progress(asked.words, total, stack))
     say(f"{stored.name}: use it with --bundle {stored.name}")
-    click.echo(stored.path)
+    show(str(stored.path))
 
 
 def _progress(what: str, total: int, stack: ExitStack) -> Callable[[int], None]:
@@ -95,7 +95,7 @@ def verify(names: tuple[str, ...]) -> None:
     chosen = names or tuple(each.name for each in stored_bundles())
     for name in chosen:
         try:
-            click.echo(f"ok      {name}: {check_stored(name)}")
+            show(f"ok      {name}: {check_stored(name)}")
         except RealmError as error:
             failed += 1
             say(f"error: {name}: {error}")
@@ -109,7 +109,7 @@ def path(name: str) -> None:
     """Print the folder of a bundle."""
     from realm_engine.verbs.models import find_bundle
 
-    click.echo(find_bundle(name))
+    show(str(find_bundle(name)))
 
 
 @models.command()
@@ -120,7 +120,7 @@ def remove(names: tuple[str, ...]) -> None:
 
     store = BundleStore(say)
     for name in names:
-        click.echo(store.remove(name))
+        show(str(store.remove(name)))
 
 
 @models.command()
@@ -128,7 +128,7 @@ def remove(names: tuple[str, ...]) -> None:
 @click.option(
     "--to",
     "folder",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=GivenPath(path_type=Path, file_okay=False),
     metavar="DIR",
     help="New folder for the bundle and its model card; put it on any https server.",
 )
@@ -146,4 +146,4 @@ def push(bundle: str, folder: Path | None, repository: str | None, private: bool
 
     for each in publish(bundle, folder, repository, private, say):
         say(f"{each.place}: sha256 of bundle.json is {each.sha256}")
-        click.echo(each.place)
+        show(str(each.place))

@@ -1,6 +1,7 @@
 """Options that several verbs share, and what they say on stderr."""
 
 import functools
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,6 +10,7 @@ import click
 
 from realm_engine.errors import printable
 from realm_engine.verbs.choices import DEFAULT_BUNDLE, DEVICES, PRECISIONS
+from realm_engine.verbs.paths import GivenPath
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -103,15 +105,6 @@ def resume_option(what: str) -> Callable[[Command], Command]:
     )
 
 
-class _Given(click.Path):
-    """A path that is not empty: as a Path that would be the working folder, and it was a variable that is not set."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if value == "":
-            self.fail("a path is empty; give a file or a folder", param, ctx)
-        return super().convert(value, param, ctx)
-
-
 def input_arguments(command: Command) -> Command:
     """PATH... and --missing-text."""
     command = click.option(
@@ -126,7 +119,7 @@ def input_arguments(command: Command) -> Command:
         nargs=-1,
         required=True,
         metavar="PATH...",
-        type=_Given(path_type=Path),
+        type=GivenPath(path_type=Path),
     )(command)
 
 
@@ -147,6 +140,18 @@ def offline_option(command: Command) -> Command:
         callback=_stay_offline,
         help="Fetch nothing; REALM_OFFLINE=1 says the same.",
     )(command)
+
+
+def show(*lines: str) -> None:
+    """Lines of a result on stdout, `printable`: names of files and what bundles hold stand in them."""
+    for line in lines:
+        click.echo(printable(line))
+
+
+def show_json(facts: Any) -> None:
+    """A result on stdout as JSON, in which what is not printable is escaped."""
+    text = json.dumps(facts, indent=2, ensure_ascii=False)
+    click.echo("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
 
 
 def say(line: str) -> None:

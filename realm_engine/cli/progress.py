@@ -6,16 +6,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from realm_engine.cli.options import say
+from realm_engine.errors import printable
 from realm_engine.verbs.choices import Advance
 
 SECONDS_BETWEEN_LINES = 30.0
 
 
 class Terminal:
-    """What verbs talk to (`verbs.console.Console`)."""
+    """What verbs talk to (`verbs.console.Console`).
+
+    Attributes:
+        warned: The warnings of this run, which `--strict` makes a failure.
+    """
+
+    def __init__(self) -> None:
+        self.warned: list[str] = []
 
     def say(self, line: str) -> None:
         """One line on stderr."""
+        say(line)
+
+    def warn(self, line: str) -> None:
+        """One line on stderr that is a warning."""
+        self.warned.append(line)
         say(line)
 
     @contextmanager
@@ -34,6 +47,7 @@ TERMINAL = Terminal()
 @contextmanager
 def _bar(what: str, total: int) -> Iterator[Advance]:
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
@@ -47,7 +61,7 @@ def _bar(what: str, total: int) -> Iterator[Advance]:
         task = shown.add_task(what, total=total, note="")
 
         def advance(done: float, note: str = "") -> None:
-            shown.update(task, completed=round(done, 2), note=note)
+            shown.update(task, completed=round(done, 2), note=escape(printable(note)))
 
         yield advance
 

@@ -10,6 +10,7 @@ import click
 
 from realm_engine.cli.options import Resumable, engine_options, input_arguments, resume_option
 from realm_engine.cli.progress import TERMINAL
+from realm_engine.verbs.paths import GivenPath
 
 if TYPE_CHECKING:
     from realm_engine.verbs.options import EngineOptions
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 @input_arguments
 @click.option(
     "--descriptions",
-    type=click.Path(path_type=Path),
+    type=GivenPath(path_type=Path),
     metavar="CSV",
     help="Texts, columns filename and description. [default: image_descriptions.csv in or beside PATH]",
 )
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=GivenPath(path_type=Path),
     metavar="FILE",
     help="Table to write: .csv, .jsonl or .parquet. [default: CSV on stdout]",
 )

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
-from realm_engine.cli.options import BUNDLE, device_options
+from realm_engine.cli.options import BUNDLE, device_options, show
 from realm_engine.cli.progress import TERMINAL
+from realm_engine.verbs.paths import GivenPath
 
 
 @click.command()
-@click.argument("paths", nargs=-1, metavar="IMAGE...", type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, metavar="IMAGE...", type=GivenPath(path_type=Path))
 @BUNDLE
 @device_options
 @click.option("--forget", is_flag=True, help="Remove what was measured; needs no image.")
@@ -26,4 +27,4 @@ def tune(paths: tuple[Path, ...], bundle: str, device: str, threads: int | None,
         forget_bundle(bundle, TERMINAL)
         return
     for line in tune_bundle(paths, bundle, device, threads, TERMINAL):
-        click.echo(line)
+        show(line)

@@ -2,7 +2,7 @@
 
 import click
 
-from realm_engine.cli.options import device_options, say
+from realm_engine.cli.options import device_options, say, show
 
 
 @click.command()
@@ -18,7 +18,7 @@ def verify(bundle: str, device: str, threads: int | None) -> None:
     failed = 0
     for check in verify_bundle(bundle, device, threads):
         failed += not check.ok
-        click.echo(f"{'ok    ' if check.ok else 'FAILED'}  {check.name}: {check.detail}")
+        show(f"{'ok    ' if check.ok else 'FAILED'}  {check.name}: {check.detail}")
     if failed:
         say(f"error: {bundle}: {failed} checks failed; do not use this bundle")
         click.get_current_context().exit(2)

@@ -35,6 +35,15 @@ class Report:
     sections: Mapping[str, tuple[Finding, ...]]
     packages: Mapping[str, str] = field(default_factory=dict)
 
+    def to_cure(self) -> list[Finding]:
+        """What does not work although it could."""
+        return [
+            finding
+            for findings in self.sections.values()
+            for finding in findings
+            if finding.state in (BROKEN, WARNING)
+        ]
+
     def as_json(self) -> dict[str, Any]:
         """Everything, for `json.dumps`."""
         return {"works": self.auto is not None, **asdict(self)}
@@ -65,12 +74,7 @@ def report_lines(report: Report) -> list[str]:
 
 def verdict(report: Report) -> str:
     """The whole report in one line."""
-    bad = [
-        finding.name
-        for findings in report.sections.values()
-        for finding in findings
-        if finding.state in (BROKEN, WARNING)
-    ]
+    bad = [finding.name for finding in report.to_cure()]
     worth = f"; worth a cure: {', '.join(bad)}" if bad else ""
     if report.auto is None:
         return f"nothing works{worth}" if bad else f"nothing works; {install_command('cpu')}"

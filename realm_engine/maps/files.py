@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from realm_engine.arrays import UInt8
 from realm_engine.errors import UsageError
 from realm_engine.machine.files import check_folder, write_atomically
 from realm_engine.maps import render
 from realm_engine.maps.realness_map import RealnessMap
+from realm_engine.pictures.find import DRAWN_BY
 
 LONGEST_STEM_BYTES = 255 - len(".overlay.png") - 1
 FORMATS = ("overlay", "heatmap", "npy", "json")
@@ -214,6 +216,8 @@ def _photographs(result: RealnessMap) -> dict[str, Any] | None:
 
 
 def _png(picture: UInt8) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(picture).save(stream, "PNG", compress_level=4)
+    """A PNG that says at its beginning what drew it, so that a later run does not look at it (`find.DRAWN_BY`)."""
+    stream, words = io.BytesIO(), PngInfo()
+    words.add_text("Software", DRAWN_BY)
+    Image.fromarray(picture).save(stream, "PNG", compress_level=4, pnginfo=words)
     return stream.getvalue()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from realm_engine.errors import ImageError
@@ -19,10 +19,12 @@ EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff
 STDIN = "-"
 _STDIN_FILE = Path("/dev/stdin")
 _NAMED = 3  # files that are named of those left out
-_HEAD_BYTES = 32
+_HEAD_BYTES = 96
 # What a camera wrote looks like a TIFF, and holds a thumbnail in its place.
 _RAW = frozenset({".dng", ".nef", ".cr2", ".arw", ".orf", ".rw2", ".pef", ".srw", ".nrw"})
-_DRAWN = (".overlay.png", ".heatmap.png")  # what `map` draws, beside its record
+_DRAWN = (".overlay.png", ".heatmap.png")  # what `map` draws
+DRAWN_BY = "realm-engine map"
+"""What these say of themselves in a PNG's text "Software", within the first `_HEAD_BYTES`."""
 _HIDDEN, _NO_FILE, _OWN, _CIRCLE, _TWICE = (
     "hidden",
     "no regular file",
@@ -83,6 +85,10 @@ class Found:
 
     files: tuple[ImageFile, ...]
     left_out: tuple[LeftOut, ...]
+
+    def left_out_as(self, drawn: bool) -> Found:
+        """The same with what is left out because `map` drew it alone, or with all else alone."""
+        return replace(self, left_out=tuple(each for each in self.left_out if (each.why == _OWN) == drawn))
 
     def sentences(self) -> list[str]:
         """What was left out in words, a line for each reason, with the first names."""
@@ -216,7 +222,7 @@ def _walk(
                 yield from _walk(path, (*above, own), linked)
             else:
                 yield path, why
-        elif is_file and _is_drawn(entry.name, names):
+        elif is_file and _is_drawn(path, names):
             yield path, _OWN
         elif is_file:
             yield from _file(path, entry.name)
@@ -225,9 +231,16 @@ def _walk(
             yield path, None if entry.is_symlink() and not path.exists() else _NO_FILE
 
 
-def _is_drawn(name: str, beside: Set[str]) -> bool:
-    """Whether `map` made a picture, which is none to look at again: its record lies beside it."""
-    return any(name.endswith(end) and name.removesuffix(end) + ".json" in beside for end in _DRAWN)
+def _is_drawn(path: Path, beside: Set[str]) -> bool:
+    """Whether `map` made a picture, which is none to look at again: it says so, or its record lies beside it."""
+    return any(
+        path.name.endswith(end)
+        and (
+            path.name.removesuffix(end) + ".json" in beside
+            or b"Software\0" + DRAWN_BY.encode() in _head(path)
+        )
+        for end in _DRAWN
+    )
 
 
 def _file(path: Path, name: str) -> Iterator[tuple[Path, str | None]]:

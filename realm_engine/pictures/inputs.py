@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -116,9 +117,7 @@ def file_entries(
         entry = Entry(index, file.name, source, error=error, root=file.root)
         if file.root in by_root and error is None:
             texts = by_root[file.root]
-            # Of several directories a name has that of its own before it, and so may the CSV, or not.
-            own = file.path.relative_to(file.root).as_posix()
-            entry = described(entry, texts, entry.name if texts.has(entry.name) else own)
+            entry = described(entry, texts, _key(entry.name, file.path, file.root, texts))
         found.append(entry)
     if not text_required:
         return found
@@ -195,6 +194,40 @@ def count_described(
             with_text, total = counts.get(source, (0, 0))
             counts[source] = with_text + (entry.text is not None), total + 1
     return counts
+
+
+def rows_left_over(
+    found: Sequence[Entry], by_root: Mapping[Path, Descriptions], searched: Iterable[Path]
+) -> dict[str, list[str]]:
+    """For every file of descriptions in a folder that was searched: its rows that belong to no image there.
+
+    One that lies beside the folder, or was given, may describe more than is worked on.
+    """
+    left: dict[str, list[str]] = {}
+    for root in searched:
+        texts = by_root.get(root)
+        if texts is None or Path(texts.source).parent != root:
+            continue
+        own = [entry for entry in found if entry.root == root and isinstance(entry.source, Path)]
+        if sum(entry.text is not None for entry in own) >= len(texts.by_name):
+            continue
+        used = {_row_of(entry, texts) for entry in own}
+        names = [name for name in texts.by_name if name not in used]
+        if names:
+            left[texts.source] = names
+    return left
+
+
+def _row_of(entry: Entry, texts: Descriptions) -> str | None:
+    assert isinstance(entry.source, Path) and entry.root is not None
+    with suppress(TextError):  # several rows: the entry has the error
+        return texts.row(_key(entry.name, entry.source, entry.root, texts))
+    return None
+
+
+def _key(name: str, path: Path, root: Path, texts: Descriptions) -> str:
+    """By what to look a picture up: of several folders a name has that of its own before it, and so may the CSV."""
+    return name if texts.has(name) else path.relative_to(root).as_posix()
 
 
 def is_one(images: Any) -> bool:

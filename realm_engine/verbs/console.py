@@ -11,8 +11,11 @@ from typing import Protocol
 from realm_engine.bundle.terms import Terms, alike
 from realm_engine.engine import Engine, EngineOptions
 from realm_engine.pictures.descriptions import Descriptions
-from realm_engine.pictures.inputs import Entry, count_described
+from realm_engine.pictures.find import Found
+from realm_engine.pictures.inputs import Entry, count_described, rows_left_over
 from realm_engine.verbs.choices import Advance
+
+_NAMED = 3  # rows that are named of those without an image
 
 
 class Console(Protocol):
@@ -20,6 +23,9 @@ class Console(Protocol):
 
     def say(self, line: str) -> None:
         """One line to the user."""
+
+    def warn(self, line: str) -> None:
+        """One line to the user who may not have meant it so: something was left out, not used or not found."""
 
     def progress(self, what: str, total: int, bar: bool = True) -> AbstractContextManager[Advance]:
         """Show progress while the block runs; `bar` False keeps the terminal free for results printed there."""
@@ -42,12 +48,30 @@ def say_terms(terms: Mapping[str, Terms], console: Console) -> None:
             console.say(f"licence of {', '.join(names)}: {each.line}; see realm-engine info")
 
 
+def say_left_out(found: Found, console: Console) -> None:
+    """Say what of the folders is no image of the run; a warning where somebody might miss it."""
+    for sentence in found.left_out_as(drawn=True).sentences():
+        console.say(sentence)
+    for sentence in found.left_out_as(drawn=False).sentences():
+        console.warn(sentence)
+
+
 def say_descriptions(
-    entries: Sequence[Entry], by_root: Mapping[Path, Descriptions], console: Console
+    entries: Sequence[Entry], by_root: Mapping[Path, Descriptions], searched: Sequence[Path], console: Console
 ) -> None:
-    """Say which files of descriptions are used, and for how many images."""
+    """Say which files of descriptions are used, for how many images, and which of their columns and rows are not.
+
+    `searched`: the paths that were given.
+    """
+    files = {texts.source: texts for texts in by_root.values()}
     for source, (described, total) in count_described(entries, by_root).items():
-        console.say(f"descriptions: {source} ({described} of {total} images have one)")
+        say = console.say if described == total else console.warn
+        say(f"descriptions: {source} ({described} of {total} images have one)")
+        if files[source].unread:
+            console.warn(f"descriptions: {source}: columns not used: {', '.join(files[source].unread)}")
+    for source, names in rows_left_over(entries, by_root, searched).items():
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        console.warn(f"descriptions: {source}: no image for {', '.join(names[:_NAMED])}{more}")
 
 
 def rate(what: str) -> Callable[[int], str]:

@@ -55,7 +55,7 @@ def bundle_facts(name: str) -> dict[str, Any]:
     }
     # A measure may be called like one of the words above, which are the bundle's.
     facts |= {m.name: _measure_facts(m) for m in contents.measures.all if m.name not in facts}
-    facts |= {name: f"left out: {why}" for name, why in contents.measures.unknown.items()}
+    facts["left_out"] = dict(contents.measures.unknown)
     if contents.maps is not None:
         facts[MAP_PART.name] = _map_facts(bundle, contents.maps)
     facts["tuned"] = _tuned(contents)

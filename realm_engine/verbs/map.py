@@ -21,7 +21,7 @@ from realm_engine.pictures.find import look_for_images
 from realm_engine.pictures.inputs import Entry, descriptions_by_root, file_entries, find_descriptions
 from realm_engine.tables.made import Made, MapsMade
 from realm_engine.tables.record import Picture, picture_of
-from realm_engine.verbs.console import Console, open_engine, rate, say_descriptions, say_terms
+from realm_engine.verbs.console import Console, open_engine, rate, say_descriptions, say_left_out, say_terms
 
 
 @dataclass(frozen=True)
@@ -58,17 +58,16 @@ def map_images(options: MapOptions, how: EngineOptions, console: Console) -> int
     """Map images and write their files; returns how many failed. Raises RealmError where nothing can be done."""
     seen = look_for_images(options.paths)
     files = seen.files
-    for sentence in seen.sentences():
-        console.say(sentence)
+    say_left_out(seen, console)
     by_root = {} if options.descriptions is None else descriptions_by_root(files, options.descriptions)
     entries = file_entries(files, by_root, options.missing_text == "error" and not options.texts)
     if options.texts:
         entries = [replace(entry, text=options.texts) for entry in entries]
     folder = MapFolder(options.output, parse_formats(options.formats), options.limits, options.regions)
-    say_descriptions(entries, by_root, console)
+    say_descriptions(entries, by_root, options.paths, console)
     if not options.texts and not by_root:
         for found in filter(None, {find_descriptions(file.root) for file in files}):
-            console.say(f"{found} is not used; --descriptions {found} would use it")
+            console.warn(f"{found} is not used; --descriptions {found} would use it")
     with open_engine(how, lambda engine: engine.map_part, console) as engine:
         if engine.contents.maps is not None:
             say_terms({MAPS: engine.contents.maps.terms}, console)

@@ -20,7 +20,7 @@ from realm_engine.tables.journal import ResultFile, check_output, journal_path
 from realm_engine.tables.record import Picture, picture_of
 from realm_engine.tables.terminal import TerminalTable
 from realm_engine.tables.through import ResultStream
-from realm_engine.verbs.console import Console, open_engine, say_descriptions, say_terms
+from realm_engine.verbs.console import Console, open_engine, say_descriptions, say_left_out, say_terms
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,12 @@ def score_images(options: ScoreOptions, how: EngineOptions, stdout: IO[str], con
     """
     found = look_for_images(options.paths)
     files = found.files
-    for sentence in found.sentences():
-        console.say(sentence)
+    say_left_out(found, console)
     by_root = {} if options.no_descriptions else descriptions_by_root(files, options.descriptions)
     entries = file_entries(files, by_root, options.missing_text == "error")
     if options.output is not None:
         check_output(options.output, keep=[Path(used.source) for used in by_root.values()])
-    say_descriptions(entries, by_root, console)
+    say_descriptions(entries, by_root, options.paths, console)
     with open_engine(how, lambda engine: engine.chosen(options.metrics)[0].part.name, console) as engine:
         say_terms({measure.name: measure.terms for measure in engine.chosen(options.metrics)}, console)
         failed = _fill(engine, entries, options, stdout, console)
@@ -87,7 +86,7 @@ def _fill(
         table = ResultStream.through(output, columns)
     else:
         if options.resume is None and journal_path(output).exists():
-            console.say(f"starting anew; --resume would have continued {journal_path(output)}")
+            console.warn(f"starting anew; --resume would have continued {journal_path(output)}")
         run = run_identity(engine, options.metrics)
         table = ResultFile(output, pictures_now(entries), run, columns, options.resume == "continue")
     todo = pending(entries, table.done)
@@ -111,7 +110,7 @@ def _fill(
         console.say(f"wrote {output}")
     for column in columns:
         if flagged[column.name]:
-            console.say(
+            console.warn(
                 f"{flagged[column.name]} of {len(entries)} images have {column.name} above {column.flag_above:g} "
                 f"({column.meaning}): distrust their scores"
             )

@@ -28,6 +28,7 @@ from realm_engine.verbs.fidelity import Answers, Trial, answer, compare, make_tr
 
 Report = Callable[[str], None]
 
+FEW_IMAGES = 4
 ROUNDS = 5
 SECONDS_PER_ROUND = 0.4
 WINDOW_BATCHES = {False: (16, 32, 64), True: (64, 128, 256, 512)}  # by Backend.resident
@@ -208,8 +209,10 @@ def tune_bundle(
     contents = Contents(Bundle.open(bundle))
     trial = make_trial([file.path for file in collect_images(paths)])
     console.say(f"{contents.bundle.name}: comparing on {len(trial.maps)} images; this takes a minute or more")
+    if len(trial.maps) < FEW_IMAGES:
+        console.warn(f"{len(trial.maps)} images are few to judge a precision by; give {FEW_IMAGES} or more")
     measured = []
-    for record in tune(bundle, trial, device, threads, console.say):
+    for record in tune(bundle, trial, device, threads, console.warn):
         measured.append(record)
         yield _line(record, _unit(contents, record.part))
     path = save_tuned(contents.bundle, date.today().isoformat(), len(trial.maps), measured)

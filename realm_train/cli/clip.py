@@ -5,9 +5,10 @@ from pathlib import Path
 
 import click
 
+from realm_engine.verbs.paths import GivenPath
 from realm_train.config import override
 
-_FOLDER = click.Path(path_type=Path, file_okay=False)
+_FOLDER = GivenPath(path_type=Path, file_okay=False)
 
 
 @click.command()

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import click
 
+from realm_engine.verbs.paths import GivenPath
 from realm_train.config import override
 from realm_train.core.config import SplitConfig
 from realm_train.core.presets import CORE_PRESETS, core_preset
 from realm_train.errors import ConfigError
 
-_FOLDER = click.Path(path_type=Path, file_okay=False)
+_FOLDER = GivenPath(path_type=Path, file_okay=False)
 
 
 @click.command()
@@ -120,7 +121,7 @@ def core(
 
 
 @click.command("import-core")
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("checkpoint", type=GivenPath(path_type=Path))
 @click.option("--output", type=_FOLDER, required=True, help="Run folder to write.")
 def import_core(checkpoint: Path, output: Path) -> None:
     """Turn an upstream REALM best_model.pth into a run folder, to evaluate or to export.

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from realm_engine.verbs.paths import GivenPath
 from realm_train.cli.main import LazyGroup
 
 
@@ -23,8 +24,8 @@ def evaluate() -> None:
 
 
 @click.command("core")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--data", "root", type=click.Path(path_type=Path, file_okay=False), required=True)
+@click.argument("run", type=GivenPath(path_type=Path))
+@click.option("--data", "root", type=GivenPath(path_type=Path, file_okay=False), required=True)
 @click.option(
     "--split",
     type=click.Choice(["validation", "test", "train"]),
@@ -35,7 +36,7 @@ def evaluate() -> None:
 @click.option("--folds", is_flag=True, help="RUN is a cross-validation: every fold's model takes part.")
 @click.option(
     "--output",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=GivenPath(path_type=Path, file_okay=False),
     help="Folder for metrics.json, predictions.csv and scatter.png  [default: RUN/evaluation-SPLIT]",
 )
 @click.option("--device", type=click.Choice(["auto", "cpu"]), default="auto", show_default=True)

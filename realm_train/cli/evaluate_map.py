@@ -6,12 +6,13 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from realm_engine.verbs.paths import GivenPath
 from realm_train.errors import ConfigError
 
 
 @click.command("map")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--data", "root", type=click.Path(path_type=Path, file_okay=False), required=True)
+@click.argument("run", type=GivenPath(path_type=Path))
+@click.option("--data", "root", type=GivenPath(path_type=Path, file_okay=False), required=True)
 @click.option(
     "--photographs", default=None, metavar="PATTERN", help="As in training.  [default: the run's, else r*]"
 )
@@ -27,7 +28,7 @@ from realm_train.errors import ConfigError
     help="Kinds of flaw: those trained on, those never trained on, or both.",
 )  # fmt: skip
 @click.option(
-    "--exam", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    "--exam", type=GivenPath(path_type=Path, dir_okay=False), metavar="FILE",
     help="Real flaws instead of planted ones: JSON with boxes drawn on pictures of the data.",
 )  # fmt: skip
 @click.option("--preset", help="Preset of a bundle.  [default: the recommended one]")
@@ -39,7 +40,7 @@ from realm_train.errors import ConfigError
 )
 @click.option("--per-photograph", type=click.IntRange(1), default=4, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=2025, show_default=True)
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="JSON file for the result.")
+@click.option("--output", type=GivenPath(path_type=Path, dir_okay=False), help="JSON file for the result.")
 @click.pass_context
 def evaluate_map(
     context: click.Context,

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import click
 
+from realm_engine.verbs.paths import GivenPath
 from realm_train.errors import ConfigError
 
 
 @click.command("pairs")
 @click.argument("bundle")
 @click.option(
-    "--data", "root", type=click.Path(path_type=Path, file_okay=False), required=True,
+    "--data", "root", type=GivenPath(path_type=Path, file_okay=False), required=True,
     help="Folder in REALM's layout, or of photographs alone, that the bundle never saw.",
 )  # fmt: skip
 @click.option(
@@ -20,7 +21,7 @@ from realm_train.errors import ConfigError
 )  # fmt: skip
 @click.option("--per-photograph", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=2025, show_default=True)
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="JSON file for the result.")
+@click.option("--output", type=GivenPath(path_type=Path, dir_okay=False), help="JSON file for the result.")
 def evaluate_pairs(
     bundle: str, root: Path, photographs: str, per_photograph: int, seed: int, output: Path | None
 ) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from realm_engine.machine.files import hold
+
 NAME = "map.run.jsonl"
 TEXT = ("--text", "a seam", "--window", 24, "--stride", 4)
 
@@ -138,3 +140,24 @@ def test_a_line_that_was_cut_and_a_record_of_nothing(cli, many, tmp_path):
     (out / NAME).write_text("no record\n", encoding="utf-8")
     result = cli("map", many, *TEXT, "--output", out, "--resume")
     assert result.exit_code == 2 and "cannot be read as the record of maps; --resume=restart" in result.stderr
+
+
+@pytest.mark.parametrize("formats", ["overlay", "heatmap", "overlay,heatmap", "npy", "json", "overlay,npy"])
+def test_maps_in_the_folder_of_the_pictures_are_no_pictures_of_the_next_run(cli, pictures, formats):
+    arguments = ("map", pictures, "--text", "a seam", "--output", pictures, "--format", formats)
+    first, second = cli(*arguments), cli(*arguments, "--strict")
+    assert first.exit_code == second.exit_code == 0, second.stderr
+    assert f"4 of 4 maps in {pictures}" in first.stderr and f"4 of 4 maps in {pictures}" in second.stderr
+    assert not list(pictures.rglob("*.overlay.overlay.png")) and not list(pictures.rglob("*.heatmap.*.png"))
+
+
+def test_a_second_run_on_one_folder_of_maps_is_refused(cli, pictures, tmp_path):
+    """Through a link to it as well."""
+    assert cli("map", pictures, *TEXT, "--output", tmp_path / "m").exit_code == 0
+    (tmp_path / "link").symlink_to("m")
+    with (tmp_path / "m" / NAME).open("a") as held:
+        hold(held)
+        for folder in ("m", "link"):
+            done = cli("map", pictures, *TEXT, "--output", tmp_path / folder)
+            assert done.exit_code == 2
+            assert "another run writes maps there now" in done.stderr.splitlines()[-1]

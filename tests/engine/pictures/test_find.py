@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from realm_engine.errors import ImageError
 from realm_engine.pictures.decode import load_image
 from realm_engine.pictures.find import (
+    DRAWN_BY,
     EXTENSIONS,
     collect_images,
     find_images,
@@ -114,6 +116,16 @@ def test_what_map_drew_is_no_image_of_the_next_run(tmp_path):
         ("a.overlay.png", "drawn by realm-engine map"),
     ]
     assert names(tmp_path / "a.overlay.png") == ["a.overlay.png"]  # who names it means it
+
+
+def test_what_map_drew_says_so_itself(tmp_path):
+    """Where no record lies beside it; one that is only called so is somebody's own."""
+    written(tmp_path, "a.overlay.png")
+    words = PngInfo()
+    words.add_text("Software", DRAWN_BY)
+    for name in ("b.overlay.png", "c.heatmap.png", "d.png"):
+        Image.new("RGB", (4, 4)).save(tmp_path / name, pnginfo=words)
+    assert names(tmp_path) == ["a.overlay.png", "d.png"]
 
 
 def test_a_folder_without_images_says_what_it_has(tmp_path):
