@@ -44,6 +44,28 @@ def test_flat_folder_of_ones_own(tmp_path: Path) -> None:
     assert row.description == "Yes, it’s odd."
 
 
+@pytest.mark.parametrize(
+    ("separator", "encoding"), [(",", "utf-8"), (";", "utf-8-sig"), ("\t", "utf-16"), (";", "utf-16")]
+)
+def test_what_a_spreadsheet_saved(tmp_path: Path, separator: str, encoding: str) -> None:
+    """Formulas that were defused, decimal commas, blank rows, cells that say that there is nothing."""
+    for name in ("=1.png", "b.png"):
+        Image.new("RGB", (20, 10)).save(tmp_path / name)
+    decimal = "," if separator == ";" else "."
+    table = [
+        ["filename", "MOS", "description"],
+        ["'=1.png", f"-1{decimal}5", "'-melted"],
+        ["", "", ""],
+        ["b.png", "2", "nan"],
+        ["", "", ""],
+    ]
+    text = "".join(separator.join(row) + "\r\n" for row in table)
+    (tmp_path / raise_td.CSV_NAME).write_bytes(text.encode(encoding))
+    one, two = raise_td.read_split(tmp_path)
+    assert (one.filename, one.mos, one.description) == ("=1.png", -1.5, "-melted")
+    assert (two.filename, two.mos, two.description) == ("b.png", 2.0, "")
+
+
 def test_exact_name_wins_over_stem_and_an_ambiguous_stem_is_an_error(root: Path) -> None:
     images = root / "train" / "images"
     Image.new("RGB", (8, 8)).save(images / "f2.png")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from colour_profiles import ink_profile, matrix_profile
 from PIL import Image
 
 from realm_engine import Engine
@@ -35,6 +36,9 @@ MOST = {
     "interlaced.png": 4,
     "rgb.jpg": 4,
     "cmyk.jpg": 4,
+    "p3.jpg": 4,
+    "p3-alpha.png": 4,
+    "inks.jpg": 4,
     "turned.jpg": 6,
     "progressive.jpg": 10,
     "rgb.bmp": 6,
@@ -87,6 +91,7 @@ def save(folder: Path, pixels: np.ndarray, prefix: str) -> None:
     for name, options in {
         "rgb.png": {"compress_level": 1},
         "rgb.jpg": {},
+        "p3.jpg": {"icc_profile": matrix_profile("p3")},
         "turned.jpg": {"exif": turned},
         "progressive.jpg": {"progressive": True, "subsampling": 0},
         "rgb.bmp": {},
@@ -99,6 +104,7 @@ def save(folder: Path, pixels: np.ndarray, prefix: str) -> None:
     }.items():
         write(name, **options)
     write("cmyk.jpg", image.convert("CMYK"))
+    write("inks.jpg", image.convert("CMYK"), icc_profile=ink_profile())
     write("grey.png", Image.fromarray(grey), compress_level=1)
     palette = Image.fromarray(grey // 64)
     palette.putpalette([(19 * index) % 256 for index in range(768)])
@@ -109,6 +115,7 @@ def save(folder: Path, pixels: np.ndarray, prefix: str) -> None:
     write("float.tif", Image.fromarray(grey.astype(np.float32) / 255))
     image.putalpha(Image.fromarray(grey))
     write("rgba.png", image, compress_level=1)
+    write("p3-alpha.png", image, compress_level=1, icc_profile=matrix_profile("p3"))
     (folder / f"{prefix}interlaced.png").write_bytes(interlaced(pixels))
 
 
