@@ -141,7 +141,9 @@ def test_a_side_too_long_is_an_error_of_its_image(release, bundle_path, tmp_path
     done = run(release / "realm_host", "score", tmp_path, "--bundle", bundle_path)
     errors_of = {Path(row["filename"]).name: row["error"] for row in table(done.stdout)}
     assert done.returncode == 1 and errors_of["good.png"] == ""
-    assert errors_of["line.png"] == "a side of 12000000 px is too long; scale it down first"
+    assert errors_of["line.png"].endswith(
+        "line.png: 12000000 x 1 has a side beyond 100000 pixels; cut it into pieces"
+    )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the address space")
@@ -161,7 +163,9 @@ def test_a_header_that_claims_gigabytes_reserves_none(release, bundle_path, phot
     )  # fmt: skip
     errors_of = {Path(row["filename"]).name: row["error"] for row in table(done.stdout)}
     assert done.returncode == 1 and errors_of["good.png"] == ""
-    assert errors_of["huge.png"] == "2147483647 x 2147483647 is more than 200 megapixels; scale it down first"
+    assert errors_of["huge.png"].endswith(
+        "huge.png: 2147483647 x 2147483647 is more than 200 megapixels; scale it down first"
+    )
 
 
 def test_bf16_files_are_refused_and_never_chosen(release, bundle_path, corner) -> None:
@@ -197,7 +201,8 @@ def test_an_answer_that_is_not_a_number_is_an_error(release, bundle_path, corner
     write_manifest(folder, read_manifest(folder))
     scored = run(release / "realm_host", "score", corner / "good.png", "--bundle", folder)
     (row,) = table(scored.stdout)
-    assert scored.returncode == 1 and row["mos"] == "" and "not a number" in row["error"]
+    assert scored.returncode == 1 and row["mos"] == ""
+    assert row["error"] == "measure core: the model's answer is not a number (mos of graph core)"
     out = corner / "maps"
     mapped = run(
         release / "realm_host", "map", corner / "good.png", "--text", "x", "--bundle", folder, "--output", out

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <iterator>
@@ -17,6 +18,7 @@
 namespace host {
 namespace {
 
+namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 using Limits = std::pair<double, double>;  // the values at the ends of the colours
 
@@ -156,6 +158,9 @@ std::string encode_png(const realm::Image& image) {
 
 std::map<std::string, std::string> read_descriptions(const std::filesystem::path& path) {
     const std::string where = path.string();
+    std::error_code unknown;
+    if (fs::exists(path, unknown) && !fs::is_regular_file(path, unknown))  // a pipe may have no writer
+        throw realm::TextError(where + ": no regular file; give a CSV file");
     std::ifstream file(path, std::ios::binary);
     std::string text{std::istreambuf_iterator<char>(file), {}};
     if (!file) throw realm::TextError(where + ": cannot be read; give a CSV file");
@@ -181,6 +186,23 @@ std::map<std::string, std::string> read_descriptions(const std::filesystem::path
             throw realm::TextError(record + ": '" + fields[name] + "' stands twice; keep one");
     }
     return found;
+}
+
+std::string printable(const std::string& text) {
+    std::string shown;
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        const auto byte = static_cast<unsigned char>(text[at]);
+        const bool second = at > 0 && static_cast<unsigned char>(text[at - 1]) == 0xC2 && byte >= 0x80 && byte < 0xA0;  // C1
+        if (byte >= ' ' && byte != 0x7F && !second) {
+            shown += text[at];
+            continue;
+        }
+        char escape[8];
+        std::snprintf(escape, sizeof escape, "\\x%02x", static_cast<unsigned>(byte));
+        if (second) shown.pop_back();
+        shown += escape;
+    }
+    return shown;
 }
 
 std::string csv_field(const std::string& text) {

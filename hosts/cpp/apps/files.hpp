@@ -12,6 +12,9 @@ namespace host {
 // Description by file name, from a CSV with a header that holds `filename` and `description`. Throws realm::TextError.
 std::map<std::string, std::string> read_descriptions(const std::filesystem::path& path);
 
+// A text as a terminal may show it: control characters as \x1b.
+std::string printable(const std::string& text);
+
 // A field of a CSV line, in quotes where it needs them.
 std::string csv_field(const std::string& text);
 

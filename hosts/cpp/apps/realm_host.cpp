@@ -9,6 +9,8 @@
 #include <optional>
 #include <set>
 
+#include <unistd.h>
+
 #include <CLI11/CLI11.hpp>
 
 #include "files.hpp"
@@ -25,7 +27,31 @@ struct Settings {
     realm::MapOptions map;
 };
 
-void say(const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }
+void say(const std::string& line) { std::fprintf(stderr, "%s\n", host::printable(line).c_str()); }
+
+// What was left out or happened to several pictures: the first three names, and how many more.
+std::string named(const std::vector<std::string>& names) {
+    constexpr std::size_t kNamed = 3;
+    std::string text;
+    for (std::size_t at = 0; at < std::min(kNamed, names.size()); ++at) text += (at > 0 ? ", " : "") + names[at];
+    return names.size() <= kNamed ? text : text + " and " + std::to_string(names.size() - kNamed) + " more";
+}
+
+// Pictures whose colours stay those of their profile, said once.
+class Profiles {
+public:
+    void add(const std::string& name, const realm::Image& image) {
+        if (!image.profile.empty()) names_.push_back(name + " (" + image.profile + ")");
+    }
+    void tell() const {
+        if (names_.empty()) return;
+        say("warning: colours that are not sRGB are read as if they were: " + named(names_) +
+            "; build with Little CMS (liblcms2-dev) to convert them");
+    }
+
+private:
+    std::vector<std::string> names_;
+};
 
 // The paths themselves, and for a folder the JPEG and PNG files in it.
 std::vector<std::string> pictures(const std::vector<std::string>& paths) {
@@ -37,13 +63,19 @@ std::vector<std::string> pictures(const std::vector<std::string>& paths) {
             found.push_back(path);
             continue;
         }
-        std::vector<std::string> inside;
+        std::vector<std::string> inside, left_out;
         for (fs::directory_iterator at(path, failed), end; !failed && at != end; at.increment(failed)) {
             std::string extension = at->path().extension().string();
             for (char& each : extension) each = static_cast<char>(std::tolower(static_cast<unsigned char>(each)));
-            if (extension == ".jpg" || extension == ".jpeg" || extension == ".png") inside.push_back(at->path().string());
+            if (extension != ".jpg" && extension != ".jpeg" && extension != ".png") continue;
+            // A link that leads nowhere is a picture that cannot be read; a pipe would be waited for.
+            std::error_code unknown;
+            const bool other = fs::is_other(at->status(unknown)) || fs::is_directory(at->status(unknown));
+            (other ? left_out : inside).push_back(at->path().string());
         }
         if (failed) throw realm::ImageError(path + ": cannot be listed (" + failed.message() + ")");
+        std::sort(left_out.begin(), left_out.end());
+        if (!left_out.empty()) say("left out: " + named(left_out) + " (no regular file)");
         if (inside.empty()) throw realm::ImageError(path + ": no .jpg, .jpeg or .png in this folder");
         std::sort(inside.begin(), inside.end());
         found.insert(found.end(), inside.begin(), inside.end());
@@ -87,7 +119,8 @@ int list_measures(Settings& settings) {
     for (const realm::Measure& measure : open_engine(settings).measures())
         for (const realm::Column& column : measure.columns)
             std::printf("%s: %s, %g to %g, %s = better: %s\n", measure.name.c_str(), column.name.c_str(), column.low,
-                        column.high, column.better == realm::Better::high ? "high" : "low", column.meaning.c_str());
+                        column.high, column.better == realm::Better::high ? "high" : "low",
+                        host::printable(column.meaning).c_str());
     return 0;
 }
 
@@ -115,23 +148,31 @@ int score(Settings& settings) {
         return std::async(std::launch::async, [&paths, at] { return realm::load_image(paths[at]); });
     };
     std::future<realm::Image> next = decode(0);
+    // Into a file or pipe goes what a name is; a terminal would obey what is in it.
+    const bool seen = ::isatty(STDOUT_FILENO) == 1;
+    const auto cell = [&](const std::string& text) { return host::csv_field(seen ? host::printable(text) : text); };
     std::size_t failed = 0;
+    Profiles profiles;
     std::map<std::string, std::size_t> flagged;
     for (std::size_t at = 0; at < paths.size(); ++at) {
         std::future<realm::Image> current = std::move(next);
         if (at + 1 < paths.size()) next = decode(at + 1);  // while the model looks at this one
         realm::Measured answer;
-        const std::string problem = problem_of([&] { answer = engine.measure(current.get(), texts[at], names); });
+        const std::string problem = problem_of([&] {
+            const realm::Image image = current.get();
+            profiles.add(paths[at], image);
+            answer = engine.measure(image, texts[at], names);
+        });
         if (!problem.empty()) answer = {{}, problem, {}};
         for (const std::string& name : answer.flags) ++flagged[name];
         failed += answer.error.empty() ? 0 : 1;
         answer.values.resize(columns.size(), NAN);
-        std::printf("%s,", host::csv_field(paths[at]).c_str());
+        std::printf("%s,", cell(paths[at]).c_str());
         for (std::size_t column = 0; column < columns.size(); ++column) {
             if (std::isfinite(answer.values[column])) std::printf("%.*f", columns[column].decimals, answer.values[column]);
             std::printf(",");
         }
-        std::printf("%s,%s\n", host::csv_field(texts[at]).c_str(), host::csv_field(answer.error).c_str());
+        std::printf("%s,%s\n", cell(texts[at]).c_str(), cell(answer.error).c_str());
         if (std::fflush(stdout) != 0) throw realm::OutputError("stdout: cannot be written");
     }
     for (const realm::Column& column : columns)
@@ -141,6 +182,7 @@ int score(Settings& settings) {
             say(std::to_string(flagged[column.name]) + " of " + std::to_string(paths.size()) + " images have " + column.name +
                 " above " + limit + " (" + column.meaning + "): distrust their scores");
         }
+    profiles.tell();
     if (failed > 0) say(std::to_string(failed) + " of " + std::to_string(paths.size()) + " images failed; see the column error");
     return failed == 0 ? 0 : 1;
 }
@@ -162,9 +204,11 @@ int map(Settings& settings) {
     const realm::Engine engine = open_engine(settings);
     engine.prepare_map(settings.map);
     std::size_t failed = 0, known = 0, silent = 0;
+    Profiles profiles;
     for (std::size_t at = 0; at < paths.size(); ++at) {
         const std::string problem = problem_of([&] {
             const realm::Image image = realm::load_image(paths[at]);
+            profiles.add(paths[at], image);
             std::vector<std::string> own = settings.texts;
             if (own.empty() && !texts[at].empty()) own = {texts[at]};
             const realm::RealnessMap found = engine.map(image, own, settings.map);
@@ -177,6 +221,7 @@ int map(Settings& settings) {
         ++failed;
         say("error: " + (problem.rfind(paths[at], 0) == 0 ? "" : paths[at] + ": ") + problem);
     }
+    profiles.tell();
     say(std::to_string(paths.size() - failed) + " of " + std::to_string(paths.size()) + " maps in " + settings.output);
     if (known > 0) say("nothing stands out in " + std::to_string(silent) + " of " + std::to_string(known) + " maps");
     return failed == 0 ? 0 : 1;

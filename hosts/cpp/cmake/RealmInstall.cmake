@@ -26,4 +26,5 @@ configure_package_config_file(cmake/realmConfig.cmake.in "${PROJECT_BINARY_DIR}/
   INSTALL_DESTINATION ${REALM_CONFIG_DIR})
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/realmConfigVersion.cmake" COMPATIBILITY SameMinorVersion)
 install(FILES "${PROJECT_BINARY_DIR}/realmConfig.cmake" "${PROJECT_BINARY_DIR}/realmConfigVersion.cmake"
-  "${PROJECT_SOURCE_DIR}/cmake/RealmOnnxRuntime.cmake" DESTINATION ${REALM_CONFIG_DIR})
+  "${PROJECT_SOURCE_DIR}/cmake/RealmLcms.cmake" "${PROJECT_SOURCE_DIR}/cmake/RealmOnnxRuntime.cmake"
+  DESTINATION ${REALM_CONFIG_DIR})

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "files.hpp"
+#include "limits.hpp"
 #include "onnx_scan.hpp"
 #include "realm/error.hpp"
 #include "text_format.hpp"
@@ -16,8 +17,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kManifest = "bundle.json";
-constexpr std::size_t kMaxManifestBytes = std::size_t{4} << 20;
-constexpr std::size_t kMaxManifestMembers = 20000;
 
 bool is_file(const fs::path& path) {
     std::error_code ignored;
@@ -117,21 +116,27 @@ std::string read_text(const fs::path& path, std::size_t limit) {
     if (content.too_large)
         throw BundleError(path.string() + ": more than " + std::to_string(limit >> 20) +
                           " MiB of text; export the bundle again");
-    if (content.error_number != 0)
-        throw BundleError(path.string() + ": cannot be read (" + system_message(content.error_number) + ")");
+    if (const std::string problem = content.problem(); !problem.empty())
+        throw BundleError(path.string() + ": " + problem + "; get the bundle again");
     return {content.bytes.begin(), content.bytes.end()};
 }
 
 Bundle Bundle::open(const fs::path& folder, bool verify) {
+    const fs::path root = find(folder);
+    check_inside(root / kManifest, root);
+    Bundle bundle = read(root, read_text(root / kManifest, limits::kManifestBytes));
+    bundle.check_files(Section(&bundle.files_, (root / kManifest).string() + ", 'files'"), verify);
+    return bundle;
+}
+
+Bundle Bundle::read(const fs::path& root, const std::string& text) {
     Bundle bundle;
-    bundle.root_ = find(folder);
-    const fs::path path = bundle.root_ / kManifest;
-    check_inside(path, bundle.root_);
-    const std::string text = read_text(path, kMaxManifestBytes);
+    bundle.root_ = root;
+    const fs::path path = root / kManifest;
     const auto broken = [&](const std::string& why) {
         return BundleError(path.string() + ": not valid JSON (" + one_line(why) + "); export the bundle again");
     };
-    if (const std::string problem = json_problem(text, kMaxManifestMembers); !problem.empty()) throw broken(problem);
+    if (const std::string problem = json_problem(text, limits::kManifestMembers); !problem.empty()) throw broken(problem);
     OrderedJson parsed;
     try {
         parsed = OrderedJson::parse(text);
@@ -169,8 +174,17 @@ Bundle Bundle::open(const fs::path& folder, bool verify) {
         for (const auto& [device, precision] : recommended->items())
             if (precision.is_string()) bundle.recommended_[device] = precision.get<std::string>();
     const Section files = manifest.section("files");
-    for (const auto& [relative, entry] : files.data().items()) bundle.listed_.push_back(relative);
-    bundle.check_files(files, verify);
+    if (files.data().size() > limits::kFiles)
+        throw BundleError(files.where() + ": lists " + std::to_string(files.data().size()) + " files, more than " +
+                          std::to_string(limits::kFiles) + "; export the bundle again");
+    for (const auto& [relative, entry] : files.data().items()) {
+        const OrderedJson name = relative;
+        if (fs::path(safe_relative(name, files.where())).lexically_normal().string() != relative)
+            throw BundleError(files.where() + ": the path " + in_quotes(relative) +
+                              " is not written the short way; export the bundle again");
+        bundle.listed_.push_back(relative);
+    }
+    bundle.files_ = files.data();
     return bundle;
 }
 
@@ -196,8 +210,6 @@ std::string Bundle::recommended_precision(const std::string& device) const {
 
 void Bundle::check_files(const Section& files, bool verify) const {
     for (const std::string& relative : listed_) {
-        const OrderedJson name = relative;
-        safe_relative(name, files.where());
         check_file(root_, relative, files.section(relative), verify);
     }
     const std::set<std::string> listed(listed_.begin(), listed_.end());

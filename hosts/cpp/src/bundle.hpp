@@ -16,6 +16,8 @@ public:
     // Opens and checks a folder. `verify` compares every file's sha256; paths, sizes, version and the external
     // data of every graph are checked regardless. Throws BundleError, one line, for the first fault.
     static Bundle open(const std::filesystem::path& folder, bool verify = true);
+    // Reads the text of the manifest of a folder alone; the files may be elsewhere. Throws BundleError.
+    static Bundle read(const std::filesystem::path& root, const std::string& text);
 
     const std::filesystem::path& root() const { return root_; }
     const std::string& name() const { return name_; }
@@ -45,6 +47,7 @@ private:
     MapPolicy maps_;
     std::map<std::string, std::string> recommended_;
     std::vector<std::string> listed_;
+    OrderedJson files_;  // as they stand in the manifest, by `listed_`
 };
 
 // Text of a file of a bundle. Throws BundleError where it cannot be read or is larger than `limit` bytes.

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "json.hpp"
+#include "limits.hpp"
 #include "percentile.hpp"
 #include "text_format.hpp"
 #include "windows.hpp"
@@ -13,7 +14,11 @@
 namespace realm {
 namespace {
 
-constexpr std::size_t kMostPhrases = 10000;
+// Of UTF-8: bytes that begin one.
+std::size_t characters(const std::string& text) {
+    return static_cast<std::size_t>(
+        std::count_if(text.begin(), text.end(), [](char each) { return (static_cast<unsigned char>(each) & 0xC0) != 0x80; }));
+}
 
 }  // namespace
 
@@ -28,8 +33,10 @@ std::optional<Photographs> PhotographScale::of(const TextEmbeddings& texts, cons
     const std::vector<std::int64_t> shape{texts.texts, sizes};
     const std::vector<std::vector<float>> answers = session_->run({texts.feed()}, {Wanted{"mean", {shape}}, Wanted{"std", {shape}}});
     const std::vector<float> means = finite(answers[0], "mean"), stds = finite(answers[1], "std");
-    if (std::any_of(stds.begin(), stds.end(), [](float value) { return !(value > 0); }))
-        throw BundleError("graph 'photographs': a standard deviation is not above 0; export the bundle again");
+    if (std::any_of(means.begin(), means.end(), [](float value) { return std::abs(value) > limits::kCosine; }))
+        throw BundleError("graph 'photographs': a mean is no cosine; export the bundle again");
+    if (std::any_of(stds.begin(), stds.end(), [](float value) { return !(value >= limits::kLeastStd && value <= limits::kCosine); }))
+        throw BundleError("graph 'photographs': a standard deviation is not above 0, or none of cosines; export the bundle again");
     const auto average = [&](const std::vector<float>& values) {
         double sum = 0.0;
         for (std::size_t text = 0; text < static_cast<std::size_t>(texts.texts); ++text)
@@ -130,7 +137,7 @@ std::vector<BankEntry> read_bank(const std::string& json, const std::string& whe
     const auto refuse = [&](const std::string& why) {
         return BundleError(where + ": not a phrase bank (" + why + "); export the bundle again");
     };
-    if (const std::string problem = json_problem(json, 4 * kMostPhrases + 1); !problem.empty()) throw refuse(problem);
+    if (const std::string problem = json_problem(json, limits::kManifestMembers); !problem.empty()) throw refuse(problem);
     std::vector<BankEntry> entries;
     try {
         const Json file = Json::parse(json);
@@ -141,10 +148,13 @@ std::vector<BankEntry> read_bank(const std::string& json, const std::string& whe
         throw refuse(one_line(error.what()));
     }
     const bool sound = std::all_of(entries.begin(), entries.end(), [](const BankEntry& entry) {
-        return entry.std > 0 && std::isfinite(entry.std) && std::isfinite(entry.mean);
+        const auto cosine = static_cast<double>(limits::kCosine);
+        return entry.std >= static_cast<double>(limits::kLeastStd) && entry.std <= cosine && std::abs(entry.mean) <= cosine &&
+               characters(entry.text) <= limits::kPhraseCharacters;
     });
-    if (entries.empty() || !sound)
-        throw BundleError(where + ": a phrase bank needs phrases, each with std > 0; export the bundle again");
+    if (entries.empty() || entries.size() > limits::kPhrases || !sound)
+        throw BundleError(where + ": a phrase bank needs 1 to " + std::to_string(limits::kPhrases) + " phrases of at most " +
+                          std::to_string(limits::kPhraseCharacters) + " characters, with mean and std > 0 of cosines; export the bundle again");
     return entries;
 }
 

@@ -130,7 +130,7 @@ std::vector<float> EachWindow::similarities(ImageView image, int window_px, cons
             texts.feed(),
         };
         const std::vector<float> values =
-            finite(session_->run(feeds, "similarity", {windows, texts.texts}), "similarity");
+            cosines(session_->run(feeds, "similarity", {windows, texts.texts}), "similarity");
         result.insert(result.end(), values.begin(), values.end());
         if (seen) seen(end - start);
     }
@@ -224,7 +224,7 @@ std::vector<float> OnePass::pool(const std::vector<Tensor>& found, const WindowG
         std::vector<Feed> feeds = shared;
         for (const Box& box : down) feeds.push_back(box.feed(first, rows));
         const std::vector<float> values =
-            finite(windows_->run(feeds, "similarity", {windows, texts.texts}), "similarity");
+            cosines(windows_->run(feeds, "similarity", {windows, texts.texts}), "similarity");
         result.insert(result.end(), values.begin(), values.end());
         if (seen) seen(static_cast<std::size_t>(windows));
     }

@@ -12,14 +12,13 @@
 namespace realm {
 namespace {
 
-constexpr std::uint64_t kMaxPixels = 200'000'000;
 constexpr const char* kAuto = "auto";
 
 void check_image(ImageView image) {
     const std::string shape = std::to_string(image.width) + " x " + std::to_string(image.height);
     if (image.rgb == nullptr || image.height < 1 || image.width < 1)
         throw ImageError("image array: empty, " + shape + " pixels");
-    if (static_cast<std::uint64_t>(image.height) * static_cast<std::uint64_t>(image.width) > kMaxPixels)
+    if (static_cast<std::uint64_t>(image.height) * static_cast<std::uint64_t>(image.width) > limits::kPixels)
         throw ImageError("image array: " + shape + " is more than 200 megapixels; scale it down first");
 }
 

@@ -10,11 +10,16 @@ namespace realm {
 
 struct FileContent {
     std::vector<std::uint8_t> bytes;
-    int error_number = 0;    // errno where the file cannot be read
-    bool too_large = false;  // more than the bound; `bytes` is then empty
+    int error_number = 0;              // errno where the file cannot be read
+    const char* no_file = nullptr;     // "a pipe", "a device", ...: what it is where it is no regular file
+    bool too_large = false;            // more than the bound; `bytes` is then empty
+
+    // Why there are no bytes, in words ("a pipe, not a file"); empty where there are. Not of what is too large.
+    std::string problem() const;
 };
 
-// The whole file, at most `limit` bytes. Never throws but std::bad_alloc.
+// A whole regular file, at most `limit` bytes. Anything else, such as a pipe that may have no writer, is never waited
+// for. Never throws but std::bad_alloc.
 FileContent read_file(const std::filesystem::path& path, std::uint64_t limit);
 
 // SHA-256 (FIPS 180-4) of memory, 64 lower-case hexadecimal digits.

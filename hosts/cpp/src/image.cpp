@@ -6,13 +6,12 @@
 
 #include "files.hpp"
 #include "image_formats.hpp"
+#include "limits.hpp"
 #include "realm/error.hpp"
 #include "text_format.hpp"
 
 namespace realm {
 namespace {
-
-constexpr std::uint64_t kMaxFileBytes = std::uint64_t{1} << 30;
 
 enum class Format { jpeg, png, other, unknown };
 
@@ -65,9 +64,10 @@ std::uint32_t number(std::string_view bytes, std::size_t at, std::size_t size, b
 }  // namespace
 
 void check_pixels(std::uint64_t width, std::uint64_t height, const std::string& name) {
-    if (width * height > kMaxImagePixels)
-        throw ImageError(name + ": " + std::to_string(width) + " x " + std::to_string(height) +
-                         " is more than 200 megapixels; scale it down first");
+    const std::string size = name + ": " + std::to_string(width) + " x " + std::to_string(height);
+    if (width * height > limits::kPixels) throw ImageError(size + " is more than 200 megapixels; scale it down first");
+    if (std::max(width, height) > limits::kSidePx)
+        throw ImageError(size + " has a side beyond " + std::to_string(limits::kSidePx) + " pixels; cut it into pieces");
 }
 
 int exif_orientation(std::string_view exif) {
@@ -134,12 +134,10 @@ Image upright(Image image, int orientation) {
 
 Image load_image(const std::filesystem::path& path) {
     const std::string name = path.string();
-    std::error_code ignored;
-    if (std::filesystem::is_directory(path, ignored)) throw ImageError(name + ": a directory, not an image");
-    const FileContent content = read_file(path, kMaxFileBytes);
+    const FileContent content = read_file(path, limits::kPictureBytes);
     if (content.too_large) throw ImageError(name + ": more than 1 GiB is no photograph; scale it down first");
-    if (content.error_number != 0)
-        throw ImageError(name + ": cannot be read (" + system_message(content.error_number) + ")");
+    if (content.no_file != nullptr) throw ImageError(name + ": " + content.no_file + ", not an image");
+    if (const std::string problem = content.problem(); !problem.empty()) throw ImageError(name + ": " + problem);
     return decode(content.bytes.data(), content.bytes.size(), name);
 }
 

@@ -11,8 +11,6 @@
 
 namespace realm {
 
-constexpr std::uint64_t kMaxImagePixels = 200'000'000;
-
 // Why a file cannot be decoded, without its name.
 struct BrokenImage {
     std::string cause;
@@ -27,7 +25,7 @@ struct Decoded {
 Decoded decode_jpeg(const std::uint8_t* bytes, std::size_t size, const std::string& name);
 Decoded decode_png(const std::uint8_t* bytes, std::size_t size, const std::string& name);
 
-// Throws ImageError for more than 200 megapixels.
+// Throws ImageError for more than 200 megapixels, and for a side beyond 100 000.
 void check_pixels(std::uint64_t width, std::uint64_t height, const std::string& name);
 
 // Orientation in an EXIF block (TIFF header first, with or without "Exif\0\0"); 0 where it says nothing or is broken.

@@ -1,5 +1,6 @@
 #include "json.hpp"
 
+#include "limits.hpp"
 #include "text_format.hpp"
 
 namespace realm {
@@ -15,7 +16,7 @@ std::string json_problem(std::string_view text, std::size_t most_members) {
         } else if (each == '"') {
             in_string = true;
         } else if (each == '{' || each == '[') {
-            if (++depth > kMaxJsonDepth) return "nested deeper than " + std::to_string(kMaxJsonDepth);
+            if (++depth > limits::kJsonDepth) return "nested deeper than " + std::to_string(limits::kJsonDepth);
         } else if (each == '}' || each == ']') {
             if (depth > 0) --depth;
         } else if (each == ':' && ++members > most_members) {

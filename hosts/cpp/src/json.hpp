@@ -11,8 +11,6 @@ namespace realm {
 using Json = nlohmann::json;                // members sorted: large vocabularies
 using OrderedJson = nlohmann::ordered_json;  // members as they stand in the file: the manifest
 
-constexpr std::size_t kMaxJsonDepth = 100;
-
 // Why a text must not be parsed ("nested deeper than 100"), empty where it may be.
 std::string json_problem(std::string_view text, std::size_t most_members);
 

@@ -1,9 +1,11 @@
 #include "manifest.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <set>
 
+#include "limits.hpp"
 #include "realm/error.hpp"
 #include "text_format.hpp"
 
@@ -11,9 +13,6 @@ namespace realm {
 namespace {
 
 constexpr int kFormatMajor = 1;
-constexpr int kMaxInputPx = 1 << 14;  // of a tower: beyond it a resample matrix alone would fill the memory
-constexpr int kMaxTokens = 1 << 16;
-constexpr int kMaxWindowPx = 1 << 30;
 
 const std::vector<std::string> kInterpolations{"bilinear", "bicubic"};
 const std::vector<std::string> kAggregates{"mean", "max"};
@@ -29,9 +28,12 @@ std::vector<TensorSpec> tensors(const Section& entry, const char* key) {
         tensor.text("dtype");
         const OrderedJson& shape = tensor.list("shape");
         spec.rank = shape.size();
+        if (spec.rank > limits::kDimensions)
+            refuse(tensor.where() + ": 'shape' must list at most " + std::to_string(limits::kDimensions) +
+                   " sizes; export the bundle again");
         if (!shape.empty() && shape.back().is_number_integer()) {
             const auto size = shape.back().get<std::int64_t>();
-            if (size > 0 && size <= kMaxTokens) spec.last_dimension = size;
+            if (size > 0 && size <= limits::kTokens) spec.last_dimension = size;
         }
         found.push_back(std::move(spec));
     }
@@ -46,7 +48,7 @@ const TensorSpec* named(const std::vector<TensorSpec>& tensors, const std::strin
 
 TextSpec parse_text(const Section& section) {
     TextSpec spec;
-    const int most = section.positive("max_tokens", kMaxTokens);
+    const int most = section.positive("max_tokens", limits::kTokens);
     const std::vector<int> given = section.positives("buckets");
     const std::set<int> sizes(given.begin(), given.end());
     if (*sizes.rbegin() != most)
@@ -68,10 +70,33 @@ std::optional<double> parse_above_zero(const Section& section, const char* key) 
     return value;
 }
 
+// One to four numbers of at most nine digits, with dots between.
+bool is_version(const std::string& text) {
+    int numbers = 0;
+    for (std::size_t at = 0; at <= text.size();) {
+        const std::size_t end = std::min(text.find('.', at), text.size());
+        const auto digit = [](char each) { return each >= '0' && each <= '9'; };
+        if (end == at || end - at > 9 || !std::all_of(&text[at], &text[end], digit)) return false;
+        ++numbers;
+        at = end + 1;
+    }
+    return numbers <= 4;
+}
+
+// Who asks for less than that by himself knows what it costs, who opens a bundle does not.
+std::vector<int> preset_windows(const Section& preset) {
+    std::vector<int> sizes = preset.positives("windows_px");
+    const bool different = std::set<int>(sizes.begin(), sizes.end()).size() == sizes.size();
+    if (!different || sizes.size() > limits::kScales || *std::min_element(sizes.begin(), sizes.end()) < limits::kLeastWindowPx)
+        refuse(preset.where() + ": 'windows_px' must list at most " + std::to_string(limits::kScales) + " different sizes from " +
+               std::to_string(limits::kLeastWindowPx) + " px; export the bundle again");
+    return sizes;
+}
+
 PassSpec parse_pass(const Section& section) {
     PassSpec spec;
     spec.cells_px = section.positives("cells_px");
-    spec.halo_px = section.positive("halo_px", kMaxInputPx);
+    spec.halo_px = section.positive("halo_px", limits::kInputPx);
     const int coarsest = spec.coarsest_px();
     const bool even = std::all_of(spec.cells_px.begin(), spec.cells_px.end(), [&](int px) { return coarsest % px == 0; });
     if (even && spec.halo_px % coarsest == 0) return spec;
@@ -141,14 +166,17 @@ std::vector<int> Section::positives(const char* key) const {
     const OrderedJson& values = list(key);
     std::vector<int> found;
     for (const OrderedJson& value : values)
-        if (value.is_number_integer() && value >= 1 && value <= kMaxWindowPx) found.push_back(value.get<int>());
-    if (found.empty() || found.size() != values.size())
+        if (value.is_number_integer() && value >= 1 && value <= limits::kWindowPx) found.push_back(value.get<int>());
+    if (found.empty() || found.size() != values.size() || found.size() > limits::kSizes)
         refuse(where_ + ": '" + key + "' must list whole numbers from 1; export it again");
     return found;
 }
 
 double Section::number(const char* key) const {
-    return get(key, [](const OrderedJson& value) { return value.is_number(); }).get<double>();
+    const double value = get(key, [](const OrderedJson& each) { return each.is_number(); }).get<double>();
+    if (!(std::abs(value) <= limits::kNumber))
+        refuse(where_ + ": '" + key + "' is " + repr(data_->at(key)) + ", no number within +- 1e+12; export the bundle again");
+    return value;
 }
 
 bool Section::truth(const char* key) const {
@@ -196,12 +224,9 @@ void check_version(const Section& manifest) {
     if (format == manifest.data().end() || *format != "realm-bundle")
         refuse(manifest.where() + ": 'format' is not 'realm-bundle'; this is no REALM bundle");
     const std::string version = manifest.text("format_version");
-    const std::string major = version.substr(0, version.find('.'));
-    const auto digit = [](char each) { return each >= '0' && each <= '9'; };
-    if (major.empty() || !std::all_of(major.begin(), major.end(), digit))
+    if (!is_version(version))
         refuse(manifest.where() + ": format version " + in_quotes(version) + " is not a version; export the bundle again");
-    const std::size_t first = std::min(major.find_first_not_of('0'), major.size() - 1);
-    const int value = major.size() - first > 6 ? std::numeric_limits<int>::max() : std::stoi(major);
+    const int value = std::stoi(version);
     if (value != kFormatMajor)
         refuse(manifest.where() + ": format version " + version + ", but this engine reads " +
                std::to_string(kFormatMajor) + ".x; " +
@@ -229,8 +254,8 @@ CoreSpec parse_core(const Section& section) {
     const Section image = section.section("image");
     const Section rating = section.section("rating");
     CoreSpec spec;
-    spec.height_px = image.positive("height_px", kMaxInputPx);
-    spec.width_px = image.positive("width_px", kMaxInputPx);
+    spec.height_px = image.positive("height_px", limits::kInputPx);
+    spec.width_px = image.positive("width_px", limits::kInputPx);
     spec.interpolation = image.choice("interpolation", kInterpolations);
     spec.text = parse_text(section.section("text"));
     spec.missing_text = section.choice("missing_text", {"trained", "empty-description"});
@@ -270,8 +295,11 @@ DreamSpec parse_dream(const Section& section, std::vector<std::string> encoders)
         const Section entry(&value, presets.where() + ", '" + name + "'");
         PresetSpec preset;
         preset.name = name;
-        preset.windows_px = entry.positives("windows_px");
-        preset.stride_px = entry.positive("stride_px", kMaxWindowPx);
+        preset.windows_px = preset_windows(entry);
+        preset.stride_px = entry.positive("stride_px", limits::kWindowPx);
+        if (preset.stride_px < limits::kLeastStridePx)
+            refuse(entry.where() + ": 'stride_px' is " + std::to_string(preset.stride_px) + ", below " +
+                   std::to_string(limits::kLeastStridePx) + "; export the bundle again");
         preset.aggregate = entry.choice("aggregate", kAggregates);
         preset.encoder = entry.has("encoder") ? entry.choice("encoder", encoders) : encoders.front();
         if (entry.has("stands_out")) {
@@ -283,7 +311,7 @@ DreamSpec parse_dream(const Section& section, std::vector<std::string> encoders)
         spec.presets.push_back(std::move(preset));
     }
     if (names.empty()) refuse(section.where() + ": no preset; export the bundle again");
-    spec.image_size_px = section.positive("image_size_px", kMaxInputPx);
+    spec.image_size_px = section.positive("image_size_px", limits::kInputPx);
     spec.interpolation = section.choice("interpolation", kInterpolations);
     spec.text = parse_text(section.section("text"));
     const std::string recommended = section.choice("recommended_preset", names);

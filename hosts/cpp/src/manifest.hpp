@@ -125,6 +125,9 @@ struct ColumnSource {
     std::optional<ByText<double>> bound;  // added to the value: one end of another column's interval
 
     double value(double answer, bool described, double low, double high) const;
+    // Whether an answer is a number that the column could have: finite, and no further outside its usual range (of a
+    // curve: its points) than 100 times its width. What a float16 that overflowed gives is not.
+    bool plausible(double answer, bool described, double low, double high) const;
 };
 
 // A measure of the manifest. One with a problem is of a kind that this host does not know: it is left out.

@@ -5,6 +5,7 @@
 #include <limits>
 #include <set>
 
+#include "limits.hpp"
 #include "manifest.hpp"
 #include "realm/error.hpp"
 #include "text_format.hpp"
@@ -12,8 +13,6 @@
 namespace realm {
 namespace {
 
-constexpr int kMaxInputPx = 1 << 14;
-constexpr int kMaxPhrases = 10000;
 constexpr int kMaxDecimals = 17;
 constexpr std::size_t kMaxPoints = 4096;  // of a curve
 constexpr double kLowestMos = -3.0, kHighestMos = 2.0;
@@ -24,7 +23,7 @@ constexpr double kHighestRating = 100.0;
 }
 
 ViewSpec whole_view(const Section& section) {
-    return {false, section.positive("height_px", kMaxInputPx), section.positive("width_px", kMaxInputPx),
+    return {false, section.positive("height_px", limits::kInputPx), section.positive("width_px", limits::kInputPx),
             section.choice("interpolation", {"bilinear", "bicubic"})};
 }
 
@@ -56,7 +55,7 @@ std::vector<double> numbers(const Section& section, const char* key) {
     std::vector<double> found;
     for (const OrderedJson& item : section.list(key))
         found.push_back(item.is_number() ? item.get<double>() : std::numeric_limits<double>::quiet_NaN());
-    const bool finite = std::all_of(found.begin(), found.end(), [](double value) { return std::isfinite(value); });
+    const bool finite = std::all_of(found.begin(), found.end(), [](double value) { return std::abs(value) <= limits::kNumber; });
     if (found.empty() || found.size() > kMaxPoints || !finite)
         refuse(section.where(), std::string("'") + key + "' must list 1 to " + std::to_string(kMaxPoints) + " finite numbers");
     return found;
@@ -192,6 +191,18 @@ double Curve::at(double value) const {
     return y[right - 1] + (y[right] - y[right - 1]) * ((value - x[right - 1]) / (x[right] - x[right - 1]));
 }
 
+bool ColumnSource::plausible(double answer, bool described, double low, double high) const {
+    double value = answer;
+    if (curve) {
+        const Curve& points = curve->of(described);
+        low = points.x.front(), high = points.x.back();
+    } else if (line) {
+        value = line->first + line->second * answer;
+    }
+    const double reach = limits::kRanges * std::max(high - low, 1.0);
+    return low - reach <= value && value <= high + reach;
+}
+
 double ColumnSource::value(double answer, bool described, double low, double high) const {
     if (curve) return curve->of(described).at(answer);
     const double more = bound ? bound->of(described) : 0.0;
@@ -255,7 +266,7 @@ MapPolicy parse_maps(const Section& manifest) {
     const Section maps = manifest.section("maps");
     if (maps.has("phrases")) {
         const Section phrases = maps.section("phrases");
-        if (phrases.has("most")) policy.phrases.most = phrases.positive("most", kMaxPhrases);
+        if (phrases.has("most")) policy.phrases.most = phrases.positive("most", static_cast<int>(limits::kPhrases));
         policy.phrases.margin_z = number_or(phrases, "margin_z", policy.phrases.margin_z, 0.0, kAnything);
         policy.phrases.percentile = number_or(phrases, "percentile", policy.phrases.percentile, 0.0, 100.0);
     }
@@ -264,7 +275,7 @@ MapPolicy parse_maps(const Section& manifest) {
         RegionPolicy& own = policy.regions;
         own.below_std = number_or(regions, "below_std", own.below_std, -kAnything, kAnything);
         own.least_window_areas = number_or(regions, "least_window_areas", own.least_window_areas, 0.0, kAnything);
-        if (regions.has("most")) own.most = static_cast<std::size_t>(regions.positive("most", kMaxPhrases));
+        if (regions.has("most")) own.most = static_cast<std::size_t>(regions.positive("most", static_cast<int>(limits::kPhrases)));
     }
     return policy;
 }

@@ -1,6 +1,7 @@
 // Measures of pictures: which are asked for, which graphs that takes, and the values of their columns.
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <limits>
 
 #include "parts.hpp"
@@ -44,8 +45,19 @@ std::map<std::string, Request> requests_of(const std::vector<const MeasureSpec*>
 }
 
 double value_of(float answer, bool described, const Column& column, const ColumnSource& source) {
-    if (!std::isfinite(answer)) return std::numeric_limits<double>::quiet_NaN();
-    return source.value(static_cast<double>(answer), described, column.low, column.high);
+    const auto value = static_cast<double>(answer);
+    if (!source.plausible(value, described, column.low, column.high)) return std::numeric_limits<double>::quiet_NaN();
+    return source.value(value, described, column.low, column.high);
+}
+
+// What is wrong with an answer that is no value of a column.
+std::string problem_of(const MeasureSpec& spec, std::size_t column, float answer) {
+    const std::string where = "measure " + spec.told.name + ": ";
+    const std::string by = " (" + spec.sources[column].output + " of graph " + spec.answers() + ")";
+    if (!std::isfinite(answer)) return where + "the model's answer is not a number" + by;
+    char number[32];
+    std::snprintf(number, sizeof number, "%g", static_cast<double>(answer));
+    return where + "the model's answer is " + number + by + ", far outside what " + spec.told.columns[column].name + " can be";
 }
 
 // Outputs of a head, in the order of its columns, from features of so many pictures.
@@ -154,18 +166,17 @@ std::vector<Measured> Engine::Parts::measure(const std::vector<const MeasureSpec
             }
             for (std::size_t at = 0; at < indices.size(); ++at) {
                 Measured& into = measured[indices[at]];
-                bool numbers = true;
+                std::string wrong;
                 const bool described = spec->reads_text() && own_rows[at] != nullptr;
                 for (std::size_t column = 0; column < columns.size(); ++column) {
                     const Column& told = spec->told.columns[column];
                     const double value = value_of(columns[column][at], described, told, spec->sources[column]);
                     into.values.push_back(value);
                     if (told.flag_above && value > *told.flag_above) into.flags.push_back(told.name);
-                    numbers = numbers && !std::isnan(value);
+                    if (std::isnan(value) && wrong.empty()) wrong = problem_of(*spec, column, columns[column][at]);
                 }
-                if (numbers) continue;
-                into.error += (into.error.empty() ? "" : "; ") + ("measure " + spec->told.name) +
-                              ": the model's answer is not a number";
+                if (wrong.empty()) continue;
+                into.error += (into.error.empty() ? "" : "; ") + wrong;
             }
         }
     }

@@ -13,6 +13,7 @@
 
 #include "bundle.hpp"
 #include "dream.hpp"
+#include "limits.hpp"
 #include "looker.hpp"
 #include "realm/realm.hpp"
 #include "session.hpp"
@@ -21,8 +22,6 @@
 
 namespace realm {
 
-constexpr std::size_t kMaxTokenizerBytes = std::size_t{64} << 20;
-constexpr std::size_t kMaxPhrasesBytes = std::size_t{16} << 20;
 constexpr const char* kNeverRun = "bf16";  // ONNX Runtime has no such convolutions, on the CPU nor on CUDA
 
 struct Engine::Parts {
@@ -80,7 +79,7 @@ struct Engine::Parts {
     std::shared_ptr<const Tokenizer> tokenizer(const std::string& relative) {
         return once(tokenizers, relative, [&] {
             const std::filesystem::path path = bundle.file(relative);
-            return std::make_shared<const Tokenizer>(read_text(path, kMaxTokenizerBytes), path.string());
+            return std::make_shared<const Tokenizer>(read_text(path, limits::kTokenizerBytes), path.string());
         });
     }
 
@@ -191,7 +190,7 @@ struct Engine::Parts {
         if (!spec || !spec->phrases)
             throw TextError(bundle.name() + ": this bundle has no phrase bank; give a text (--text)");
         const std::filesystem::path path = bundle.file(*spec->phrases);
-        return read_bank(read_text(path, kMaxPhrasesBytes), path.string());
+        return read_bank(read_text(path, limits::kPhrasesBytes), path.string());
     }
 
     Bundle bundle;

@@ -9,6 +9,7 @@
 #include <limits>
 #include <utility>
 
+#include "limits.hpp"
 #include "realm/error.hpp"
 #include "realm/realm.hpp"
 #include "text_format.hpp"
@@ -114,6 +115,14 @@ private:
     std::string name_;
 };
 
+// Throws AnswerError where some values of an output are what they must not be.
+void refuse_some(const std::vector<float>& values, const std::string& output, bool (*bad)(float), const char* what) {
+    const auto count = std::count_if(values.begin(), values.end(), bad);
+    if (count != 0)
+        throw AnswerError("graph of " + output + ": " + std::to_string(count) + " of " + std::to_string(values.size()) +
+                          " values are " + what + "; try --precision fp32, and get the bundle again if that does not help");
+}
+
 void add_cuda(Ort::SessionOptions& options, const std::string& precision) {
     const OrtApi& api = Ort::GetApi();
     OrtCUDAProviderOptionsV2* settings = nullptr;
@@ -136,12 +145,13 @@ std::vector<std::vector<float>> Session::run(const std::vector<Feed>& feeds, con
 }
 
 std::vector<float> finite(std::vector<float> values, const std::string& output) {
-    const auto bad =
-        std::count_if(values.begin(), values.end(), [](float value) { return !std::isfinite(value); });
-    if (bad != 0)
-        throw AnswerError("graph of " + output + ": " + std::to_string(bad) + " of " + std::to_string(values.size()) +
-                          " values are NaN or infinite; try --precision fp32, and get the bundle again if that does "
-                          "not help");
+    refuse_some(values, output, [](float value) { return !std::isfinite(value); }, "NaN or infinite");
+    return values;
+}
+
+std::vector<float> cosines(std::vector<float> values, const std::string& output) {
+    values = finite(std::move(values), output);
+    refuse_some(values, output, [](float value) { return std::abs(value) > limits::kCosine; }, "no cosines (beyond 1.01)");
     return values;
 }
 

@@ -48,6 +48,8 @@ public:
 
 // The values as they are. Throws AnswerError, naming the output, where one is NaN or infinite.
 std::vector<float> finite(std::vector<float> values, const std::string& output);
+// The same of cosines: an overflow may be finite and still no cosine.
+std::vector<float> cosines(std::vector<float> values, const std::string& output);
 
 class Runtime {
 public:

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "json.hpp"
+#include "limits.hpp"
 #include "realm/error.hpp"
 #include "text_format.hpp"
 #include "tokenizer_parts.hpp"
@@ -12,7 +13,6 @@
 namespace realm {
 namespace {
 
-constexpr std::size_t kMaxMembers = 2'000'000;
 
 struct AddedToken {
     std::string content;
@@ -92,7 +92,7 @@ Tokenizer::Tokenizer(const std::string& json, const std::string& where) {
     const auto refuse = [&](const std::string& what) {
         return BundleError(where + ": " + what + "; export the bundle again");
     };
-    if (const std::string problem = json_problem(json, kMaxMembers); !problem.empty())
+    if (const std::string problem = json_problem(json, limits::kTokenizerMembers); !problem.empty())
         throw refuse("not a tokenizer file (" + problem + ")");
     auto parts = std::make_unique<Parts>();
     try {

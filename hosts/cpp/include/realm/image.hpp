@@ -21,13 +21,16 @@ struct Image {
     int height = 0;
     int width = 0;
     std::vector<std::uint8_t> rgb;
+    // The colour profile that the pixels still have because this library was built without lcms2; empty for sRGB.
+    std::string profile = {};
 
     operator ImageView() const { return {rgb.data(), height, width}; }
 };
 
 // Decodes a JPEG or PNG file, told by its content: EXIF orientation applied, alpha composited on white; grey, palette
-// and CMYK become RGB; 16-bit samples keep their high byte. Throws ImageError, naming the file, for one that is
-// missing, empty, truncated, of another format, or larger than 200 megapixels. Safe from several threads at once.
+// and CMYK become RGB; 16-bit samples keep their high byte; colours of an embedded profile become sRGB. Throws
+// ImageError, naming the file, for one that is missing, empty, truncated, of another format, larger than 200
+// megapixels, or no regular file: a pipe is never waited for. Safe from several threads at once.
 Image load_image(const std::filesystem::path& path);
 
 // The same for a file's bytes in memory; `name` stands in errors.
