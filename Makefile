@@ -17,7 +17,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 DATA ?= ../shared/data/raise-td
 PRETRAINED ?= ../shared/pretrained
 
-.PHONY: help demo test check lint hosts realm-tiny clean
+.PHONY: help demo test check lint hosts fuzz realm-tiny clean
 .DELETE_ON_ERROR:
 
 help:
@@ -26,6 +26,7 @@ help:
 	@echo 'make check       ruff, mypy and the fast tests: two minutes'
 	@echo 'make lint        ruff and mypy alone'
 	@echo 'make hosts       the C++ library and realm_host (out/hosts/cpp/release), and the page (hosts/web/dist)'
+	@echo 'make fuzz        the fuzzers of the C++ host for FUZZ_SECONDS each (600), under sanitizers; with clang by coverage'
 	@echo 'make realm-tiny  the embedded default again, from data to bundle (DATA=..., PRETRAINED=...)'
 	@echo 'make clean       remove the environment, caches and out/; runs/ stays'
 
@@ -64,6 +65,20 @@ hosts: $(LEAN)
 	-c 'import glob, importlib.util as u; print(*glob.glob(u.find_spec("onnxruntime").submodule_search_locations[0] + "/capi/libonnxruntime.so.*"))')"
 	cmake --build out/hosts/cpp/release
 	cd hosts/web && npm ci && npm run build
+
+# What they find stays in out/fuzz: new inputs are the next run's seeds, a crash is a file there.
+FUZZ_SECONDS ?= 600
+FUZZ_CXX ?= $(shell command -v clang++ || command -v clang++-19 || command -v clang++-14 || echo g++)
+fuzz: $(FULL)
+	cd hosts/cpp && cmake --preset fuzz -B $(CURDIR)/out/hosts/cpp/fuzz -DCMAKE_CXX_COMPILER="$(FUZZ_CXX)" \
+	-DONNXRUNTIME_LIBRARY="$$($(CURDIR)/$(BIN)/python \
+	-c 'import glob, importlib.util as u; print(*glob.glob(u.find_spec("onnxruntime").submodule_search_locations[0] + "/capi/libonnxruntime.so.*"))')"
+	cmake --build out/hosts/cpp/fuzz --target fuzzers
+	$(BIN)/python tests/hosts/fuzz_corpus.py out/fuzz/seeds
+	@failed=; for kind in png jpeg manifest; do mkdir -p out/fuzz/$$kind; (cd out/fuzz/$$kind && \
+	../../hosts/cpp/fuzz/fuzz_$$kind -max_total_time=$(FUZZ_SECONDS) -timeout=5 -rss_limit_mb=1024 -malloc_limit_mb=300 \
+	-max_len=65536 -print_final_stats=1 . ../seeds/$$kind) || failed="$$failed $$kind"; done; \
+	[ -z "$$failed" ] || { echo "failed:$$failed; see out/fuzz" >&2; exit 1; }
 
 realm-tiny: $(FULL)
 	PATH="$(CURDIR)/$(BIN):$$PATH" DATA="$(DATA)" PRETRAINED="$(PRETRAINED)" sh recipes/realm-tiny.sh

@@ -63,11 +63,15 @@ std::uint32_t number(std::string_view bytes, std::size_t at, std::size_t size, b
 
 }  // namespace
 
+bool fits(std::uint64_t width, std::uint64_t height) {
+    return width * height <= limits::kPixels && std::max(width, height) <= limits::kSidePx;
+}
+
 void check_pixels(std::uint64_t width, std::uint64_t height, const std::string& name) {
+    if (fits(width, height)) return;
     const std::string size = name + ": " + std::to_string(width) + " x " + std::to_string(height);
     if (width * height > limits::kPixels) throw ImageError(size + " is more than 200 megapixels; scale it down first");
-    if (std::max(width, height) > limits::kSidePx)
-        throw ImageError(size + " has a side beyond " + std::to_string(limits::kSidePx) + " pixels; cut it into pieces");
+    throw ImageError(size + " has a side beyond " + std::to_string(limits::kSidePx) + " pixels; cut it into pieces");
 }
 
 int exif_orientation(std::string_view exif) {

@@ -25,6 +25,8 @@ struct Decoded {
 Decoded decode_jpeg(const std::uint8_t* bytes, std::size_t size, const std::string& name);
 Decoded decode_png(const std::uint8_t* bytes, std::size_t size, const std::string& name);
 
+// Whether a picture is within the limits of pixels and sides.
+bool fits(std::uint64_t width, std::uint64_t height);
 // Throws ImageError for more than 200 megapixels, and for a side beyond 100 000.
 void check_pixels(std::uint64_t width, std::uint64_t height, const std::string& name);
 

@@ -101,7 +101,7 @@ bool read_header(Reader& reader, Header& header) {
     png_get_IHDR(reader.png, reader.info, &header.width, &header.height, &header.depth, &header.colour,
                  &header.interlacing, nullptr, nullptr);
     // The caller refuses it; libpng would reserve a row of what the header claims, gigabytes of it.
-    if (std::uint64_t{header.width} * header.height > limits::kPixels) return true;
+    if (!fits(header.width, header.height)) return true;
     for (std::size_t index = 0; index < header.palette.size(); ++index) {
         const auto grey = static_cast<std::uint8_t>(index);  // what Pillow has beyond the palette's end
         header.palette[index] = {grey, grey, grey, 255};

@@ -42,7 +42,12 @@ std::vector<std::string_view> without_texts(std::string_view png) {
     while (png.size() - at >= 8) {
         const std::uint64_t data = length_at(png, at);
         const std::string_view kind = png.substr(at + 4, 4);
-        const std::size_t next = at + static_cast<std::size_t>(std::min<std::uint64_t>(png.size() - at, 12 + data));
+        const bool whole = 12 + data <= png.size() - at;
+        if (!whole && kind != "IDAT") {  // libpng would make room for all that it claims
+            keep_until(at);
+            return kept;
+        }
+        const std::size_t next = whole ? at + static_cast<std::size_t>(12 + data) : png.size();
         bool drop = one_of(kind, kTexts) && (kind != "tEXt" || data > kShortBytes);
         if (drop && tells_orientation(png.substr(at + 8, data))) drop = ++orientations > kMostOrientations;
         if (drop) {

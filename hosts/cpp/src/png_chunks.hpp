@@ -7,8 +7,8 @@
 
 namespace realm {
 
-// The pieces of a PNG to read one after the other, those of the Python engine's realm_engine/pictures/png.py. `png`
-// begins with the signature.
+// The pieces of a PNG to read one after the other, those of the Python engine's realm_engine/pictures/png.py; they end
+// where a chunk claims more than the file has. `png` begins with the signature.
 std::vector<std::string_view> without_texts(std::string_view png);
 
 }  // namespace realm

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <limits>
 #include <utility>
@@ -18,6 +19,7 @@ namespace realm {
 namespace {
 
 constexpr int kMaxThreads = 1024;
+constexpr const char* kCureOfAnswers = "; try --precision fp32, and get the bundle again if that does not help";
 
 // Whether ONNX Runtime is to report nothing to its maker, which its official builds do unless told otherwise. A value
 // that the user has set is kept.
@@ -115,14 +117,6 @@ private:
     std::string name_;
 };
 
-// Throws AnswerError where some values of an output are what they must not be.
-void refuse_some(const std::vector<float>& values, const std::string& output, bool (*bad)(float), const char* what) {
-    const auto count = std::count_if(values.begin(), values.end(), bad);
-    if (count != 0)
-        throw AnswerError("graph of " + output + ": " + std::to_string(count) + " of " + std::to_string(values.size()) +
-                          " values are " + what + "; try --precision fp32, and get the bundle again if that does not help");
-}
-
 void add_cuda(Ort::SessionOptions& options, const std::string& precision) {
     const OrtApi& api = Ort::GetApi();
     OrtCUDAProviderOptionsV2* settings = nullptr;
@@ -145,14 +139,20 @@ std::vector<std::vector<float>> Session::run(const std::vector<Feed>& feeds, con
 }
 
 std::vector<float> finite(std::vector<float> values, const std::string& output) {
-    refuse_some(values, output, [](float value) { return !std::isfinite(value); }, "NaN or infinite");
-    return values;
+    const auto bad = std::count_if(values.begin(), values.end(), [](float value) { return !std::isfinite(value); });
+    if (bad == 0) return values;
+    throw AnswerError("graph of " + output + ": " + std::to_string(bad) + " of " + std::to_string(values.size()) +
+                      " values are NaN or infinite" + kCureOfAnswers);
 }
 
 std::vector<float> cosines(std::vector<float> values, const std::string& output) {
     values = finite(std::move(values), output);
-    refuse_some(values, output, [](float value) { return std::abs(value) > limits::kCosine; }, "no cosines (beyond 1.01)");
-    return values;
+    float worst = 0;
+    for (const float value : values) worst = std::max(worst, std::abs(value));
+    if (worst <= limits::kCosine) return values;
+    char number[32];
+    std::snprintf(number, sizeof number, "%g", static_cast<double>(worst));
+    throw AnswerError("graph of " + output + ": a cosine of " + number + " in its answer" + kCureOfAnswers);
 }
 
 Runtime::Runtime(const std::string& device, int threads) : device_(device), threads_(threads) {

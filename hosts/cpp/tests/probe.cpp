@@ -3,6 +3,7 @@
 //   probe tokens TOKENIZER < texts        JSON list of texts on stdin -> JSON list of ids
 //   probe decode FILE...                  per image "height width" and the pixels' sha256, or the error
 //   probe pixels FILE OUT                 the pixels, raw
+//   probe peak FILE                       bytes that this process held at its peak, the file decoded or refused (Linux)
 //   probe sha256 FILE                     both implementations
 //   probe bundles IMAGE DIR...            per bundle what opening, scoring and mapping say: "ok" or the error
 //   probe threads BUNDLE IMAGE TEXT       one engine used from many threads at once; its answers must be equal
@@ -50,6 +51,21 @@ int pixels(const std::string& file, const std::string& out) {
     std::ofstream(out, std::ios::binary)
         .write(reinterpret_cast<const char*>(image.rgb.data()), static_cast<std::streamsize>(image.rgb.size()));
     std::cout << image.height << ' ' << image.width << '\n';
+    return 0;
+}
+
+int peak(const std::string& file) {
+    try {
+        realm::load_image(file);
+    } catch (const realm::Error&) {
+    }
+    std::ifstream status("/proc/self/status");
+    for (std::string word; status >> word;)
+        if (word == "VmHWM:") {
+            unsigned long long kilobytes = 0;
+            status >> kilobytes;
+            std::cout << kilobytes * 1024 << '\n';
+        }
     return 0;
 }
 
@@ -126,6 +142,7 @@ int main(int count, char** words) {
         if (what == "tokens" && given.size() == 2) return tokens(given[1]);
         if (what == "decode" && given.size() > 1) return decode({given.begin() + 1, given.end()});
         if (what == "pixels" && given.size() == 3) return pixels(given[1], given[2]);
+        if (what == "peak" && given.size() == 2) return peak(given[1]);
         if (what == "bundles" && given.size() > 2) return bundles(given[1], {given.begin() + 2, given.end()});
         if (what == "threads" && given.size() == 4) return threads(given[1], given[2], given[3]);
         if (what == "sha256" && given.size() == 2) return digests(given[1]);
@@ -133,6 +150,6 @@ int main(int count, char** words) {
         std::cerr << "error: " << error.what() << '\n';
         return 2;
     }
-    std::cerr << "usage: probe tokens TOKENIZER | decode FILE... | pixels FILE OUT | sha256 FILE | bundles IMAGE DIR... | threads BUNDLE IMAGE TEXT\n";
+    std::cerr << "usage: probe tokens TOKENIZER | decode FILE... | pixels FILE OUT | peak FILE | sha256 FILE | bundles IMAGE DIR... | threads BUNDLE IMAGE TEXT\n";
     return 2;
 }

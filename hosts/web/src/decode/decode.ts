@@ -1,15 +1,19 @@
 /**
  * A picture file -> upright RGB, the pixels that the Python engine sees.
  *
- * PNG is decoded here, exactly. JPEG, WebP, BMP and GIF are the browser's business, asked to convert no colours:
- * its JPEG decoder may round differently by a level or two. TIFF is refused, as browsers do not read it.
+ * PNG is decoded here, exactly. JPEG, WebP, BMP and GIF are the browser's business: its JPEG decoder may round
+ * differently by a level or two. Colours of an embedded profile become sRGB, by the browser. TIFF is refused, as browsers
+ * do not read it.
  */
 
 import { messageOf, RealmError } from "../engine/errors";
+import { MOST_FILE_BYTES, MOST_PICTURE_SIDE_PX, MOST_SCANS } from "../engine/limits";
 import type { Picture } from "../engine/looker";
+import { canvasIsHonest, pixelsOf } from "./canvas";
 import { type Facts, inspect } from "./formats";
 import { exifOrientation, onWhite, upright, withoutAlpha } from "./pixels";
 import { decodePng } from "./png";
+import { inSrgb } from "./profile";
 
 /** Largest picture. The graph of CORE makes floats of all pixels, 12 bytes each, and WebAssembly ends at 4 GB. */
 export const MAX_MEGAPIXELS = 50;
@@ -25,6 +29,12 @@ function checkSize(name: string, width: number, height: number): void {
   if (width === 0 || height === 0) {
     throw new RealmError("image", `${name}: empty image, ${width} x ${height} pixels`);
   }
+  if (Math.max(width, height) > MOST_PICTURE_SIDE_PX && width * height <= MAX_MEGAPIXELS * 1e6) {
+    throw new RealmError(
+      "image",
+      `${name}: ${width} x ${height} has a side beyond ${MOST_PICTURE_SIDE_PX} pixels; cut it into pieces`,
+    );
+  }
   if (width * height > MAX_MEGAPIXELS * 1e6) {
     throw new RealmError(
       "image",
@@ -36,6 +46,9 @@ function checkSize(name: string, width: number, height: number): void {
 /** Decode a picture. Throws RealmError "image", which names it, for anything that is none. */
 export async function decodePicture(file: Blob, name: string): Promise<Decoded> {
   if (file.size === 0) throw new RealmError("image", `${name}: the file is empty (0 bytes)`);
+  if (file.size > MOST_FILE_BYTES) {
+    throw new RealmError("image", `${name}: more than 1 GiB is no photograph; scale it down first`);
+  }
   try {
     const bytes = new Uint8Array(await file.arrayBuffer());
     const facts = inspect(bytes);
@@ -48,6 +61,7 @@ export async function decodePicture(file: Blob, name: string): Promise<Decoded> 
     if (facts.format === "png") return { picture: await decodeExactly(bytes, name), notes: [] };
     if (facts.size !== null) checkSize(name, ...facts.size);
     if (facts.truncated) throw new Error("image file is truncated");
+    if (facts.scans > MOST_SCANS) throw new Error(`more than ${MOST_SCANS} scans`);
     return await decodeByBrowser(bytes as Uint8Array<ArrayBuffer>, facts, name);
   } catch (error) {
     if (error instanceof RealmError) throw error;
@@ -60,7 +74,8 @@ export async function decodePicture(file: Blob, name: string): Promise<Decoded> 
 
 async function decodeExactly(bytes: Uint8Array, name: string): Promise<Picture> {
   const png = await decodePng(bytes, ({ width, height }) => checkSize(name, width, height));
-  const rgb = png.hasAlpha ? onWhite(png.rgba) : withoutAlpha(png.rgba);
+  const rgba = await inSrgb(png);
+  const rgb = png.hasAlpha ? onWhite(rgba) : withoutAlpha(rgba);
   const orientation = png.exif === null ? 1 : exifOrientation(png.exif);
   return upright({ width: png.width, height: png.height, rgb }, orientation);
 }
@@ -75,16 +90,14 @@ async function decodeByBrowser(bytes: Uint8Array<ArrayBuffer>, facts: Facts, nam
     );
   }
   const bitmap = await createImageBitmap(new Blob([bytes], { type: facts.type }), {
-    colorSpaceConversion: "none",
+    colorSpaceConversion: "default",
     premultiplyAlpha: "none",
     imageOrientation: "from-image",
   });
   try {
     const { width, height } = bitmap;
     checkSize(name, width, height);
-    const context = readableCanvas(width, height);
-    context.drawImage(bitmap, 0, 0);
-    const rgba = context.getImageData(0, 0, width, height).data;
+    const rgba = pixelsOf(bitmap);
     if (!canvasIsHonest()) {
       notes.push(
         "This browser changes the pixels that pages read, against tracking: numbers may differ. A PNG is read exactly.",
@@ -106,7 +119,7 @@ async function decodeStraight(bytes: Uint8Array<ArrayBuffer>, type: string): Pro
   const init: StraightDecoderInit = {
     data: bytes,
     type,
-    colorSpaceConversion: "none",
+    colorSpaceConversion: "default",
     premultiplyAlpha: "none",
   };
   const decoder = new ImageDecoder(init);
@@ -114,32 +127,10 @@ async function decodeStraight(bytes: Uint8Array<ArrayBuffer>, type: string): Pro
     const { image } = await decoder.decode();
     const { displayWidth: width, displayHeight: height } = image;
     const rgba = new Uint8Array(4 * width * height);
-    await image.copyTo(rgba, { format: "RGBA" });
+    await image.copyTo(rgba, { format: "RGBA", colorSpace: "srgb" });
     image.close();
     return { width, height, rgb: onWhite(rgba) };
   } finally {
     decoder.close();
   }
-}
-
-function readableCanvas(width: number, height: number): OffscreenCanvasRenderingContext2D {
-  const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
-  if (context === null) throw new Error("this browser gives no canvas of that size");
-  return context;
-}
-
-let honest: boolean | null = null;
-
-/** Whether a canvas gives back what was put in it: some browsers add noise that makes pages forget a visitor. */
-function canvasIsHonest(): boolean {
-  if (honest === null) {
-    const size = 16;
-    const context = readableCanvas(size, size);
-    const pattern = new ImageData(size, size);
-    for (let i = 0; i < pattern.data.length; i++) pattern.data[i] = i % 4 === 3 ? 255 : (i * 37) % 256;
-    context.putImageData(pattern, 0, 0);
-    const read = context.getImageData(0, 0, size, size).data;
-    honest = pattern.data.every((value, i) => read[i] === value);
-  }
-  return honest;
 }

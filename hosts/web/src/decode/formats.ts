@@ -10,6 +10,8 @@ export interface Facts {
   readonly truncated: boolean;
   /** Whether pixels may be transparent. */
   readonly alpha: boolean;
+  /** Passes over the pixels, of a JPEG; of others 1. */
+  readonly scans: number;
 }
 
 function ascii(bytes: Uint8Array, from: number, to: number): string {
@@ -27,9 +29,10 @@ function sniff(bytes: Uint8Array): Format | null {
 }
 
 /** Walk the segments of a JPEG: its size stands in the frame header, and a whole file ends with a marker. */
-function jpeg(bytes: Uint8Array): Pick<Facts, "size" | "truncated" | "alpha"> {
+function jpeg(bytes: Uint8Array): Pick<Facts, "size" | "truncated" | "alpha" | "scans"> {
   let size: readonly [number, number] | null = null;
   let ended = false;
+  let scans = 0;
   for (let at = 2; at + 1 < bytes.length && !ended; ) {
     if (bytes[at] !== 0xff) {
       at++; // compressed data, in which FF is followed by 0 or by a restart marker
@@ -37,6 +40,7 @@ function jpeg(bytes: Uint8Array): Pick<Facts, "size" | "truncated" | "alpha"> {
     }
     const marker = bytes[at + 1]!;
     if (marker === 0xd9) ended = true;
+    if (marker === 0xda) scans++;
     if (marker === 0 || marker === 0xff || marker === 0x01 || (marker >= 0xd0 && marker <= 0xd9)) {
       at += marker === 0xff ? 1 : 2;
       continue;
@@ -48,7 +52,7 @@ function jpeg(bytes: Uint8Array): Pick<Facts, "size" | "truncated" | "alpha"> {
     }
     at += 2 + Math.max(2, length);
   }
-  return { size, truncated: !ended, alpha: false };
+  return { size, truncated: !ended, alpha: false, scans };
 }
 
 function webp(bytes: Uint8Array, view: DataView): Pick<Facts, "size" | "truncated" | "alpha"> {
@@ -86,7 +90,7 @@ export function inspect(bytes: Uint8Array): Facts | null {
   const format = sniff(bytes);
   if (format === null) return null;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const common = { format, type: `image/${format}` };
+  const common = { format, type: `image/${format}`, scans: 1 };
   switch (format) {
     case "jpeg":
       return { ...common, ...jpeg(bytes) };

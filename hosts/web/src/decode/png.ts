@@ -1,10 +1,10 @@
 /**
- * PNG to straight RGBA, exactly: a canvas multiplies colours by alpha, applies gamma and profiles, and rounds
- * 16 bit samples; the Python engine (Pillow) does none of it. Every colour type, depth and interlacing; of an
- * animation the still image. Decompression is the browser's.
+ * PNG to straight RGBA, exactly: a canvas multiplies colours by alpha, applies gamma, and rounds 16 bit samples; the
+ * Python engine (Pillow) does none of it. Every colour type, depth and interlacing; of an animation the still image.
+ * Decompression is the browser's. Texts, which may be megabytes, are passed over.
  */
 
-const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
+export const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 const GREY = 0;
 const RGB = 2;
 const PALETTE = 3;
@@ -35,7 +35,7 @@ const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   return value;
 });
 
-function crc32(bytes: Uint8Array): number {
+export function crc32(bytes: Uint8Array): number {
   let value = 0xffffffff;
   for (const byte of bytes) value = CRC_TABLE[(value ^ byte) & 0xff]! ^ (value >>> 8);
   return (value ^ 0xffffffff) >>> 0;
@@ -59,10 +59,10 @@ export interface DecodedPng extends PngHeader {
   readonly hasAlpha: boolean;
   /** Bytes of the eXIf chunk, null where there is none. */
   readonly exif: Uint8Array | null;
-}
-
-export function isPng(bytes: Uint8Array): boolean {
-  return SIGNATURE.every((byte, index) => bytes[index] === byte);
+  /** Bytes of the iCCP chunk, the colour profile that the pixels still have; null where there is none. */
+  readonly profile: Uint8Array | null;
+  /** Whether the file holds grey samples, which its profile is then about. */
+  readonly grey: boolean;
 }
 
 function readHeader(data: Uint8Array): Header {
@@ -187,6 +187,7 @@ export async function decodePng(
   let palette = new Uint8Array(0);
   let trns: Uint8Array | null = null;
   let exif: Uint8Array | null = null;
+  let profile: Uint8Array | null = null;
   const compressed: Uint8Array[] = [];
   for (let at = SIGNATURE.length; at + 8 <= bytes.length; ) {
     const length = view.getUint32(at);
@@ -207,6 +208,7 @@ export async function decodePng(
     } else if (type === "PLTE") palette = Uint8Array.from(data);
     else if (type === "tRNS") trns = data;
     else if (type === "eXIf") exif = data;
+    else if (type === "iCCP") profile = data;
     else if (type === "IDAT") compressed.push(data);
     else if (type === "IEND") break;
     at = end + 4;
@@ -240,5 +242,6 @@ export async function decodePng(
   }
   const deepGrey = colour === GREY && depth === 16; // Pillow ignores a transparent grey of 16 bits
   const hasAlpha = colour === GREY_ALPHA || colour === RGBA || (trns !== null && !deepGrey);
-  return { width, height, rgba, hasAlpha, exif };
+  const grey = colour === GREY || colour === GREY_ALPHA;
+  return { width, height, rgba, hasAlpha, exif, profile, grey };
 }

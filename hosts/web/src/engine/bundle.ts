@@ -1,6 +1,8 @@
 /** An opened bundle: a checked manifest, and files whose size and sha256 are compared before anyone uses them. */
 
-import { messageOf, RealmError } from "./errors";
+import { RealmError } from "./errors";
+import { parseJson } from "./json";
+import { type JsonLimits, MANIFEST_LIMITS } from "./limits";
 import { type FileEntry, graphsOf, type Manifest, parseManifest, presetEncoders } from "./manifest";
 import type { MeasureSpec } from "./measure-specs";
 
@@ -11,8 +13,8 @@ const PRECISION = "fp32";
 export interface BundleSource {
   /** What errors call the bundle: its address. */
   readonly where: string;
-  /** Bytes of the manifest. Throws RealmError "bundle" where there is none. */
-  readManifest(): Promise<Uint8Array>;
+  /** Bytes of the manifest, of one that is too long no more than one above `most`. Throws RealmError "bundle" where there is none. */
+  readManifest(most: number): Promise<Uint8Array>;
   /** Bytes of a listed file that pass `check`, which throws. Throws RealmError "bundle" where it is missing. */
   read(path: string, entry: FileEntry, check: (bytes: Uint8Array) => Promise<void>): Promise<Uint8Array>;
 }
@@ -47,16 +49,8 @@ export class Bundle {
   /** Read and check the manifest. Throws RealmError "bundle", one line, for the first fault. */
   static async open(source: BundleSource): Promise<Bundle> {
     const where = `${source.where}${MANIFEST}`;
-    const bytes = await source.readManifest();
-    let json: unknown;
-    try {
-      json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-    } catch (error) {
-      throw new RealmError(
-        "bundle",
-        `${where}: not valid JSON (${messageOf(error)}); export the bundle again`,
-      );
-    }
+    const bytes = await source.readManifest(MANIFEST_LIMITS.bytes);
+    const json = parseJson(bytes, MANIFEST_LIMITS, where, "valid JSON");
     return new Bundle(source, parseManifest(json, where));
   }
 
@@ -73,16 +67,8 @@ export class Bundle {
   }
 
   /** JSON of a listed file. */
-  async readJson(path: string, what: string): Promise<unknown> {
-    const bytes = await this.read(path);
-    try {
-      return JSON.parse(new TextDecoder().decode(bytes));
-    } catch (error) {
-      throw new RealmError(
-        "bundle",
-        `${this.where(path)}: not ${what} (${messageOf(error)}); export the bundle again`,
-      );
-    }
+  async readJson(path: string, limits: JsonLimits, what: string): Promise<unknown> {
+    return parseJson(await this.read(path), limits, this.where(path), what);
   }
 
   /** The measures that this page can compute; the first is the default. */

@@ -6,7 +6,7 @@
 import type { Picture } from "./looker";
 import type { DreamSpec, PassSpec } from "./manifest";
 import { ResampleCache } from "./resample";
-import { type Feed, finite, type Session } from "./runtime";
+import { cosines, type Feed, type Session } from "./runtime";
 import { boxShares, type WindowGrid } from "./windows";
 
 // As in the Python engine: small windows leave a core idle between operators. Bounds the memory of a call, too:
@@ -113,7 +113,7 @@ export class EachWindow implements WindowEncoder {
         },
         "similarity",
       );
-      result.set(finite(values, "similarity"), start * embeddings.length);
+      result.set(cosines(values, "similarity"), start * embeddings.length);
       steps.progress(end, tops.length);
     }
     return result;
@@ -163,7 +163,7 @@ export class OnePass implements WindowEncoder {
         feeds[`down_${cellPx}`] = ["float32", rows, [end - start, cells]];
       }
       const { values } = await session.run(feeds, "similarity");
-      result.set(finite(values, "similarity"), start * grid.cols * embeddings.length);
+      result.set(cosines(values, "similarity"), start * grid.cols * embeddings.length);
       steps.spent?.("pooling", (performance.now() - began) / 1000);
       steps.progress(end * grid.cols, grid.count);
     }

@@ -4,6 +4,7 @@ import type { Bundle } from "./bundle";
 import { askedEncoder, countWindows, Dream, type EncoderChoice, type MapConfig } from "./dream";
 import { EachWindow, OnePass, partOf, type Steps, type WindowEncoder } from "./encoders";
 import { messageOf, RealmError } from "./errors";
+import { PHRASES_LIMITS, TOKENIZER_LIMITS } from "./limits";
 import { Looker, type Picture } from "./looker";
 import { type DreamSpec, type EncoderName, graphsOf, presetEncoders, type TextSpec } from "./manifest";
 import { type Head, lookKey, type Measured, measure, type Parts } from "./measure";
@@ -133,7 +134,7 @@ export class Engine {
     const bank =
       phrases === null
         ? []
-        : parseBank(await bundle.readJson(phrases, "a phrase bank"), bundle.where(phrases));
+        : parseBank(await bundle.readJson(phrases, PHRASES_LIMITS, "a phrase bank"), bundle.where(phrases));
 
     /** How wide the text features are that a graph takes: as declared, or as CORE's text graph makes them. */
     async function textWidth(graph: string): Promise<number | null> {
@@ -257,7 +258,7 @@ export class Engine {
 }
 
 async function readTokenizer(bundle: Bundle, file: string): Promise<Tokenizer> {
-  const json = await bundle.readJson(file, "a tokenizer file");
+  const json = await bundle.readJson(file, TOKENIZER_LIMITS, "a tokenizer file");
   try {
     return new Tokenizer(json);
   } catch (error) {

@@ -1,6 +1,18 @@
 /** `bundle.json`, every field checked once, with the words of the Python engine (realm_engine/bundle/manifest.py). */
 
 import { RealmError } from "./errors";
+import {
+  LEAST_STRIDE_PX,
+  LEAST_WINDOW_PX,
+  MOST_DIMENSIONS,
+  MOST_FILE_BYTES,
+  MOST_FILES,
+  MOST_PHRASES,
+  MOST_SCALES,
+  MOST_SIDE_PX,
+  MOST_TOKENS,
+  MOST_WINDOW_PX,
+} from "./limits";
 import { checkMeasures, type MeasureSpec, parseMeasures } from "./measure-specs";
 import { Section, safeRelative } from "./section";
 
@@ -9,8 +21,6 @@ const FORMAT_MAJOR = 1;
 const GRAPHS = ["core_text", "core", "clip_text", "dream", "trunk", "windows", "photographs"] as const;
 /** What can encode the windows of a map, and the graphs that each needs beside the text tower. */
 const ENCODERS = { "each-window": ["dream"], "one-pass": ["trunk", "windows"] } as const;
-/** The most that a side may have, as in the Python engine. */
-const MOST_PIXELS = 1 << 14;
 const AGGREGATES = ["mean", "max"] as const;
 const INTERPOLATIONS = ["bilinear", "bicubic"] as const;
 
@@ -136,7 +146,7 @@ function checkVersion(manifest: Section): void {
   }
   const version = manifest.string("format_version");
   const major = version.split(".")[0] ?? "";
-  if (!/^\d+$/.test(major)) {
+  if (!/^\d{1,9}(\.\d{1,9}){0,3}$/.test(version)) {
     throw new RealmError(
       "bundle",
       `${manifest.where}: format version '${version}' is not a version; export the bundle again`,
@@ -155,6 +165,12 @@ function parseTensors(entry: Section, key: string): TensorSpec[] {
   return entry.array(key).map((item) => {
     const tensor = new Section(item, `${entry.where}, '${key}'`);
     const shape = tensor.array("shape");
+    if (shape.length > MOST_DIMENSIONS) {
+      throw new RealmError(
+        "bundle",
+        `${tensor.where}: 'shape' must list at most ${MOST_DIMENSIONS} sizes; export the bundle again`,
+      );
+    }
     const size = shape.at(-1);
     const known = typeof size === "number" && Number.isInteger(size) && size > 0;
     return { name: tensor.string("name"), rank: shape.length, lastSize: known ? size : null };
@@ -185,7 +201,7 @@ function parsePhrasePolicy(manifest: Section): PhrasePolicy {
   const maps = manifest.has("maps") ? manifest.section("maps") : new Section({}, manifest.where);
   const phrases = maps.has("phrases") ? maps.section("phrases") : new Section({}, maps.where);
   const policy = {
-    most: phrases.has("most") ? phrases.positive("most") : 3,
+    most: phrases.has("most") ? phrases.positive("most", MOST_PHRASES) : 3,
     marginZ: phrases.has("margin_z") ? phrases.number("margin_z") : 1,
     percentile: phrases.has("percentile") ? phrases.number("percentile") : 95,
   };
@@ -199,7 +215,7 @@ function parsePhrasePolicy(manifest: Section): PhrasePolicy {
 }
 
 function parseText(section: Section): TextSpec {
-  const maxTokens = section.positive("max_tokens");
+  const maxTokens = section.positive("max_tokens", MOST_TOKENS);
   const buckets = [...new Set(section.positives("buckets"))].sort((a, b) => a - b);
   if (buckets.at(-1) !== maxTokens) {
     throw new RealmError(
@@ -210,7 +226,7 @@ function parseText(section: Section): TextSpec {
   return {
     tokenizer: safeRelative(section.string("tokenizer"), section.where),
     maxTokens,
-    padId: section.whole("pad_id"),
+    padId: section.whole("pad_id", 0, 2 ** 31 - 1),
     fixedLength: section.boolean("fixed_length"),
     buckets,
   };
@@ -220,8 +236,8 @@ function parseCore(section: Section): CoreSpec {
   const image = section.section("image");
   const rating = section.section("rating");
   return {
-    heightPx: image.positive("height_px"),
-    widthPx: image.positive("width_px"),
+    heightPx: image.positive("height_px", MOST_SIDE_PX),
+    widthPx: image.positive("width_px", MOST_SIDE_PX),
     interpolation: image.choice("interpolation", INTERPOLATIONS),
     text: parseText(section.section("text")),
     missingText: section.choice("missing_text", ["trained", "empty-description"]),
@@ -248,7 +264,7 @@ export function presetEncoders({ presets }: DreamSpec): EncoderName[] {
 
 function parsePass(section: Section): PassSpec {
   const cellsPx = section.positives("cells_px");
-  const haloPx = section.positive("halo_px", MOST_PIXELS);
+  const haloPx = section.positive("halo_px", MOST_SIDE_PX);
   const coarsestPx = Math.max(...cellsPx);
   if (cellsPx.some((cell) => coarsestPx % cell !== 0) || haloPx % coarsestPx !== 0) {
     throw new RealmError(
@@ -290,6 +306,17 @@ function checkPhotographs(spec: PhotographsSpec, graph: GraphSpec | undefined, w
   );
 }
 
+function presetWindows(preset: Section): number[] {
+  const sizes = preset.positives("windows_px");
+  const different = new Set(sizes).size === sizes.length;
+  if (different && sizes.length <= MOST_SCALES && Math.min(...sizes) >= LEAST_WINDOW_PX) return sizes;
+  throw new RealmError(
+    "bundle",
+    `${preset.where}: 'windows_px' must list at most ${MOST_SCALES} different sizes from ${LEAST_WINDOW_PX} px; ` +
+      "export the bundle again",
+  );
+}
+
 /** `encoders`: those that are there; a preset that names none has the first. */
 function parseDream(section: Section, encoders: readonly EncoderName[]): DreamSpec {
   const entries = section.section("presets");
@@ -297,8 +324,8 @@ function parseDream(section: Section, encoders: readonly EncoderName[]): DreamSp
     const entry = entries.section(name);
     return {
       name,
-      windowsPx: entry.positives("windows_px"),
-      stridePx: entry.positive("stride_px"),
+      windowsPx: presetWindows(entry),
+      stridePx: entry.whole("stride_px", LEAST_STRIDE_PX, MOST_WINDOW_PX),
       aggregate: entry.choice("aggregate", AGGREGATES),
       encoder: entry.has("encoder") ? entry.choice("encoder", encoders) : encoders[0]!,
       standsOut: parseStandsOut(entry),
@@ -312,7 +339,7 @@ function parseDream(section: Section, encoders: readonly EncoderName[]): DreamSp
   const phrases = section.data.phrases ?? null;
   const first = presets.find((preset) => preset.name === recommended)!.encoder;
   return {
-    imageSizePx: section.positive("image_size_px"),
+    imageSizePx: section.positive("image_size_px", MOST_SIDE_PX),
     interpolation: section.choice("interpolation", INTERPOLATIONS),
     text: parseText(section.section("text")),
     presets: [
@@ -363,9 +390,23 @@ export function parseManifest(json: unknown, where: string): Manifest {
   if (manifest.has("measures")) checkMeasures(usable, graphs, where);
   const files = new Map<string, FileEntry>();
   const listed = manifest.section("files");
-  for (const path of Object.keys(listed.data)) {
+  const paths = Object.keys(listed.data);
+  if (paths.length > MOST_FILES) {
+    throw new RealmError(
+      "bundle",
+      `${listed.where}: lists ${paths.length} files, more than ${MOST_FILES}; export the bundle again`,
+    );
+  }
+  for (const path of paths) {
     const entry = listed.section(safeRelative(path, listed.where));
-    files.set(path, { sha256: entry.string("sha256").toLowerCase(), sizeBytes: entry.whole("size_bytes") });
+    if (path.split("/").some((part) => part === "" || part === ".")) {
+      throw new RealmError(
+        "bundle",
+        `${listed.where}: the path '${path}' is not written the short way; export the bundle again`,
+      );
+    }
+    const sizeBytes = entry.whole("size_bytes", 0, MOST_FILE_BYTES);
+    files.set(path, { sha256: entry.string("sha256").toLowerCase(), sizeBytes });
   }
   const used = [...graphs.values()].flatMap((graph) => Object.values(graph.variants));
   for (const spec of [core, dream]) if (spec !== null) used.push(spec.text.tokenizer);

@@ -1,6 +1,7 @@
 /** The manifest's measures and what they look through, every field checked once (docs/bundle.md). */
 
 import { RealmError } from "./errors";
+import { MOST_SIDE_PX } from "./limits";
 import type { CoreSpec, GraphSpec, Interpolation } from "./manifest";
 import type { Section } from "./section";
 
@@ -168,8 +169,8 @@ function parseLook(section: Section): Pick<MeasureSpec, "graph" | "view" | "prob
   if (kind === "whole") {
     const whole: ViewSpec = {
       kind,
-      heightPx: view.positive("height_px"),
-      widthPx: view.positive("width_px"),
+      heightPx: view.positive("height_px", MOST_SIDE_PX),
+      widthPx: view.positive("width_px", MOST_SIDE_PX),
       interpolation: view.choice("interpolation", INTERPOLATIONS),
     };
     return { graph, view: whole, problem: null };

@@ -1,6 +1,7 @@
 /** Measures of a picture: which graphs they share, and the values of their columns. */
 
 import { RealmError } from "./errors";
+import { MOST_RANGES } from "./limits";
 import type { Looker, Picture } from "./looker";
 import type { ColumnSpec, Curve, MeasureSpec } from "./measure-specs";
 import type { Answer, Session } from "./runtime";
@@ -63,7 +64,8 @@ export async function measure(
     // A measure that takes no text has looked at the picture alone.
     const described = spec.kind === "core" && text !== null && text.trim() !== "";
     const values = spec.columns.map((column) => columnOf(column, own.get(column.output)!, spec, described));
-    const error = values.includes(null) ? `measure ${spec.name}: the model's answer is not a number` : null;
+    const wrong = spec.columns[values.indexOf(null)];
+    const error = wrong === undefined ? null : problemOf(wrong, own.get(wrong.output)!, spec);
     found.push({ name: spec.name, values, error });
   }
   return found;
@@ -90,7 +92,27 @@ function columnOf(
   const single = dims.every((size) => size === 1) && (dims.length === 1 || dims.length === 2);
   if (!single) throw wrongShape(spec, column.output, dims);
   const value = values[0]!;
-  return Number.isFinite(value) ? columnValue(column, value, described) : null;
+  return isPlausible(column, value, described) ? columnValue(column, value, described) : null;
+}
+
+/**
+ * Whether an answer is a number that the column could have: finite, and no further outside its usual range (of a curve:
+ * its points) than 100 times its width. What a float16 that overflowed gives is not.
+ */
+export function isPlausible(column: ColumnSpec, raw: number, described: boolean): boolean {
+  const x = column.curve?.[described ? "withText" : "imageOnly"].x;
+  const [low, high] = x === undefined ? [column.low, column.high] : [x[0]!, x.at(-1)!];
+  const value = column.line === null ? raw : column.line.offset + column.line.slope * raw;
+  const reach = MOST_RANGES * Math.max(high - low, 1);
+  return low - reach <= value && value <= high + reach;
+}
+
+function problemOf(column: ColumnSpec, { values }: Answer, { name, graph, head }: MeasureSpec): string {
+  const by = `(${column.output} of graph ${head ?? graph})`;
+  const value = values[0]!;
+  if (!Number.isFinite(value)) return `measure ${name}: the model's answer is not a number ${by}`;
+  const number = Number(value.toPrecision(6));
+  return `measure ${name}: the model's answer is ${number} ${by}, far outside what ${column.name} can be`;
 }
 
 /** The column's value for an output of a picture that was looked at with a description or without. */

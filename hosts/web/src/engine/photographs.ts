@@ -3,9 +3,10 @@
 import type { Limits } from "./colours";
 import type { MapConfig } from "./dream";
 import { RealmError } from "./errors";
+import { LEAST_STD, MOST_COSINE } from "./limits";
 import type { EncoderName, PhotographsSpec, Preset, StandsOut } from "./manifest";
 import { percentile } from "./phrases";
-import type { Session } from "./runtime";
+import { finite, type Session } from "./runtime";
 import type { SpreadMap } from "./windows";
 
 // Of the threshold: where colours begin on a map that stands out, and what the strongest stands for at least.
@@ -60,11 +61,14 @@ export class PhotographGraph {
       }
       return sum / (embeddings.length * columns.length);
     };
-    const [means, stds] = [answers[0]!.values, answers[1]!.values];
-    if (!stds.every((value) => value > 0)) {
+    const [means, stds] = [finite(answers[0]!.values, "mean"), finite(answers[1]!.values, "std")];
+    if (!means.every((value) => Math.abs(value) <= MOST_COSINE)) {
+      throw new RealmError("bundle", "graph 'photographs': a mean is no cosine; export the bundle again");
+    }
+    if (!stds.every((value) => value >= LEAST_STD && value <= MOST_COSINE)) {
       throw new RealmError(
         "bundle",
-        "graph 'photographs': a standard deviation is not above 0; export the bundle again",
+        "graph 'photographs': a standard deviation is not above 0, or none of cosines; export the bundle again",
       );
     }
     return { mean: average(means), std: average(stds) };

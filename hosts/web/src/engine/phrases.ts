@@ -3,6 +3,7 @@
 import { type Dream, gridsOf, type MapConfig } from "./dream";
 import type { Steps } from "./encoders";
 import { RealmError } from "./errors";
+import { LEAST_STD, MOST_COSINE, MOST_PHRASE_CHARACTERS, MOST_PHRASES } from "./limits";
 import type { Picture } from "./looker";
 import type { PhrasePolicy } from "./manifest";
 
@@ -24,19 +25,28 @@ export interface Phrase {
 export function parseBank(json: unknown, where: string): BankEntry[] {
   const list = (json as { phrases?: unknown } | null)?.phrases;
   const entries = Array.isArray(list) ? (list as Partial<Record<keyof BankEntry, unknown>>[]) : [];
-  const bank = entries.map((entry) => ({
-    text: String(entry?.text ?? ""),
-    kind: String(entry?.kind ?? ""),
-    mean: Number(entry?.mean),
-    std: Number(entry?.std),
-  }));
-  if (bank.length === 0 || bank.some((entry) => !(entry.std > 0 && Number.isFinite(entry.mean)))) {
+  const sound = entries.every(
+    (entry) =>
+      typeof entry?.text === "string" &&
+      [...entry.text].length <= MOST_PHRASE_CHARACTERS &&
+      typeof entry.mean === "number" &&
+      typeof entry.std === "number" &&
+      Math.abs(entry.mean) <= MOST_COSINE &&
+      entry.std >= LEAST_STD &&
+      entry.std <= MOST_COSINE,
+  );
+  if (!sound || entries.length === 0 || entries.length > MOST_PHRASES) {
     throw new RealmError(
       "bundle",
-      `${where}: a phrase bank needs phrases, each with std > 0; export the bundle again`,
+      `${where}: a phrase bank needs 1 to ${MOST_PHRASES} phrases of at most ${MOST_PHRASE_CHARACTERS} characters, with mean and std > 0 of cosines; export the bundle again`,
     );
   }
-  return bank;
+  return entries.map(({ text, kind, mean, std }) => ({
+    text: String(text),
+    kind: String(kind ?? ""),
+    mean: Number(mean),
+    std: Number(std),
+  }));
 }
 
 /** The value below which a share of the values lies, between neighbours linearly, as numpy.percentile. */

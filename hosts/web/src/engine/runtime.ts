@@ -2,6 +2,7 @@
 
 import type { InferenceSession, Tensor } from "onnxruntime-web";
 import { messageOf, RealmError } from "./errors";
+import { MOST_COSINE } from "./limits";
 
 export type Provider = "webgpu" | "wasm";
 type Ort = typeof import("onnxruntime-web");
@@ -140,6 +141,17 @@ export function finite(values: Float32Array, output: string): Float32Array {
   const bad = values.reduce((count, value) => count + (Number.isFinite(value) ? 0 : 1), 0);
   if (bad > 0) {
     const what = `graph of ${output}: ${bad} of ${values.length} values are NaN or infinite`;
+    throw new RealmError("device", `${what}; get the bundle again`);
+  }
+  return values;
+}
+
+/** Cosines as they are. Throws RealmError "device", naming the output, where one is none. */
+export function cosines(values: Float32Array, output: string): Float32Array {
+  finite(values, output);
+  const worst = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  if (worst > MOST_COSINE) {
+    const what = `graph of ${output}: a cosine of ${Number(worst.toPrecision(3))} in its answer`;
     throw new RealmError("device", `${what}; get the bundle again`);
   }
   return values;

@@ -1,6 +1,7 @@
 /** Checked access to JSON that nobody vouches for: every fault is an error that names the field. */
 
 import { RealmError } from "./errors";
+import { MOST_NUMBER, MOST_SIZES, MOST_WINDOW_PX } from "./limits";
 
 /** A JSON object together with the place it stands, for errors that name both. */
 export class Section {
@@ -33,32 +34,33 @@ export class Section {
 
   number(key: string): number {
     const value = this.data[key];
-    return typeof value === "number" && Number.isFinite(value) ? value : this.fail(key);
+    if (typeof value !== "number") this.fail(key);
+    if (Math.abs(value) <= MOST_NUMBER) return value;
+    throw new RealmError(
+      "bundle",
+      `${this.where}: '${key}' is ${value}, no number within +- ${MOST_NUMBER}; export the bundle again`,
+    );
   }
 
-  whole(key: string): number {
+  /** A whole number from `least` to `most`. */
+  whole(key: string, least = -Number.MAX_SAFE_INTEGER, most = Number.MAX_SAFE_INTEGER): number {
     const value = this.number(key);
-    return Number.isInteger(value) ? value : this.fail(key);
+    if (!Number.isInteger(value)) this.fail(key);
+    const beyond = value > most ? `above ${most}` : value < least ? `below ${least}` : null;
+    if (beyond === null) return value;
+    throw new RealmError("bundle", `${this.where}: '${key}' is ${value}, ${beyond}; export the bundle again`);
   }
 
   /** A whole number from 1, and at most `most`. */
-  positive(key: string, most = Number.MAX_SAFE_INTEGER): number {
-    const value = this.whole(key);
-    if (value > most) {
-      throw new RealmError(
-        "bundle",
-        `${this.where}: '${key}' is ${value}, above ${most}; export the bundle again`,
-      );
-    }
-    if (value < 1) {
-      throw new RealmError("bundle", `${this.where}: '${key}' is ${value}, below 1; export the bundle again`);
-    }
-    return value;
+  positive(key: string, most?: number): number {
+    return this.whole(key, 1, most);
   }
 
   positives(key: string): number[] {
     const values = this.array(key);
-    if (values.length === 0 || values.some((v) => typeof v !== "number" || !Number.isInteger(v) || v < 1)) {
+    const fits = (v: unknown) =>
+      typeof v === "number" && Number.isInteger(v) && v >= 1 && v <= MOST_WINDOW_PX;
+    if (values.length === 0 || values.length > MOST_SIZES || !values.every(fits)) {
       throw new RealmError(
         "bundle",
         `${this.where}: '${key}' must list whole numbers from 1; export it again`,
@@ -97,14 +99,27 @@ export class Section {
   }
 }
 
-/** Return `path` when it is a plain relative POSIX path that cannot leave its folder. */
+/** What means more in an address than in the name of a file: schemes, queries, fragments, escapes, other separators. */
+const UNPLAIN = /[\\:%?#\p{Cc}]|^ | $/u;
+
+/**
+ * Return `path` when it is a plain relative POSIX path that cannot leave its folder, on a disk or as a part of an
+ * address: `https://other/x`, `//other/x`, `%2e%2e/x` and ` /x` are addresses elsewhere.
+ */
 export function safeRelative(path: unknown, where: string): string {
-  if (typeof path === "string" && path !== "" && !/[\\\0]/.test(path) && !/^[A-Za-z]:/.test(path)) {
+  if (typeof path === "string" && path !== "" && !path.startsWith("/") && !UNPLAIN.test(path)) {
     const parts = path.split("/").filter((part) => part !== "" && part !== ".");
-    if (!path.startsWith("/") && parts.length > 0 && !parts.includes("..")) return path;
+    if (parts.length > 0 && !parts.includes("..")) return path;
   }
   throw new RealmError(
     "bundle",
-    `${where}: the path '${String(path)}' leaves the bundle; do not use a bundle that asks for it`,
+    `${where}: the path '${shown(path)}' leaves the bundle; do not use a bundle that asks for it`,
   );
+}
+
+/** A value in a message: no control characters, no more than a line. */
+function shown(value: unknown): string {
+  return String(value)
+    .slice(0, 200)
+    .replace(/\p{Cc}/gu, (code) => `\\x${code.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }

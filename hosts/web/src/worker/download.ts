@@ -41,7 +41,7 @@ export class HttpSource implements BundleSource {
     this.where = name;
   }
 
-  async readManifest(): Promise<Uint8Array> {
+  async readManifest(most: number): Promise<Uint8Array> {
     const response = await this.fetch(MANIFEST, "no-cache");
     if (!response.ok) {
       throw new RealmError(
@@ -49,7 +49,7 @@ export class HttpSource implements BundleSource {
         `${this.where}: no ${MANIFEST} there (HTTP ${response.status}); give the folder that holds it`,
       );
     }
-    return new Uint8Array(await response.arrayBuffer());
+    return this.body(response, MANIFEST, most, () => {});
   }
 
   async read(
@@ -89,12 +89,13 @@ export class HttpSource implements BundleSource {
   }
 
   private key(path: string, entry: FileEntry): string {
-    return `${new URL(path, this.base).href}?sha256=${entry.sha256}`;
+    return `${this.address(path).href}?sha256=${encodeURIComponent(entry.sha256)}`;
   }
 
   private async fetch(path: string, cache: RequestCache): Promise<Response> {
+    const address = this.address(path);
     try {
-      return await fetch(new URL(path, this.base), { cache });
+      return await fetch(address, { cache });
     } catch (error) {
       throw new RealmError(
         "bundle",
@@ -109,6 +110,18 @@ export class HttpSource implements BundleSource {
     if (!response.ok) {
       throw new RealmError("bundle", `${this.where}${path}: is missing; get the bundle again`);
     }
+    return this.body(response, path, entry.sizeBytes, (done) =>
+      this.progress(path, Math.min(done, entry.sizeBytes), entry.sizeBytes),
+    );
+  }
+
+  /** Bytes of a response; of one that is longer than `most` only as many as show it. */
+  private async body(
+    response: Response,
+    path: string,
+    most: number,
+    progress: (done: number) => void,
+  ): Promise<Uint8Array> {
     const reader = response.body!.getReader();
     const parts: Uint8Array<ArrayBuffer>[] = [];
     let done = 0;
@@ -116,8 +129,8 @@ export class HttpSource implements BundleSource {
       for (let step = await reader.read(); !step.done; step = await reader.read()) {
         parts.push(step.value);
         done += step.value.length;
-        this.progress(path, Math.min(done, entry.sizeBytes), entry.sizeBytes);
-        if (done > entry.sizeBytes) break; // longer than listed: the check says so
+        progress(done);
+        if (done > most) break;
       }
     } catch (error) {
       throw new RealmError(
@@ -127,6 +140,16 @@ export class HttpSource implements BundleSource {
     }
     reader.cancel().catch(() => {});
     return new Uint8Array(await new Blob(parts).arrayBuffer());
+  }
+
+  /** The address of a file. Throws RealmError "bundle" for one outside the folder, whatever the manifest was let say. */
+  private address(path: string): URL {
+    const address = new URL(path, this.base);
+    if (address.href.startsWith(this.base)) return address;
+    throw new RealmError(
+      "bundle",
+      `${this.where}: the path '${path}' leaves the bundle; do not use a bundle that asks for it`,
+    );
   }
 }
 
