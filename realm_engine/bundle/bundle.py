@@ -7,8 +7,9 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from realm_engine.bundle.json_limits import MOST_BYTES, json_problem
 from realm_engine.bundle.manifest import (
     GraphSpec,
     Section,
@@ -185,13 +186,22 @@ class Bundle:
 
 def _read_manifest(path: Path) -> Section:
     try:
-        return Section(json.loads(path.read_text(encoding="utf-8")), str(path))
+        with path.open("rb") as stream:
+            content = stream.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise BundleError(f"{path}: more than {MOST_BYTES >> 20} MiB of text; export the bundle again")
+        text = content.decode("utf-8")
+        if (problem := json_problem(text)) is not None:
+            raise BundleError(f"{path}: not valid JSON ({problem}); export the bundle again")
+        return Section(json.loads(text, parse_constant=_refuse), str(path))
     except OSError as error:
         raise BundleError(f"{path}: cannot be read ({error.strerror})") from error
-    except RecursionError as error:
-        raise BundleError(f"{path}: not valid JSON (nested too deep); export the bundle again") from error
     except ValueError as error:
         raise BundleError(f"{path}: not valid JSON ({error}); export the bundle again") from error
+
+
+def _refuse(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no number of JSON")
 
 
 def _check_file(root: Path, relative: str, entry: Section, verify: bool) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from colour_profiles import profiled_pictures
 from measured_bundles import expected, measured_bundle
 from one_pass_cases import write_one_pass_cases
 from PIL import Image
@@ -79,6 +80,7 @@ def pictures(folder: Path) -> list[dict[str, Any]]:
     alpha = Image.fromarray(np.add.outer(np.arange(120), np.arange(150)).astype(np.uint8))
     clear = cat.copy()
     clear.putalpha(alpha)
+    found: list[dict[str, Any]] = []
     saved: list[tuple[str, Image.Image, dict[str, Any], int]] = [
         ("clear.webp", clear, {"lossless": True, "exact": True}, 0),
         ("opaque.webp", cat, {"lossless": True}, 0),
@@ -93,12 +95,16 @@ def pictures(folder: Path) -> list[dict[str, Any]]:
         ("fine.jpg", cat, {"quality": 95, "subsampling": 0}, 2),
         ("coarse.jpg", cat, {"quality": 40, "subsampling": 2}, 2),
     ]
+    for picture in profiled_pictures(np.asarray(cat)):
+        (folder / picture.name).write_bytes(picture.content)
+        rgb = folder / f"{picture.name}.rgb.png"
+        Image.fromarray(picture.expected.astype(np.uint8)).save(rgb)
+        found.append({"file": str(folder / picture.name), "rgb": str(rgb), "max_levels": 2})
     for orientation in range(1, 9):
         exif = Image.Exif()
         exif[0x0112] = orientation
         saved.append((f"turned-{orientation}.jpg", cat, {"quality": 90, "exif": exif}, 4))
         saved.append((f"turned-{orientation}.png", cat, {"exif": exif}, 0))
-    found = []
     for name, image, options, levels in saved:
         image.save(folder / name, **options)
         Image.fromarray(load_image(folder / name)).save(folder / f"{name}.rgb.png")
