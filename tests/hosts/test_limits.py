@@ -42,7 +42,6 @@ CHANGES: dict[str, Callable[[Manifest], None]] = {
     "drive": _at("graphs", "core", "variants", "fp32", value="C:/core.onnx"),
     "side": _at("core", "image", "height_px", value=(1 << 14) + 1),
     "tokens": _at("core", "text", "max_tokens", value=(1 << 16) + 1),
-    "window": _at("dream", "presets", "tiny", "windows_px", value=[10**12]),
     "no-window": _at("dream", "presets", "tiny", "windows_px", value=[]),
     "infinite": _at("core", "rating", "slope", value=float("inf")),
     "version": _at("format_version", value="2.0"),

@@ -178,7 +178,7 @@ def test_a_manifest_that_is_no_json(bundle):
     (bundle / "bundle.json").write_text("{", encoding="utf-8")
     refused(bundle, "not valid JSON")
     (bundle / "bundle.json").write_text("[" * 200_000, encoding="utf-8")
-    refused(bundle, "nested too deep")
+    refused(bundle, "nested deeper than 100")
 
 
 # ------------------------------------------------------------- external data
