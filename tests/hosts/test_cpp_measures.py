@@ -115,7 +115,10 @@ def test_an_answer_that_is_no_number_empties_its_own_cells(release, tmp_path, pi
     done = run(release / "realm_host", "score", pictures, "--bundle", folder, "--measure", "all")
     assert done.returncode == 1
     for row in table(done.stdout):
-        assert row["loss"] == "" and row["error"] == "measure lost: the model's answer is not a number"
+        assert (
+            row["loss"] == ""
+            and row["error"] == "measure lost: the model's answer is not a number (value of graph broken)"
+        )
         assert all(math.isfinite(float(row[column])) for column in COLUMNS)
 
 

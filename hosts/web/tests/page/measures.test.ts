@@ -69,7 +69,9 @@ describe.skipIf(folder === undefined)("measures on the page", () => {
     expect(rows[1]!.meaning).toBe("what brightness means; 0 to 1, higher = better");
     expect(rows.find((row) => row.name === "unreal")!.meaning).toContain("lower = better");
     expect(rows.at(-1)).toMatchObject({ value: "", shown: "–" });
-    expect(await page.textContent("#alert")).toBe("measure lost: the model's answer is not a number");
+    expect(await page.textContent("#alert")).toBe(
+      "measure lost: the model's answer is not a number (value of graph broken)",
+    );
     expect(await page.textContent("#notes")).toContain("that this page cannot compute: tiled, scenes.");
   });
 

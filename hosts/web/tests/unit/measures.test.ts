@@ -68,7 +68,7 @@ describe.skipIf(folder === undefined)("a bundle with measures of every kind", ()
     expect(values.loss).toBeNull();
     expect(errors).toEqual([
       ...Array(errors.length - 1).fill(null),
-      "measure lost: the model's answer is not a number",
+      "measure lost: the model's answer is not a number (value of graph broken)",
     ]);
     expect(Object.values(values).filter((value) => value === null)).toHaveLength(1);
   });
