@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 
 import numpy as np
 
@@ -87,7 +88,12 @@ class EngineOptions:
 
 
 class Engine:
-    """Bundles opened on a device. Use as a context manager, or `close` it, to free the runtime."""
+    """Bundles opened on a device. Use as a context manager, or `close` it, to free the runtime.
+
+    Any number of threads may use one engine at once; none of them changes another's results. It stays in the process
+    that opened it: in one that was forked since, and once it is closed, whatever runs a graph raises ClosedError, also
+    a generator that was begun before. It cannot be pickled; `EngineOptions` can, and its `open` opens one anywhere.
+    """
 
     def __init__(self, opened: Sequence[Opened], memory: MemoryLimit) -> None:
         self._opened = tuple(opened)
@@ -155,6 +161,12 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise UsageError(
+            "an Engine cannot be pickled or copied, its runtime lives in this process; send EngineOptions(...), "
+            "whose open() gives one there"
+        )
 
     def close(self) -> None:
         """Free the runtime's sessions. The engine cannot run afterwards."""
@@ -239,7 +251,7 @@ class Engine:
         Where the bundle says how sure a number is, `Measured.interval("realness")` gives its ends, and `flags` names
         the columns that are a reason to distrust the image's numbers, as "unlike". Results do not depend on
         `batch_size`. An image that cannot be read or measured is a Measured with `error`.
-        Raises UsageError, and BundleError without a measure.
+        Raises UsageError, ClosedError, and BundleError without a measure.
         """
         if missing_text not in MISSING_TEXT:
             raise UsageError(f"missing_text is {missing_text!r}; choose one of {', '.join(MISSING_TEXT)}")
@@ -272,7 +284,7 @@ class Engine:
         pipeline = self._pipeline(
             stream.run, stream.fail, stream.per_call, wanted, threads, gather, stream.key
         )
-        return pipeline.stream(iter(todo))
+        return self._while_open(pipeline.stream(iter(todo)))
 
     def look(
         self,
@@ -381,7 +393,8 @@ class Engine:
         stream = MapStream(mapper, config or mapper.recommended, progress)
         threads = int(self.describe(self.map_part)["threads"])
         most = mapper.dream.encoder.per_call
-        return self._pipeline(stream.run, stream.fail, stream.per_call, most, threads).stream(iter(todo))
+        pipeline = self._pipeline(stream.run, stream.fail, stream.per_call, most, threads)
+        return self._while_open(pipeline.stream(iter(todo)))
 
     # ---------------------------------------------------------------- embed
 
@@ -391,9 +404,10 @@ class Engine:
         Windows are square, row by row at `range(0, length - window_px + 1, stride_px)` along both axes; their cosine
         with `embed_texts` is what a map is made of. Raises ImageError, WindowError, DeviceError, BundleError.
         """
+        maps = self.maps
         pixels = self._load(image)
         grid = WindowGrid(pixels.shape[0], pixels.shape[1], window_px, stride_px)
-        return self.maps.dream.embeddings(pixels, grid)
+        return maps.dream.embeddings(pixels, grid)
 
     def embed_texts(self, texts: Sequence[str], part: str | None = None) -> Float32:
         """Embeddings of texts, L2-normalised, float32 (texts, D): of the maps, or of another part's text tower.
@@ -441,6 +455,13 @@ class Engine:
             if isinstance(image, str | os.PathLike):
                 raise AnswerError(f"{os.fspath(image)}: {error}") from error
             raise
+
+    def _while_open(self, answers: Generator[T, None, None]) -> Iterator[T]:
+        """The answers, of which none is given once the engine is closed, not even one that is made already."""
+        with closing(answers):
+            for answer in answers:
+                self._main.sessions.check_open()
+                yield answer
 
     def _pipeline(
         self,

@@ -30,6 +30,10 @@ class DeviceError(RealmError):
     """A device, runtime or precision that cannot be had, or that failed while running."""
 
 
+class ClosedError(DeviceError):
+    """An engine that nothing can be run on: it was closed, or opened in a process that this one was forked from."""
+
+
 class DeviceMemoryError(DeviceError):
     """A call for which a device has no memory; a smaller one may do."""
 

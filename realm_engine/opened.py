@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -118,23 +119,30 @@ class Opened:
         self._memory = memory
         self._encoders: dict[str, TextEncoder] = {}
         self._mapper: Mapper | None = None
+        self._lock = threading.RLock()  # of what is opened once, whichever thread comes first
 
     def session(self, graph: str) -> Session:
         """See `Sessions.session`."""
         return self.sessions.session(graph)
 
     def text_encoder(self, graph: str) -> TextEncoder:
-        """The encoder of a text graph, opened once, with its cache."""
-        if graph not in self._encoders:
-            # What is opened must not hold this object, or an engine that is dropped would wait for the collector.
-            spec, sessions = self.bundle.graphs[graph], self.sessions
-            self._encoders[graph] = TextEncoder(
-                self.contents.tokenizer(graph),
-                lambda: sessions.session(graph),
-                spec.input_names,
-                spec.outputs[0].name,
-            )
-        return self._encoders[graph]
+        """The encoder of a text graph, opened once, with its cache. Raises ClosedError and BundleError."""
+        self.sessions.check_open()
+        with self._lock:
+            if graph not in self._encoders:
+                self._encoders[graph] = self._text_encoder(graph)
+            return self._encoders[graph]
+
+    def _text_encoder(self, graph: str) -> TextEncoder:
+        # What is opened must not hold this object, or an engine that is dropped would wait for the collector.
+        spec, sessions = self.bundle.graphs[graph], self.sessions
+        return TextEncoder(
+            self.contents.tokenizer(graph),
+            lambda: sessions.session(graph),
+            spec.input_names,
+            spec.outputs[0].name,
+            together=sessions.resident(graph),
+        )
 
     def ready(self, measures: Sequence[Measure]) -> None:
         """Open what measures need: a device that cannot run it is an error now, not one per picture."""
@@ -150,6 +158,11 @@ class Opened:
 
     def mapper(self) -> Mapper:
         """The maps of the bundle. Raises BundleError where it makes none, DeviceError, and UsageError for memory."""
+        self.sessions.check_open()
+        with self._lock:
+            return self._opened_mapper()
+
+    def _opened_mapper(self) -> Mapper:
         spec = self.contents.maps
         if spec is None:
             raise BundleError(f"{self.bundle.name}: this bundle has no DREAM and cannot map; use another")

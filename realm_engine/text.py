@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from realm_engine.runtimes.base import Session
 log = logging.getLogger("realm_engine")
 
 
-_TEXTS_PER_CALL = 32
+_TOGETHER = 32
 _CACHED_TEXTS = 4096
 
 
@@ -76,20 +77,31 @@ class Tokenizer:
 
 
 class TextEncoder:
-    """Embeds texts with one text graph, each different text once (the last 4096 are kept)."""
+    """Embeds texts with one text graph, each different text once (the last 4096 are kept). Threads may share it."""
 
     def __init__(
-        self, tokenizer: Tokenizer, session: Callable[[], Session], inputs: Sequence[str], output: str
+        self,
+        tokenizer: Tokenizer,
+        session: Callable[[], Session],
+        inputs: Sequence[str],
+        output: str,
+        together: bool = False,
     ) -> None:
+        """`together`: texts share calls, as devices want it. Elsewhere each has its own, or its embedding would differ
+        in the last bits with its neighbours: runtimes add up in another order for another number of rows.
+        """
+        self._per_call = _TOGETHER if together else 1
         self._tokenizer = tokenizer
         self._session = session
         self._inputs = tuple(inputs)
         self._output = output
         self._cache: OrderedDict[str, Float32] = OrderedDict()
+        self._lock = threading.Lock()  # of the cache
 
     def features(self, texts: Sequence[str]) -> Float32:
         """Features of the texts, float32 (texts, D), in order. Raises DeviceError when the graph fails."""
-        known = {text: self._cache[text] for text in texts if text in self._cache}
+        with self._lock:
+            known = {text: self._cache[text] for text in texts if text in self._cache}
         groups: dict[int, dict[str, list[int]]] = {}
         for text in dict.fromkeys(texts):
             if text not in known:
@@ -97,15 +109,16 @@ class TextEncoder:
                 groups.setdefault(self._tokenizer.bucket(len(tokens)), {})[text] = tokens
         for group in groups.values():  # one bucket at a time: a short text never pays for a long one
             names = list(group)
-            for start in range(0, len(names), _TEXTS_PER_CALL):
-                chunk = names[start : start + _TEXTS_PER_CALL]
+            for start in range(0, len(names), self._per_call):
+                chunk = names[start : start + self._per_call]
                 rows = self._embed([group[text] for text in chunk])
                 known.update(zip(chunk, rows, strict=True))
-        for text, row in known.items():
-            self._cache[text] = row
-            self._cache.move_to_end(text)
-        while len(self._cache) > _CACHED_TEXTS:
-            self._cache.popitem(last=False)
+        with self._lock:
+            for text, row in known.items():
+                self._cache[text] = row
+                self._cache.move_to_end(text)
+            while len(self._cache) > _CACHED_TEXTS:
+                self._cache.popitem(last=False)
         return np.stack([known[text] for text in texts])
 
     def _embed(self, token_lists: list[list[int]]) -> Float32:

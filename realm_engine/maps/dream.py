@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -41,8 +42,7 @@ class Dream:
         self._asked = asked
         self._text = text_encoder
         self.photographs = photographs
-        # Pictures that were looked at and not mapped yet: phrases are picked on what their map is made of.
-        self._seen: dict[int, tuple[WindowEncoder, Canvas]] = {}
+        self._seen = _Seen()
 
     @property
     def encoder_name(self) -> str:
@@ -149,15 +149,15 @@ class Dream:
 
     def forget(self) -> None:
         """Let go of pictures that were looked at and never mapped."""
-        self._seen.clear()
+        self._seen.canvases.clear()
 
     def _canvas(self, encoder: WindowEncoder, pixels: UInt8) -> Canvas:
         """The picture for an encoder; of one that works on it whole the same as before, until a map is made."""
-        found, canvas = self._seen.get(id(pixels), (None, None))
+        found, canvas = self._seen.canvases.get(id(pixels), (None, None))
         if canvas is None or found is not encoder or canvas.pixels is not pixels:
             canvas = encoder.canvas(pixels)
             if encoder.whole:
-                self._seen[id(pixels)] = (encoder, canvas)
+                self._seen.canvases[id(pixels)] = (encoder, canvas)
         return canvas
 
     def preset_name(self, config: DreamConfig) -> str:
@@ -225,10 +225,15 @@ class Dream:
         ]
 
     def _embed_all(self, texts: Sequence[Sequence[str]]) -> tuple[Float32, list[list[int]]]:
-        """Embeddings of all different texts (K, D), and per image the rows of its texts."""
+        """Embeddings of all different texts (K, D), and per image the rows of its texts.
+
+        At least two: a product with one column is added up in another order than with any other number of them, and a
+        map must not differ in its last bits with the texts of others.
+        """
         different = list(dict.fromkeys(text for each in texts for text in each))
         row = {text: index for index, text in enumerate(different)}
-        return self.embed(different), [[row[text] for text in each] for each in texts]
+        embeddings = self.embed(different if len(different) > 1 else different * 2)
+        return embeddings, [[row[text] for text in each] for each in texts]
 
 
 def _all(
@@ -265,6 +270,16 @@ def _some(
     overlap = grid.window_px / grid.stride_px
     similarity, computed = adaptive_similarities(grid.rows, grid.cols, fraction, encode, overlap)
     return similarity, int(computed.sum())
+
+
+class _Seen(threading.local):
+    """Pictures that were looked at and not mapped yet: phrases are picked on what their map is made of.
+
+    Of each thread its own: what one lets go of, another is about to map.
+    """
+
+    def __init__(self) -> None:
+        self.canvases: dict[int, tuple[WindowEncoder, Canvas]] = {}
 
 
 class _Counter:

@@ -90,6 +90,14 @@ def split_calls(count: int, most: int, one_size: bool) -> Iterator[tuple[slice, 
         yield slice(stop - size if one_size else start, stop), stop - start
 
 
+def at_least_two(rows: Array) -> Array:
+    """Rows of a call, of which a single one goes twice, or it would not give the bits that it gives among others.
+
+    Runtimes multiply a single row by a matrix in another order of addition than any other number of rows.
+    """
+    return np.repeat(rows, 2, axis=0) if len(rows) == 1 else rows
+
+
 class EachWindow:
     """Every window is resized and goes through the tower, many in a call. Does not own its session."""
 
@@ -170,12 +178,14 @@ class EachWindow:
         result = np.empty((count, width), dtype=np.float32)
         for chunk, new in split_calls(count, batch, backend.resident):
             top, left = windows.tops[chunk], windows.lefts[chunk]
+            if not backend.resident:
+                top, left = at_least_two(top), at_least_two(left)
             feeds = {**shared, "top": top, "left": left}
             if not backend.resident:
                 # A view of the rows these windows touch: work per call is then free of the image's height.
                 first, last = int(top.min()), int(top.max()) + windows.size_px
                 feeds |= {"image": image[first:last], "top": top - first}
-            result[chunk] = session.run(feeds, [output])[0]
+            result[chunk] = session.run(feeds, [output])[0][: chunk.stop - chunk.start]
             advance(new)
         return result
 
@@ -294,15 +304,12 @@ class OnePass:
         result = np.empty((len(tops), len(lefts), width), dtype=np.float32)
         rows = max(1, MOST_POOLED // len(lefts))
         for start in range(0, len(tops), rows):
-            part = slice(start, start + rows)
-            feeds = {
-                **canvas.stages,
-                **{name: box[part] for name, box in down.items()},
-                **across,
-                "text": text,
-            }
-            answer = self._windows().run(feeds, [output])[0]
-            result[part] = answer.reshape(-1, len(lefts), width)
+            part = slice(start, min(start + rows, len(tops)))
+            boxes = {name: box[part] for name, box in down.items()}
+            if len(lefts) == 1 and not self._backend.resident:
+                boxes = {name: at_least_two(box) for name, box in boxes.items()}
+            answer = self._windows().run({**canvas.stages, **boxes, **across, "text": text}, [output])[0]
+            result[part] = answer.reshape(-1, len(lefts), width)[: part.stop - part.start]
         advance(len(windows.tops))
         return result[np.searchsorted(tops, windows.tops), np.searchsorted(lefts, windows.lefts)]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from realm_engine.arrays import UInt8
 from realm_engine.bundle.columns import Column
-from realm_engine.errors import RealmError
+from realm_engine.errors import ClosedError, RealmError
 from realm_engine.machine.memory import MemoryLimit
 from realm_engine.measures.look import Look, Runner, resizes_each
 from realm_engine.measures.measure import Measure
@@ -63,7 +63,7 @@ class MeasureStream:
         """Answer pictures with one `key`.
 
         A measure that fails for a single picture leaves its cells empty and says why; the others keep their values.
-        For several it raises what it failed with, so that whoever asks can ask for one at a time.
+        For several it raises what it failed with, so that whoever asks can ask for one at a time. Raises ClosedError.
         """
         pictures = (Together.of_many_sizes if self._many_sizes else Together.of_one_size)(decoded)
         texts = [_text(entry) for entry in entries]
@@ -74,7 +74,7 @@ class MeasureStream:
             try:
                 found = measure.values(looks[id(group)])
             except (RealmError, MemoryError) as error:
-                if len(entries) > 1:
+                if len(entries) > 1 or isinstance(error, ClosedError):
                     raise
                 errors.append(f"{measure.name}: {str(error) or 'not enough memory'}")
                 continue

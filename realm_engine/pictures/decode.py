@@ -9,7 +9,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import IO, Any, TypeAlias
 
 import numpy as np
@@ -88,6 +88,8 @@ def load_image(source: ImageSource, admit: Admit | None = None) -> UInt8:
         with _image_errors("image"):
             return _decode(source, "image", admit, own=False)
     if isinstance(source, (str, os.PathLike)):
+        if is_empty_path(source):
+            raise ImageError("the path of the image is empty; give a file")
         path = Path(source)
         if path.is_dir():
             raise ImageError(f"{path}: a directory, not an image")
@@ -109,6 +111,11 @@ def load_image(source: ImageSource, admit: Admit | None = None) -> UInt8:
     raise ImageError(
         f"an image must be a path, bytes, a binary stream or a uint8 RGB array, not {type(source).__name__}"
     )
+
+
+def is_empty_path(source: object) -> bool:
+    """Whether a source is a path of nothing: "", or `Path("")`, which is `Path(".")` to Python."""
+    return source == "" if isinstance(source, str) else isinstance(source, PurePath) and not source.parts
 
 
 def read_pipe(path: Path) -> bytes:

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from realm_engine.errors import ImageError, TextError, UsageError
-from realm_engine.pictures.decode import ImageSource, read_pipe
+from realm_engine.pictures.decode import ImageSource, is_empty_path, read_pipe
 from realm_engine.pictures.descriptions import (
     DESCRIPTIONS_FILE,
     Descriptions,
@@ -55,8 +55,10 @@ def entries(
     Raises UsageError where their numbers differ, and for an empty path.
     """
     one = is_one(images)
-    if isinstance(images, str) and not images:
-        raise UsageError("the path of the image is empty; give a file or a folder")
+    if is_empty_path(images):
+        raise UsageError(
+            "the path of the image is empty; give a file or a folder, this one here as '.' in a str"
+        )
     if isinstance(images, str | os.PathLike) and Path(images).is_dir():
         found = collect_images([images])
         sources: Iterable[Any] = [file.path for file in found]
@@ -243,6 +245,6 @@ def _too_many(what: str, count: int) -> UsageError:
 
 
 def _name(source: Any, index: int) -> str:
-    if isinstance(source, str | os.PathLike):
+    if isinstance(source, str | os.PathLike) and not is_empty_path(source):
         return Path(source).as_posix()
     return str(getattr(source, "name", None) or f"image-{index + 1}")

@@ -6,12 +6,12 @@ import functools
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
 from realm_engine.arrays import UInt8
-from realm_engine.errors import RealmError
+from realm_engine.errors import ClosedError, RealmError
 from realm_engine.pictures.decode import Admit
 from realm_engine.pictures.inputs import Entry
 
@@ -154,10 +154,10 @@ class Pipeline(Generic[T]):
         self._room = room
         self._key = key or (lambda image: image.shape)
 
-    def stream(self, entries: Iterator[Entry]) -> Iterator[T]:
+    def stream(self, entries: Iterator[Entry]) -> Generator[T, None, None]:
         """Yield one answer per entry. Closing the generator stops the decoders; those at work end by themselves.
 
-        Nobody waits for them: an image that takes seconds to decode must not hold up an interrupt.
+        Nobody waits for them: an image that takes seconds to decode must not hold up an interrupt. Raises ClosedError.
         """
         budget = _Budget(self._budget_bytes, self._room)
         lookahead = 2 * self._batch_size + self._threads
@@ -229,6 +229,8 @@ class Pipeline(Generic[T]):
         """Answer a batch; where it fails, one by one, so that only the image to blame has an error."""
         try:
             answers = self._run(images, [slot.entry for slot in batch])
+        except ClosedError:  # no picture is to blame, and none that follows can be answered
+            raise
         except (RealmError, MemoryError) as error:
             if len(batch) == 1:
                 batch[0].answer = self._fail(batch[0].entry, str(error) or "not enough memory to score it")

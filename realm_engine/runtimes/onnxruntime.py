@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from realm_engine.arrays import Array
-from realm_engine.errors import DeviceError, DeviceMemoryError
+from realm_engine.errors import ClosedError, DeviceError, DeviceMemoryError
 from realm_engine.machine import telemetry
 from realm_engine.machine.packages import install_command
 from realm_engine.runtimes import nvidia
@@ -42,22 +42,24 @@ class OnnxRuntimeSession:
 
     def run(self, inputs: Mapping[str, Any], outputs: Sequence[str]) -> list[Array]:
         """See `Session.run`."""
-        if self._session is None:
-            raise DeviceError(f"{self._path.name}: the engine is closed; open it again")
+        session = self._session  # another thread may close the engine meanwhile
+        if session is None:
+            raise ClosedError(f"{self._path.name}: the engine is closed; open it again")
         try:
             if self._bound:
-                return self._run_bound(inputs, outputs)
+                return self._run_bound(session, inputs, outputs)
             feeds = {name: contiguous(array) for name, array in inputs.items()}
-            return list(self._session.run(list(outputs), feeds))
+            return list(session.run(list(outputs), feeds))
         except Exception as error:  # ONNX Runtime's exceptions share no public base
             what = f"{self._path.name}: ONNX Runtime failed: {first_line(error)}"
             if any(words in str(error) for words in _NO_MEMORY):
                 raise DeviceMemoryError(f"{what}; use smaller images, or --device cpu") from error
             raise DeviceError(what) from error
 
-    def _run_bound(self, inputs: Mapping[str, Any], outputs: Sequence[str]) -> list[Array]:
+    @staticmethod
+    def _run_bound(session: Any, inputs: Mapping[str, Any], outputs: Sequence[str]) -> list[Array]:
         """What is on the device already is used there; only the outputs come back."""
-        binding = self._session.io_binding()
+        binding = session.io_binding()
         for name, value in inputs.items():
             if isinstance(value, np.ndarray):
                 binding.bind_cpu_input(name, contiguous(value))
@@ -65,7 +67,7 @@ class OnnxRuntimeSession:
                 binding.bind_ortvalue_input(name, value)
         for name in outputs:
             binding.bind_output(name, "cpu")
-        self._session.run_with_iobinding(binding)
+        session.run_with_iobinding(binding)
         return list(binding.copy_outputs_to_cpu())
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 from realm_engine.arrays import Array
 from realm_engine.bundle.onnx_file import external_locations
-from realm_engine.errors import DeviceError
+from realm_engine.errors import ClosedError, DeviceError
 from realm_engine.machine import telemetry
 from realm_engine.machine.packages import install_command
 from realm_engine.runtimes.base import contiguous, first_line
@@ -23,27 +24,30 @@ _CAPABILITIES = {"f16": "FP16", "bf16": "BF16"}
 
 
 class OpenVinoSession:
-    """One graph compiled by OpenVINO."""
+    """One graph compiled by OpenVINO. Threads take turns: a request holds one call's inputs and answers."""
 
     def __init__(self, compiled: Any, module: ModuleType, path: Path) -> None:
         self._request = compiled.create_infer_request()
         self._module = module
         self._path = path
+        self._turn = threading.Lock()
 
     def run(self, inputs: Mapping[str, Any], outputs: Sequence[str]) -> list[Array]:
         """See `Session.run`."""
-        if self._request is None:
-            raise DeviceError(f"{self._path.name}: the engine is closed; open it again")
-        try:
-            self._request.infer({name: contiguous(array) for name, array in inputs.items()})
-            # Copied: the request writes the next result into the same memory.
-            return [self._request.get_tensor(name).data.copy() for name in outputs]
-        except Exception as error:  # OpenVINO raises RuntimeError and its own types
-            raise DeviceError(f"{self._path.name}: OpenVINO failed: {first_line(error)}") from error
+        with self._turn:
+            if self._request is None:
+                raise ClosedError(f"{self._path.name}: the engine is closed; open it again")
+            try:
+                self._request.infer({name: contiguous(array) for name, array in inputs.items()})
+                # Copied: the request writes the next result into the same memory.
+                return [self._request.get_tensor(name).data.copy() for name in outputs]
+            except Exception as error:  # OpenVINO raises RuntimeError and its own types
+                raise DeviceError(f"{self._path.name}: OpenVINO failed: {first_line(error)}") from error
 
     def close(self) -> None:
         """See `Session.close`."""
-        self._request = None
+        with self._turn:
+            self._request = None
 
 
 class OpenVinoBackend:

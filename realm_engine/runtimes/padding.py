@@ -13,7 +13,7 @@ import numpy as np
 
 from realm_engine.arrays import Array
 from realm_engine.bundle.manifest import GraphSpec
-from realm_engine.errors import DeviceError, DeviceMemoryError
+from realm_engine.errors import ClosedError, DeviceMemoryError
 from realm_engine.runtimes.base import Session, contiguous
 
 log = logging.getLogger("realm_engine")
@@ -43,7 +43,7 @@ class _Lanes:
         """The runtime of a shape, and whether it was opened just now."""
         with self.lock:
             if self._closed:
-                raise DeviceError("the engine is closed; open it again")
+                raise ClosedError("the engine is closed; open it again")
             new = shape not in self._opened
             if new:
                 while self._most is not None and len(self._opened) >= self._most:

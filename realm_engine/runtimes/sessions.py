@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from realm_engine.bundle.bundle import Bundle, Part
 from realm_engine.bundle.manifest import GraphSpec
-from realm_engine.errors import BundleError, DeviceError
+from realm_engine.errors import BundleError, ClosedError
 from realm_engine.runtimes.base import Backend, FiniteSession, Session
 from realm_engine.runtimes.choose import PartPlan
 from realm_engine.runtimes.devices import open_backend
@@ -16,7 +20,10 @@ from realm_engine.runtimes.padding import ROW_SIZES, PaddedSession, SessionPerSh
 
 
 class Sessions:
-    """Opens the session of a graph on first use; two graphs of one file share it."""
+    """Opens the session of a graph on first use; two graphs of one file share it. Threads may share it too.
+
+    A process that is forked has none of the threads of the runtimes: there nothing runs, and nothing is freed.
+    """
 
     def __init__(
         self,
@@ -33,6 +40,19 @@ class Sessions:
         self._opened: dict[tuple[Path, str, str], Session] = {}
         self._cpu: Backend | None = None
         self._closed = False
+        self._process = os.getpid()
+        self._lock = threading.RLock()
+        _open_here.add(self)
+
+    def check_open(self) -> None:
+        """Raise ClosedError where nothing can be run: closed, or this process was forked since."""
+        if os.getpid() != self._process:
+            raise ClosedError(
+                "the engine was opened before this process was forked and cannot be used in it; open one here, "
+                "or start processes by spawn"
+            )
+        if self._closed:
+            raise ClosedError("the engine is closed; open it again")
 
     def session(self, graph: str) -> Session:
         """The session of a graph; one that belongs to no part (a head) runs on the CPU in float32.
@@ -40,14 +60,16 @@ class Sessions:
         The text towers are a small share of the work: where one has no variant in the part's precision, its
         fp32 file is used. Raises DeviceError, and BundleError for a part that is not there in the precision.
         """
-        if self._closed:
-            raise DeviceError("the engine is closed; open it again")
-        part = next((part for part in self._parts.values() if graph in part.graphs), None)
-        if part is None:
-            backend, precision = self._head_backend(), "fp32"
-        else:
-            plan = self.plan(part.name)
-            backend, precision = plan.backend, plan.precision
+        self.check_open()
+        with self._lock:
+            return FiniteSession(self._session(graph), graph)
+
+    def resident(self, graph: str) -> bool:
+        """Whether a graph runs on a device with a memory of its own. Raises BundleError as `session`."""
+        return self._runs_on(graph)[0].resident
+
+    def _session(self, graph: str) -> Session:
+        backend, precision = self._runs_on(graph)
         files = self.bundle.graphs[graph].variants
         # Without a file of its own a precision is the runtime's own arithmetic on the fp32 file.
         computed = precision if precision in (*files, *backend.native) else "fp32"
@@ -55,7 +77,15 @@ class Sessions:
         key = (path, backend.device, computed)
         if key not in self._opened:
             self._opened[key] = self._load(backend, path, computed, self.bundle.graphs[graph])
-        return FiniteSession(self._opened[key], graph)
+        return self._opened[key]
+
+    def _runs_on(self, graph: str) -> tuple[Backend, str]:
+        """The backend of a graph, and the precision of its part."""
+        part = next((part for part in self._parts.values() if graph in part.graphs), None)
+        if part is None:
+            return self._head_backend(), "fp32"
+        plan = self.plan(part.name)
+        return plan.backend, plan.precision
 
     def plan(self, part: str) -> PartPlan:
         """How a part runs. Raises BundleError where it is not there in the precision that was asked for."""
@@ -81,11 +111,14 @@ class Sessions:
         }
 
     def close(self) -> None:
-        """Free the runtimes' sessions."""
+        """Free the runtimes' sessions, but not those of the process that this one was forked from."""
         self._closed = True
-        for session in self._opened.values():
-            session.close()
-        self._opened.clear()
+        if os.getpid() != self._process:
+            return
+        with self._lock:
+            for session in self._opened.values():
+                session.close()
+            self._opened.clear()
 
     def _load(self, backend: Backend, path: Path, precision: str, graph: GraphSpec) -> Session:
         sizes = backend.row_sizes
@@ -112,3 +145,16 @@ def _joined(values: Mapping[str, Any]) -> Any:
     if len(set(values.values())) == 1:
         return next(iter(values.values()))
     return ", ".join(f"{part} {value}" for part, value in values.items())
+
+
+_open_here: weakref.WeakSet[Sessions] = weakref.WeakSet()
+
+
+def _leave_to_the_parent() -> None:
+    """Keep what the parent has opened for ever, in a child: freeing it waits for threads that only the parent has."""
+    for sessions in list(_open_here):
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(sessions))
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_leave_to_the_parent)

@@ -107,13 +107,15 @@ class CountingSession:
         pass
 
 
-def test_equal_texts_are_embedded_once_and_each_in_its_own_bucket(wordpiece):
+@pytest.mark.parametrize(("together", "calls"), [(True, 2), (False, 3)])
+def test_equal_texts_are_embedded_once_and_each_in_its_own_bucket(wordpiece, together, calls):
     session = CountingSession()
-    encoder = TextEncoder(wordpiece, lambda: session, ["input_ids", "attention_mask"], "text_features")
+    inputs = ["input_ids", "attention_mask"]
+    encoder = TextEncoder(wordpiece, lambda: session, inputs, "text_features", together)
     texts = ["yes", "the " * 10, "yes", "no", "the " * 10]
     expected = [[3, 8], [12, 16], [3, 8], [3, 8], [12, 16]]
     np.testing.assert_array_equal(encoder.features(texts), expected)
-    assert (session.texts, session.calls) == (3, 2)
+    assert (session.texts, session.calls) == (3, calls)
     np.testing.assert_array_equal(encoder.features(["no", "yes"]), [[3, 8], [3, 8]])
     assert session.texts == 3
 
@@ -234,12 +236,12 @@ class Digits:
         return np.array(lists, dtype=np.int64), np.ones((len(lists), 1), dtype=np.int64)
 
 
-def test_the_last_4096_texts_are_kept_and_32_share_a_call():
+def test_the_last_4096_texts_are_kept_and_32_share_a_call_on_a_device():
     assert "Embeddings of the last 4096 texts of each kind are kept" in words("hosts/cpp/README.md")
     assert "each different text once (the last 4096 are kept)" in words("realm_engine/text.py")
     assert "| 1-32 texts of up to the tokenizer's limit |" in words("docs/tensorrt.md")
     spy = Spy()
-    encoder = TextEncoder(Digits(), lambda: spy, ("input_ids",), "text_features")
+    encoder = TextEncoder(Digits(), lambda: spy, ("input_ids",), "text_features", together=True)
     found = encoder.features([str(number) for number in range(4096)])
     assert found[:, 0].tolist() == list(range(4096)) and spy.calls == [32] * 128
     spy.calls.clear()

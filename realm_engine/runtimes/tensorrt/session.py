@@ -16,7 +16,7 @@ import numpy as np
 
 from realm_engine.arrays import Array
 from realm_engine.bundle.manifest import TensorSpec
-from realm_engine.errors import DeviceError
+from realm_engine.errors import ClosedError, DeviceError
 from realm_engine.machine.memory import format_bytes
 from realm_engine.runtimes.base import contiguous, first_line
 from realm_engine.runtimes.padding import PER_ROW_DIM
@@ -67,7 +67,7 @@ class TensorRTSession:
         where = self._interface.where
         with self._lock:
             if self._engine is None:
-                raise DeviceError(f"{where}: the engine is closed; open it again")
+                raise ClosedError(f"{where}: the engine is closed; open it again")
             feeds = {name: _check(where, self._spec(name), value) for name, value in inputs.items()}
             dims = dims_of(self._interface.inputs, {name: feed.shape for name, feed in feeds.items()}, where)
             self._check_outputs(outputs)

@@ -75,7 +75,7 @@ def test_the_trunk_runs_once_for_all_texts_sizes_and_phrases(bundle, photo, monk
         found = engine.map(photo(70, 84), None, DreamConfig((24,), 8))
         assert len(calls) == 2 and found.phrases
         list(engine.iter_maps([photo(70, 84, seed=seed) for seed in range(3)], config=DreamConfig((24,), 8)))
-        assert len(calls) == 5 and not engine.maps.dream._seen
+        assert len(calls) == 5 and not engine.maps.dream._seen.canvases
 
 
 def test_pictures_do_not_share_a_canvas(one_pass, photo):
