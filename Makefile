@@ -1,6 +1,7 @@
 # make demo   scores and maps of samples/, in a lean environment (no torch)
 # make check  ruff, mypy and the fast tests
 # make test   ruff, mypy and every test, in the full environment
+# make fuzz   ten thousand new inputs of every kind, for hours
 
 # The first of these that is Python 3.11 or newer; `make PYTHON=/path/to/python3 ...` chooses another.
 PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.13 python3.14; do \
@@ -17,7 +18,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 DATA ?= ../shared/data/raise-td
 PRETRAINED ?= ../shared/pretrained
 
-.PHONY: help demo test check lint hosts fuzz realm-tiny clean
+.PHONY: help demo test check lint hosts fuzz fuzz-python fuzz-hosts realm-tiny clean
 .DELETE_ON_ERROR:
 
 help:
@@ -26,7 +27,8 @@ help:
 	@echo 'make check       ruff, mypy and the fast tests: two minutes'
 	@echo 'make lint        ruff and mypy alone'
 	@echo 'make hosts       the C++ library and realm_host (out/hosts/cpp/release), and the page (hosts/web/dist)'
-	@echo 'make fuzz        the fuzzers of the C++ host for FUZZ_SECONDS each (600), under sanitizers; with clang by coverage'
+	@echo 'make fuzz        ten thousand new inputs of every kind to Python (hours), then the fuzzers of the C++ host for'
+	@echo '                 FUZZ_SECONDS each (600), under sanitizers; fuzz-python and fuzz-hosts are its halves'
 	@echo 'make realm-tiny  the embedded default again, from data to bundle (DATA=..., PRETRAINED=...)'
 	@echo 'make clean       remove the environment, caches and out/; runs/ stays'
 
@@ -66,10 +68,16 @@ hosts: $(LEAN)
 	cmake --build out/hosts/cpp/release
 	cd hosts/web && npm ci && npm run build
 
+fuzz: fuzz-python fuzz-hosts
+
+# Cases that fail are kept in .hypothesis/ and come first the next time; what is mended becomes an @example.
+fuzz-python: $(FULL)
+	REALM_FUZZ=long $(BIN)/python -m pytest tests/fuzz -n logical --maxprocesses 4
+
 # What they find stays in out/fuzz: new inputs are the next run's seeds, a crash is a file there.
 FUZZ_SECONDS ?= 600
 FUZZ_CXX ?= $(shell command -v clang++ || command -v clang++-19 || command -v clang++-14 || echo g++)
-fuzz: $(FULL)
+fuzz-hosts: $(FULL)
 	cd hosts/cpp && cmake --preset fuzz -B $(CURDIR)/out/hosts/cpp/fuzz -DCMAKE_CXX_COMPILER="$(FUZZ_CXX)" \
 	-DONNXRUNTIME_LIBRARY="$$($(CURDIR)/$(BIN)/python \
 	-c 'import glob, importlib.util as u; print(*glob.glob(u.find_spec("onnxruntime").submodule_search_locations[0] + "/capi/libonnxruntime.so.*"))')"

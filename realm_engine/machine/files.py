@@ -39,7 +39,7 @@ def replacing(path: Path) -> Iterator[Path]:
     path = followed(path)
     if is_stream(path):
         raise OSError(errno.EINVAL, "is a pipe or a device, no file")
-    temporary = path.with_name(f".{secrets.token_hex(8)}{PARTIAL}")
+    temporary = _temporary(path.parent)
     try:  # from here on: an interrupt right after the file was made would leave it
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         yield temporary
@@ -51,6 +51,11 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _temporary(folder: Path) -> Path:
+    """A name that nothing else in a folder has, and that `sweep` knows."""
+    return folder / f".{secrets.token_hex(8)}{PARTIAL}"
 
 
 def write_atomically(path: Path, content: bytes | Iterable[bytes]) -> None:
@@ -157,7 +162,7 @@ def check_folder(folder: Path) -> None:
     Raises:
         OutputError: it cannot.
     """
-    probe = folder / f".realm-probe-{os.getpid()}"
+    probe = _temporary(folder)
     try:
         followed(folder).mkdir(parents=True, exist_ok=True)
         probe.touch()

@@ -13,7 +13,7 @@ from typing import Any
 
 from realm_engine.bundle.bundle import Bundle
 from realm_engine.errors import OutputError
-from realm_engine.machine.files import cache_dir, replacing
+from realm_engine.machine.files import cache_dir, replacing, sweep
 from realm_engine.machine.processor import default_threads, processor
 from realm_engine.runtimes.devices import AUTO_ORDER
 from realm_engine.runtimes.words import Precision
@@ -137,6 +137,7 @@ def save_tuned(bundle: Bundle, date: str, images: int, measured: Sequence[Measur
     text = json.dumps({"format_version": FORMAT_VERSION, **asdict(record)}, indent=2)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path.parent)
         with replacing(path) as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
     except OSError as error:

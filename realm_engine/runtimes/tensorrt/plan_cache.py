@@ -17,7 +17,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from realm_engine.errors import DeviceError, OutputError, UsageError
-from realm_engine.machine.files import PARTIAL, cache_dir, followed, replacing
+from realm_engine.machine.files import PARTIAL, cache_dir, followed, replacing, sweep
 from realm_engine.machine.memory import format_bytes, parse_bytes
 from realm_engine.runtimes.tensorrt.plan_record import (
     EngineKey,
@@ -70,6 +70,7 @@ class EngineCache:
             return found
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            sweep(self.folder)
             with self._locked(key):
                 return self._read(key) or self._build(key, build, for_this_gpu)
         except OSError as error:
@@ -305,6 +306,7 @@ def write_plan(folder: Path, key: EngineKey, plan: Plan) -> Path:
     target = EngineCache(folder)
     try:
         followed(folder).mkdir(parents=True, exist_ok=True)
+        sweep(folder)
         return target._store(key, plan.data, 0.0)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written ({_reason(error)}); give another --output") from error
