@@ -128,7 +128,8 @@ class RunFolder:
         plain = {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
         with replacing(self.checkpoint) as temporary:
             # Not save_file, whose files only their owner can read.
-            temporary.write_bytes(save(plain, {key: str(value) for key, value in (metadata or {}).items()}))
+            content = save(plain, {key: str(value) for key, value in (metadata or {}).items()})
+            temporary.write_bytes(_facts_in_order(content))
 
     def load_checkpoint(self) -> dict[str, Tensor]:
         """Read the kept weights on the CPU."""
@@ -221,6 +222,17 @@ def open_run(path: Path | str, config: Any, resume: bool, **extra: Any) -> RunFo
         raise RunError(f"{run.path}: not empty and not a run; give another --output")
     run.write_config(config, **extra)
     return run
+
+
+def _facts_in_order(content: bytes) -> bytes:
+    """A safetensors file whose metadata stand in order; the library leaves that to chance, and runs shall be equal."""
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:start])
+    if "__metadata__" in header:
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[start:]
 
 
 def _sweep(folder: Path) -> None:

@@ -17,7 +17,7 @@ from realm_engine.errors import ClosedError, DeviceError, DeviceMemoryError
 from realm_engine.machine import telemetry
 from realm_engine.machine.packages import install_command
 from realm_engine.runtimes import nvidia
-from realm_engine.runtimes.base import contiguous, first_line
+from realm_engine.runtimes.base import contiguous, first_line, raise_interrupt
 from realm_engine.runtimes.elf import needed_libraries
 from realm_engine.runtimes.padding import ROW_SIZES
 
@@ -213,6 +213,7 @@ def _import(extra: str) -> ModuleType:
     try:
         import onnxruntime
     except ImportError as error:
+        raise_interrupt(error)
         raise DeviceError(
             f"ONNX Runtime cannot be imported ({first_line(error)}); {install_command(extra)}"
         ) from error

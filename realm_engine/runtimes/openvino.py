@@ -16,7 +16,7 @@ from realm_engine.bundle.onnx_file import external_locations
 from realm_engine.errors import ClosedError, DeviceError
 from realm_engine.machine import telemetry
 from realm_engine.machine.packages import install_command
-from realm_engine.runtimes.base import contiguous, first_line
+from realm_engine.runtimes.base import contiguous, first_line, raise_interrupt
 
 # OpenVINO computes in bf16 by itself where the processor can, so the arithmetic is always named.
 _HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
@@ -128,6 +128,7 @@ def open_openvino(threads: int) -> OpenVinoBackend:
 
         return OpenVinoBackend(openvino, openvino.Core(), threads)
     except ImportError as error:
+        raise_interrupt(error)
         raise DeviceError(
             f"OpenVINO cannot be imported ({first_line(error)}); {install_command('openvino')}"
         ) from error

@@ -138,6 +138,18 @@ def test_checkpoint_round_trip(tmp_path: Path) -> None:
         run.load_checkpoint()
 
 
+def test_a_checkpoint_is_always_the_same_bytes(tmp_path: Path) -> None:
+    """The library writes metadata in an order of chance."""
+    run, written = runs.RunFolder(tmp_path), set()
+    facts = {"epoch": 2, "kept": "best", "format": "realm-core", "né": "ü", "e": 'a "quoted" one'}
+    for _ in range(20):
+        run.save_checkpoint({"a": torch.arange(6.0), "n": torch.tensor(3)}, facts)
+        written.add(run.checkpoint.read_bytes())
+    assert len(written) == 1
+    assert run.checkpoint_metadata() == {key: str(value) for key, value in facts.items()}
+    assert torch.equal(run.load_checkpoint()["a"], torch.arange(6.0))
+
+
 def test_state_is_data_and_code_in_it_is_refused(tmp_path: Path) -> None:
     run = runs.RunFolder(tmp_path)
     assert run.load_state() is None

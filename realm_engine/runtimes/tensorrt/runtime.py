@@ -14,7 +14,7 @@ from typing import Any
 
 from realm_engine.errors import DeviceError
 from realm_engine.machine.packages import install_command
-from realm_engine.runtimes.base import first_line
+from realm_engine.runtimes.base import first_line, raise_interrupt
 
 log = logging.getLogger("realm_engine")
 
@@ -112,6 +112,7 @@ def open_runtime(device: str) -> TrtRuntime:
     try:
         module = importlib.import_module(flavour.module)
     except (ImportError, OSError, RuntimeError) as error:  # OSError: a library beside it is missing
+        raise_interrupt(error)
         raise DeviceError(
             f"device {device}: {flavour.title} cannot be imported ({first_line(error)}); {cure}"
         ) from error

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 
 import numpy as np
 import onnx
 import pytest
+from repository import ROOT
 
 from realm_engine import DreamConfig, Engine
 from realm_engine.errors import DeviceError
@@ -205,3 +208,23 @@ def test_openvino_declares_what_it_lacks_from_the_processor(bundle_path):
         plain.load(bundle_path / "core.onnx", "bf16")
     newer = OpenVinoBackend(openvino, Capable(core, ["FP32", "INT8", "BF16", "FP16"]), 1)
     assert newer.native == ("bf16", "fp16") and not newer.lacks and newer.fast_fp16
+
+
+def test_an_interrupt_while_a_runtime_is_imported_is_no_missing_package(tmp_path):
+    """Its native part makes an ImportError of what Ctrl-C raises; a process sends it to itself there."""
+    package = tmp_path / "onnxruntime.py"
+    package.write_text(
+        "try:\n    raise KeyboardInterrupt\n"
+        "except KeyboardInterrupt as error:\n    raise ImportError('initialization failed') from error\n"
+    )
+    code = "from realm_engine.runtimes.onnxruntime import open_cpu\ntry:\n    open_cpu(1)\n"
+    code += "except KeyboardInterrupt:\n    print('interrupted')\n"
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
+    )
+    assert found.stdout == "interrupted\n", found.stderr
