@@ -19,6 +19,7 @@ from pathlib import Path
 import leaks
 import numpy as np
 import pytest
+from decoders import wait_until_no_thread_decodes
 from PIL import Image
 from repository import ROOT
 
@@ -81,7 +82,7 @@ def test_threads_share_an_engine_and_get_the_same_bits(bundle_path, several, dev
         assert list(pool.map(lambda each: each(), jobs(engine, several))) == serial
         opened = engine._main.sessions._opened
         assert len({id(session) for session in opened.values()}) == len(opened) == 4
-    assert not decoders()
+    wait_until_no_thread_decodes()
 
 
 def test_an_engine_closed_under_way_ends_every_thread_with_one_error(bundle_path, several):
@@ -139,7 +140,7 @@ def test_a_closed_engine_raises_whatever_is_asked(bundle_path, photo):
     for generator in begun:  # answers that are made already are given no more
         with pytest.raises(ClosedError, match="the engine is closed"):
             next(generator)
-    assert not decoders()
+    wait_until_no_thread_decodes()
 
 
 def test_a_generator_that_is_left_ends_its_threads(engine, photo):
@@ -152,9 +153,9 @@ def test_a_generator_that_is_left_ends_its_threads(engine, photo):
             assert next(generator).error is None and decoders()
             leave(generator)
             del generator
-            assert not decoders()
+            wait_until_no_thread_decodes()
         begin()  # never begun
-        assert not decoders()
+        wait_until_no_thread_decodes()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a signal to oneself ends the process there")
@@ -170,7 +171,7 @@ def test_an_interrupt_leaves_an_engine_that_works(bundle_path, several):
                     while True:
                         engine.score(several)
                 timer.join()
-                assert not decoders()
+                wait_until_no_thread_decodes()
                 assert [row.values for row in engine.score(several)] == expected
         finally:
             signal.signal(signal.SIGINT, ours)

@@ -17,7 +17,7 @@ from realm_engine.pictures.descriptions import Descriptions, read_descriptions
 from realm_engine.tables.journal import ResultFile, journal_path
 from realm_engine.tables.made import NAME, Made, MapsMade
 from realm_engine.tables.record import record_path
-from realm_engine.tables.rows import Measured, read_rows, table_bytes
+from realm_engine.tables.rows import Measured, read_rows, table_parts
 
 COLUMNS = (Column("mos", "mos", -3.0, 2.0, "high", "score"),)
 RUN = {"bundle": "b", "manifest": "m", "precision": "fp32", "measures": "core"}
@@ -138,7 +138,7 @@ def test_what_is_written_is_what_is_read(tmp_path, suffix, rows):
         for name, text, error in rows
         if name.strip("\r\n") == name
     ]
-    path.write_bytes(table_bytes(path, given_rows, COLUMNS))
+    path.write_bytes(b"".join(table_parts(path, given_rows, COLUMNS)))
     try:
         found = read_rows(path, COLUMNS)
     except OutputError as error:

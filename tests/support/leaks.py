@@ -48,6 +48,8 @@ def measure(bundle: Path | str, opens: int, scores: int) -> Left:
 
 def run(bundle: str, opens: int, scores: int) -> Left:
     """Half of each to warm up: the allocator, caches and what a runtime makes once."""
+    from decoders import wait_until_no_thread_decodes
+
     from realm_engine import DreamConfig, Engine
 
     process = psutil.Process()
@@ -55,6 +57,7 @@ def run(bundle: str, opens: int, scores: int) -> Left:
 
     def state() -> tuple[int, int, int]:
         gc.collect()
+        wait_until_no_thread_decodes()
         return process.memory_info().rss, process.num_fds() if psutil.POSIX else 0, threading.active_count()
 
     def open_one() -> None:
