@@ -19,6 +19,7 @@ COPIES_OF_INPUT = 40
 # Decoded image, its float32 copy, and a map in float64 with the two products that make it.
 BYTES_PER_PIXEL = 64
 FEWEST_INPUTS = 4
+MODERATE_PX = 1 << 20  # larger pictures are not put into one call against the limit
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -54,7 +55,8 @@ class MemoryLimit:
                 f"--max-memory {format_bytes(self.limit_bytes)} is too little: the models and the image take "
                 f"{format_bytes(held)}; give at least {format_bytes(held + each)}"
             )
-        return int(min(wanted, max(fits, 1 if self.strict else FEWEST_INPUTS)))
+        fewest = 1 if self.strict or own_px > MODERATE_PX else FEWEST_INPUTS
+        return int(min(wanted, max(fits, fewest)))
 
 
 def parse_bytes(text: str) -> int:

@@ -63,8 +63,11 @@ class MeasureStream:
         """Answer pictures with one `key`.
 
         A measure that fails for a single picture leaves its cells empty and says why; the others keep their values.
-        For several it raises what it failed with, so that whoever asks can ask for one at a time. Raises ClosedError.
+        For several it raises what it failed with, so that whoever asks can ask for one at a time. Raises ClosedError,
+        and UsageError where a strict limit of memory does not even hold one.
         """
+        if len(decoded) == 1:
+            self.per_call(decoded[0])
         pictures = (Together.of_many_sizes if self._many_sizes else Together.of_one_size)(decoded)
         texts = [_text(entry) for entry in entries]
         looks = {id(group): group.look(pictures, texts) for group in self._groups}

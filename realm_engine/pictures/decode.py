@@ -42,6 +42,8 @@ MAX_PIXELS = 200_000_000
 MAX_SIDE_PX = 100_000
 """Longest side: the matrix that resizes it grows with it. Beyond 65 535 only PNG, TIFF and BMP go."""
 
+MOST_RUNS_BYTES = 8 << 20
+
 MAX_PIPED_BYTES = 1 << 30
 """Most that is read of a source that is no file, which may have no end."""
 
@@ -165,7 +167,17 @@ def _read(file: IO[bytes], name: str, admit: Admit) -> UInt8:
             raise ImageError(f"{name}: the file is empty (0 bytes)")
         passes = jpeg.scans(file, name)
         with _open(without_texts(file)) as image:
+            _check_runs(image, file, name)
             return _decode(image, name, admit, own=True, passes=passes)
+
+
+def _check_runs(image: Image.Image, file: IO[bytes], name: str) -> None:
+    """Refuse what Pillow would unpack in Python, run by run, for minutes."""
+    runs = any(tile[0] == "bmp_rle" for tile in getattr(image, "tile", ()))
+    if runs and file.seek(0, os.SEEK_END) > MOST_RUNS_BYTES:
+        raise ImageError(
+            f"{name}: a BMP in runs of more than {MOST_RUNS_BYTES >> 20} MB takes minutes to read; save it as PNG"
+        )
 
 
 @contextmanager

@@ -9,7 +9,11 @@ from realm_engine.errors import ImageError
 
 MOST_SCANS = 500
 """Encoders write ten or so, and there is no use for more than some hundreds."""
+MOST_SCANNED_PX = 4_000_000_000
+"""Scans times pixels, some seconds' work: twenty scans of the largest picture."""
 MOST_SEGMENTS = 100_000
+MOST_BETWEEN_BYTES = 1 << 20
+"""Bytes between segments before the first scan: there are none but by mistake, and Pillow reads them one by one."""
 
 _MOST_READ = 1 << 20
 _START, _START_OF_SCAN, _END = b"\xff\xd8", 0xDA, 0xD9
@@ -18,7 +22,7 @@ _BARE = frozenset({0x01, *range(0xD0, 0xD9)})
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 # In the data of a scan 0xff stands before a zero or a restart; all else is the next marker.
-_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
+_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
 
 
 def scans(file: IO[bytes], name: str) -> int:
@@ -34,9 +38,12 @@ def scans(file: IO[bytes], name: str) -> int:
 
 
 def _count(file: IO[bytes], name: str) -> int:
-    place, found, components, several = len(_START), 0, 0, False
+    place, found, pixels, components, several = len(_START), 0, 0, 0, False
     for _ in range(MOST_SEGMENTS):
+        before = place
         marker, place = _next_marker(file, place)
+        if found == 0 and place - before > MOST_BETWEEN_BYTES:
+            raise ImageError(f"{name}: broken image (a megabyte and more lies between two of its segments)")
         if marker is None or marker == _END:
             return found
         if marker in _BARE:
@@ -46,13 +53,16 @@ def _count(file: IO[bytes], name: str) -> int:
         if marker in _FRAMES:
             several = marker in _PROGRESSIVE
             components = head[7] if len(head) == 8 else 0
+            pixels = int.from_bytes(head[3:5], "big") * int.from_bytes(head[5:7], "big")
         elif marker == _START_OF_SCAN:
             found += 1
             several = several or head[2:3] < bytes([components])
             if not several:  # a decoder reads no other scan
                 return found
-            if found > MOST_SCANS:
-                raise ImageError(f"{name}: more than {MOST_SCANS} scans; save it anew as PNG or JPEG")
+            if found > min(MOST_SCANS, max(1, MOST_SCANNED_PX // max(1, pixels))):
+                raise ImageError(
+                    f"{name}: more than {found - 1} scans of {pixels / 1e6:.1f} megapixels; save it anew as PNG or JPEG"
+                )
         place += int.from_bytes(head[:2], "big")
     raise ImageError(f"{name}: more than {MOST_SEGMENTS} segments; save it anew as PNG or JPEG")
 

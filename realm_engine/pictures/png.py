@@ -14,10 +14,15 @@ _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _ORIENTATION = (b"Raw profile type exif\0", b"Raw profile type APP1\0", b"XML:com.adobe.xmp\0")
 _LONGEST_WORD = max(map(len, _ORIENTATION))
 _SHORT_BYTES = 1 << 16  # plain texts up to here are left alone
+MOST_CHUNKS = 250_000
+"""The largest picture in chunks of 8 KiB, as libpng writes them; readers take a while for each, be it empty."""
 
 
 def without_texts(file: IO[bytes]) -> IO[bytes]:
-    """A file of the same picture; the same file, at its beginning, where it has no such text or is no PNG."""
+    """A file of the same picture; the same file, at its beginning, where it has no such text or is no PNG.
+
+    Raises ValueError where it has more than `MOST_CHUNKS`.
+    """
     try:
         kept, dropped = _spans(file)
     finally:
@@ -38,7 +43,7 @@ def _spans(file: IO[bytes]) -> tuple[list[tuple[int, int]], bool]:
     if file.read(len(SIGNATURE)) != SIGNATURE:
         return [], False
     kept, dropped, place = [(0, len(SIGNATURE))], False, len(SIGNATURE)
-    while True:
+    for _ in range(MOST_CHUNKS):
         head = file.read(8)
         if len(head) < 8:  # the end, or a file that breaks off: Pillow says so
             kept.append((place, len(head)))
@@ -54,6 +59,7 @@ def _spans(file: IO[bytes]) -> tuple[list[tuple[int, int]], bool]:
             kept.append((place, length))
         place += length
         file.seek(place)
+    raise ValueError(f"more than {MOST_CHUNKS} chunks")
 
 
 def _tells_orientation(file: IO[bytes], data: int) -> bool:

@@ -17,7 +17,7 @@ from realm_engine.machine.csv_files import csv_line, defused, is_blank, lines_of
 from realm_engine.machine.packages import install_command
 
 FORMATS = (".csv", ".jsonl", ".parquet")
-ROWS_PER_PART = 4096
+ROWS_PER_PART = 512
 T = TypeVar("T")
 # File names need not be valid Unicode; this lets any name through, byte for byte.
 ENCODING: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}

@@ -108,6 +108,7 @@ def map_images(options: MapOptions, how: EngineOptions, console: Console) -> int
                         texts = _texts(entry)
                         made.add(entry.name, Made(picture, texts, stems[entry.name], mapped.map.stands_out))
                 _say_mapped(mapped, console)
+                del mapped  # the next picture is not decoded beside this one's map
     console.say(f"{len(entries) - failed} of {len(entries)} maps in {options.output}")
     known = [each for each in known if each is not None]
     if known:
@@ -194,6 +195,7 @@ def map_entries(
         source = "phrases of the bundle" if found.map.phrases else "given" if given else "descriptions"
         folder.write(stems[entry.name], found.image, found.map, _facts(engine, entry.name, source))
         yield found
+        del found
 
 
 def _facts(engine: Engine, name: str, text_source: str) -> dict[str, Any]:
