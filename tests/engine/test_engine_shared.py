@@ -166,8 +166,8 @@ def test_an_interrupt_leaves_an_engine_that_works(bundle_path, several):
         try:
             for moment_s in (0.0005, 0.002, 0.01, 0.03):
                 timer = threading.Timer(moment_s, os.kill, (os.getpid(), signal.SIGINT))
-                timer.start()
                 with pytest.raises(KeyboardInterrupt):
+                    timer.start()
                     while True:
                         engine.score(several)
                 timer.join()
