@@ -151,7 +151,7 @@ def test_the_first_measure_is_the_default(opened, photo):
         (lambda m: m.pop("view"), "'view'.* must be a JSON object"),
         (lambda m: m.update(view={**WHOLE, "height_px": 0}), "'height_px' is 0, below 1"),
         (lambda m: m.update(view={**WHOLE, "interpolation": "nearest"}), "must be one of bilinear, bicubic"),
-        (lambda m: m["columns"][0].update(low=float("nan")), "'low' is nan"),
+        (lambda m: m["columns"][0].update(low=float("nan")), "NaN is no number of JSON"),
     ],
 )
 def test_a_measure_with_a_fault_names_the_field(bundle_path, tmp_path, change, message):
