@@ -15,6 +15,7 @@ from realm_engine.errors import RealmError
 from realm_engine.machine.packages import needs
 from realm_engine.runtimes.words import Precision
 from realm_engine.verbs.paths import GivenPath
+from realm_train.cli.offline import offline_option
 
 if TYPE_CHECKING:
     from export.manifest import BundleInfo
@@ -39,7 +40,10 @@ FILE = GivenPath(exists=True, dir_okay=False, path_type=Path)
 FOLDER = GivenPath(exists=True, file_okay=False, path_type=Path)
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.command(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    params=[offline_option()],
+)
 @click.option(
     "--core", "core_path", metavar="CKPT", help="CORE run folder, its checkpoint, or best_model.pth."
 )
@@ -162,11 +166,15 @@ def export(output: Path, overwrite: bool, precision_report: Path | None, **optio
     Answers are compared with PyTorch, a network of your own with itself behind Pillow. A bundle appears only
     when it passes.
     """
+    from realm_train.hub import open_clip_folder
+
+    check_options(options)
+    if options["clip_name"] is not None:  # that the hub cannot be reached is said before torch is imported
+        open_clip_folder(options["clip_name"])
     from export.bundle import Photographs, Variants, check_output, export_bundle
     from realm_engine.pictures.find import find_images
 
     read_parts = _own_graph if options["graph_path"] is not None else _core_and_dream
-    check_options(options)
     check_output(output, overwrite)
     variants = Variants(
         precisions=tuple(dict.fromkeys(options["precisions"])),

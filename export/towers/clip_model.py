@@ -16,8 +16,20 @@ from torch import Tensor, nn
 
 from export.errors import ExportError
 from export.towers.tokenizer import clip_tokenizer, folder_tokenizer, pad_id
+from realm_engine.machine.online import refuse_offline
 from realm_train.clip.config import EACH_WINDOW
-from realm_train.towers import load_weights, quiet_root_logger, refuse_own_code
+from realm_train.hub import (
+    OPEN_CLIP_CONFIG,
+    open_clip_folder,
+    open_clip_weights,
+    prepare_hub,
+    refuse_offline_tag,
+)
+from realm_train.towers import (
+    load_weights,
+    quiet_root_logger,
+    refuse_own_code,
+)
 
 RANDOM_SEED = 0
 RANDOM = "random"
@@ -68,7 +80,7 @@ def open_clip_model(model: str, weights: str | None = None) -> ClipModel:
     path = Path(model)
     config, folder = _configuration(model, path)
     if folder is not None and weights is None:
-        weights = str(folder / "checkpoint.safetensors")
+        weights = str(open_clip_weights(folder) or folder / "checkpoint.safetensors")
     if weights is None:
         raise ExportError(f"no weights for CLIP {model}; give --clip-weights PATH, TAG or {RANDOM}")
     preprocess = config.pop("preprocess_cfg", None)
@@ -80,8 +92,9 @@ def open_clip_model(model: str, weights: str | None = None) -> ClipModel:
     if text_folder is not None and text_config.get("hf_model_name"):
         refuse_own_code(text_folder)  # open_clip opens it by transformers, and lets that ask
         text_config["hf_model_name"] = str(text_folder)
-    name = path.stem if path.exists() else model
-    network = _build(name, config, weights, preprocess, tag_name=None if path.exists() else model)
+    local = path.exists() or folder is not None
+    name = path.stem if local else model
+    network = _build(name, config, weights, preprocess, tag_name=None if local else model)
     tower: Any = network.visual
     settings: dict[str, Any] = tower.preprocess_cfg
     tokenizer_json = folder_tokenizer(text_folder) if text_folder is not None else clip_tokenizer()
@@ -104,14 +117,13 @@ def open_clip_model(model: str, weights: str | None = None) -> ClipModel:
 
 
 def _configuration(model: str, path: Path) -> tuple[dict[str, Any], Path | None]:
+    """The configuration, and the folder that also holds weights and the text tower, where it is one."""
+    published = open_clip_folder(model)
+    if published is not None:
+        return _json(published / OPEN_CLIP_CONFIG), published
     if path.is_dir() or path.suffix == ".json":
         file = path / "clip_config.json" if path.is_dir() else path
-        try:
-            return json.loads(file.read_text(encoding="utf-8")), path if path.is_dir() else None
-        except FileNotFoundError:
-            raise ExportError(f"no CLIP configuration at {file}") from None
-        except json.JSONDecodeError as error:
-            raise ExportError(f"{file} is not JSON: {error}") from None
+        return _json(file), path if path.is_dir() else None
     config = open_clip.get_model_config(model.replace("/", "-"))
     if config is None:
         raise ExportError(
@@ -119,6 +131,18 @@ def _configuration(model: str, path: Path) -> tuple[dict[str, Any], Path | None]
             "or give a JSON configuration or a run folder"
         )
     return dict(config), None
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ExportError(f"no CLIP configuration at {file}") from None
+    except (ValueError, OSError, RecursionError) as error:
+        raise ExportError(f"{file} is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise ExportError(f"{file} holds no CLIP configuration; it must be a JSON object")
+    return found
 
 
 def _text_folder(text_config: dict[str, Any], run_folder: Path | None) -> Path | None:
@@ -150,12 +174,16 @@ def _build(
         tags = open_clip.list_pretrained_tags_by_model(tag_name)
         if tag not in tags:
             raise ExportError(f"no weights file or tag {tag!r} for {name}; tags: {', '.join(tags) or 'none'}")
+        cure = f"download them elsewhere and give the file, or use --clip-weights {RANDOM}"
+        refuse_offline_tag(str(tag_name), tag, cure)
+        prepare_hub()
         try:
-            model: nn.Module = open_clip.create_model(tag_name, pretrained=tag)
+            with quiet_root_logger():
+                model: nn.Module = open_clip.create_model(tag_name, pretrained=tag)
         except Exception as error:
+            refuse_offline(f"CLIP {name}: weights {tag!r}", cure)
             raise ExportError(
-                f"weights {tag!r} of {name} could not be downloaded ({type(error).__name__}); "
-                f"download them elsewhere and give the file, or use --clip-weights {RANDOM}"
+                f"weights {tag!r} of {name} could not be downloaded ({type(error).__name__}); {cure}"
             ) from None
         return model.eval()
     try:

@@ -59,6 +59,8 @@ def import_hub() -> ModuleType:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         import huggingface_hub
+        import huggingface_hub.constants
+        import huggingface_hub.utils
     except ModuleNotFoundError as error:
         if error.name != "huggingface_hub":
             raise

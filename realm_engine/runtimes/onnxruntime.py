@@ -19,6 +19,7 @@ from realm_engine.machine.packages import install_command
 from realm_engine.runtimes import nvidia
 from realm_engine.runtimes.base import contiguous, first_line, raise_interrupt
 from realm_engine.runtimes.elf import needed_libraries
+from realm_engine.runtimes.links import without_links
 from realm_engine.runtimes.padding import ROW_SIZES
 
 _SEVERITY_ERROR = 3
@@ -110,7 +111,8 @@ class OnnxRuntimeBackend:
 
     def load(self, path: Path, precision: str) -> OnnxRuntimeSession:
         """See `Backend.load`."""
-        return OnnxRuntimeSession(self._open(str(path), precision, path.name), path, self.resident)
+        with without_links(path) as file:
+            return OnnxRuntimeSession(self._open(str(file), precision, path.name), path, self.resident)
 
     def probe(self) -> None:
         """Start the provider on a one-node model: a build that lists it may still lack its libraries."""

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
 from realm_engine.arrays import Array
-from realm_engine.bundle.onnx_file import external_locations
 from realm_engine.errors import ClosedError, DeviceError
 from realm_engine.machine import telemetry
 from realm_engine.machine.packages import install_command
 from realm_engine.runtimes.base import contiguous, first_line, raise_interrupt
+from realm_engine.runtimes.links import without_links
 
 # OpenVINO computes in bf16 by itself where the processor can, so the arithmetic is always named.
 _HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
@@ -89,7 +86,7 @@ class OpenVinoBackend:
             "NUM_STREAMS": "1",
         }
         try:
-            with _without_links(path) as file:
+            with without_links(path) as file:
                 return OpenVinoSession(self._core.compile_model(str(file), "CPU", config), self._module, path)
         except Exception as error:  # OpenVINO raises RuntimeError and its own types
             raise DeviceError(f"{path.name}: OpenVINO refused it: {first_line(error)}") from error
@@ -97,27 +94,6 @@ class OpenVinoBackend:
     def _beside_int8(self) -> str:
         """What an int8 file's other operators compute in: bf16 where it is there, 10 % faster than float32."""
         return "bf16" if "BF16" in self._capabilities else "f32"
-
-
-@contextmanager
-def _without_links(path: Path) -> Iterator[Path]:
-    """A graph whose weights in other files are no links: OpenVINO refuses those, which a model hub's cache is made of.
-
-    As hard links in a folder that is gone after the block, which costs nothing; as copies on another file system.
-    """
-    if not path.is_symlink():
-        yield path
-        return
-    with tempfile.TemporaryDirectory(prefix="realm-openvino-") as folder:
-        for each in (path.name, *external_locations(path)):
-            target = Path(folder, each)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            source = (path.parent / each).resolve()
-            try:
-                target.hardlink_to(source)
-            except OSError:
-                shutil.copyfile(source, target)
-        yield Path(folder, path.name)
 
 
 def open_openvino(threads: int) -> OpenVinoBackend:

@@ -50,6 +50,10 @@ def clip(
     Pairs come from flaws put into the images of DATA and from DATA's own descriptions. Settings are those of a run's
     config.json, for example --set steps=500 --set pairs.images=16.
     """
+    from realm_train.hub import open_clip_folder
+
+    open_clip_folder(model)  # that the hub cannot be reached is said before torch is imported
+
     from realm_train.clip.config import ClipConfig
     from realm_train.clip.train import train_clip
 

@@ -10,6 +10,7 @@ import click
 
 from realm_engine.errors import RealmError
 from realm_engine.machine.packages import needs
+from realm_train.cli.offline import offline_option
 
 INTERRUPTED = 130
 
@@ -34,6 +35,8 @@ class LazyGroup(click.Group):
             return super().get_command(ctx, cmd_name)
         module, _, attribute = self.lazy[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
+        if not any(parameter.name == "offline" for parameter in command.params):
+            command.params.append(offline_option())
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -64,6 +67,7 @@ _SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content
 @click.group(
     cls=TrainGroup,
     context_settings=_SETTINGS,
+    params=[offline_option()],
     lazy={
         "core": ("realm_train.cli.core:core", "Train CORE: images and descriptions -> MOS of realness."),
         "clip": ("realm_train.cli.clip:clip", "Train the CLIP towers of DREAM: where an image looks unreal."),

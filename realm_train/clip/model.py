@@ -14,9 +14,11 @@ import open_clip
 import torch
 from torch import Tensor, nn
 
+from realm_engine.machine.online import refuse_offline
 from realm_train.clip import trunk
 from realm_train.clip.config import EACH_WINDOW, TINY, ClipConfig
 from realm_train.errors import TowerError
+from realm_train.hub import OPEN_CLIP_CONFIG, open_clip_folder, prepare_hub, refuse_offline_tag
 from realm_train.runs import RunFolder
 from realm_train.towers import (
     load_strictly,
@@ -27,6 +29,7 @@ from realm_train.towers import (
     save_text_tower_config,
     text_tower,
 )
+from realm_train.towers.weights import first_line
 
 CONFIG_NAME = "clip_config.json"
 TEXT_FOLDER = "text"
@@ -149,18 +152,22 @@ def build_clip(config: dict[str, Any], folder: Path | None, tag: str | None = No
             raise TowerError(
                 f"weights {tag!r}: a tag needs an open_clip model name; give the path of the weights"
             )
+        cure = "give the path of a downloaded file"
+        refuse_offline_tag(name, tag, cure)
+        prepare_hub()
         try:
-            model = open_clip.create_model(name, pretrained=tag)
+            with quiet_root_logger():
+                model = open_clip.create_model(name, pretrained=tag)
         except Exception as error:  # the hub client's and open_clip's own errors share no base class
+            refuse_offline(f"{name}: weights {tag!r}", cure)
             first = (str(error).splitlines() or [type(error).__name__])[0]
-            raise TowerError(
-                f"{name}: weights {tag!r} cannot be had ({first}); give the path of a downloaded file"
-            ) from error
+            raise TowerError(f"{name}: weights {tag!r} cannot be had ({first}); {cure}") from error
         return Clip(model, config, folder)
     if folder is not None and plain["text_cfg"].get("hf_model_name") == TEXT_FOLDER:
         plain["text_cfg"]["hf_model_name"] = str(folder / TEXT_FOLDER)
     if plain["text_cfg"].get("hf_model_name"):  # open_clip opens it by transformers, and lets that ask
         refuse_own_code(Path(plain["text_cfg"]["hf_model_name"]))
+        prepare_hub()
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "realm-clip.json"
         file.write_text(json.dumps(plain), encoding="utf-8")
@@ -190,12 +197,31 @@ def _named_config(name: str) -> dict[str, Any]:
         except (OSError, json.JSONDecodeError) as error:
             raise TowerError(f"{path}: not a readable model configuration ({error})") from error
         return config
+    published = open_clip_folder(name)
+    if published is not None:
+        return _published_config(name, published)
     found = open_clip.get_model_config(name)
     if found is None:
         raise TowerError(
             f"open_clip has no model {name!r}; give one of open_clip.list_models() or a JSON file"
         )
     return {"name": name, **found}
+
+
+def _published_config(name: str, folder: Path) -> dict[str, Any]:
+    """What a folder of open_clip's own form says; a text tower of transformers lies in it as well."""
+    file = folder / OPEN_CLIP_CONFIG
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        config = {**found["model_cfg"], "preprocess_cfg": found.get("preprocess_cfg")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TowerError(
+            f"CLIP {name}: {file} is no configuration of open_clip ({first_line(error)})"
+        ) from error
+    for key in ("hf_model_name", "hf_tokenizer_name"):
+        if config["text_cfg"].get(key):
+            config["text_cfg"][key] = str(folder)
+    return config
 
 
 def _tiny_config(config: ClipConfig, run: Path) -> dict[str, Any]:

@@ -1,11 +1,14 @@
 """Image towers: convolutional backbones of torchvision and timm without their classifiers."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from realm_engine.machine.online import refuse_offline
 from realm_train.errors import TowerError
+from realm_train.hub import hub_folder
 from realm_train.towers.weights import first_line, load_strictly, load_weights
 
 TORCHVISION_RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
@@ -133,6 +136,8 @@ def image_tower(name: str, weights: str = "pretrained") -> ImageTower:
 def _torchvision(name: str, pretrained: bool) -> nn.Module:
     import torchvision
 
+    if pretrained:
+        _refuse_offline_unless_kept(name)
     try:
         # V1 are the weights of the published recipe ("pretrained=True" of its time).
         model = getattr(torchvision.models, name)(weights="IMAGENET1K_V1" if pretrained else None)
@@ -143,6 +148,18 @@ def _torchvision(name: str, pretrained: bool) -> nn.Module:
         ) from error
     model.fc = nn.Identity()
     return model  # type: ignore[no-any-return]
+
+
+def _refuse_offline_unless_kept(name: str) -> None:
+    """torch.hub knows no way to stay offline; what it has fetched before lies in its folder."""
+    import torchvision
+
+    weights = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"]
+    kept = Path(torch.hub.get_dir(), "checkpoints", weights.url.rsplit("/", 1)[-1])
+    if not kept.is_file():
+        refuse_offline(
+            f"image tower {name}: weights", "give the path of a state_dict as image weights, or 'none'"
+        )
 
 
 def _timm(name: str, pretrained: bool) -> nn.Module:
@@ -167,16 +184,11 @@ def _timm(name: str, pretrained: bool) -> nn.Module:
 def _probe_hub(name: str) -> None:
     """Fetch the weights ourselves first: timm retries a missing network for most of a minute."""
     import timm
-    from huggingface_hub import snapshot_download
 
     config = timm.get_pretrained_cfg(name)
     hub = getattr(config, "hf_hub_id", None) if config is not None else None
-    if not hub:
-        return
-    try:
-        snapshot_download(hub, allow_patterns=["model.safetensors", "config.json"])
-    except Exception as error:  # see `towers.text._hub_folder`
-        raise TowerError(
-            f"image tower {name}: weights cannot be fetched from the model hub ({first_line(error)}); "
-            "give the path of a .safetensors state_dict as image weights, or 'none'"
-        ) from error
+    cure = "give the path of a .safetensors state_dict as image weights, or 'none'"
+    if hub:
+        hub_folder(hub, ["model.safetensors", "config.json"], f"image tower {name}: weights", cure)
+    else:
+        refuse_offline(f"image tower {name}: weights", cure)

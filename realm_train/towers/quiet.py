@@ -7,10 +7,13 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet_root_logger() -> Iterator[None]:
-    """Keep open_clip's warnings off a user's terminal: it warns that a model is new before weights are loaded."""
+    """Keep open_clip's remarks off a user's terminal: it warns that a model is new before weights are loaded.
+
+    What it logs as an error it raises as well.
+    """
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
-    root.setLevel(logging.ERROR)
+    root.setLevel(logging.CRITICAL)
     try:
         yield
     finally:

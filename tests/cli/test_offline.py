@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click
 import pytest
 from PIL import Image
 
+from realm_engine.cli.main import main
 from realm_engine.machine.telemetry import ORT_VARIABLE
 
 # Records every attempt and refuses it, also in a fork: OpenVINO's telemetry posts from one and swallows errors.
@@ -63,6 +65,63 @@ def test_a_score_leaves_no_trace(device, module, script: Callable, environment, 
     assert [str(path.relative_to(home)) for path in home.rglob("*")] == []
     attempts = Path(environment["ATTEMPTS"])
     assert not attempts.exists(), attempts.read_text(encoding="utf-8")
+
+
+# What every verb is called with; one that is missing here fails the test below.
+VERBS = {
+    "score": ["score", "PICTURE", "--bundle", "BUNDLE"],
+    "map": ["map", "PICTURE", "--bundle", "BUNDLE", "--text", "x", "--output", "OUT"],
+    "measures": ["measures", "BUNDLE"],
+    "tune": ["tune", "FOLDER", "--bundle", "BUNDLE"],
+    "info": ["info"],
+    "verify": ["verify", "BUNDLE"],
+    "models list": ["models", "list"],
+    "models verify": ["models", "verify"],
+    "models path": ["models", "path", "realm-tiny"],
+    "models push": ["models", "push", "BUNDLE", "--to", "OUT"],
+    "models remove": ["models", "remove", "absent"],
+    "models pull": ["models", "pull", "hf:owner/name", "--offline"],
+    "doctor": ["doctor"],
+    "build": ["build", "BUNDLE", "--device", "tensorrt"],
+    "cache list": ["cache", "list"],
+    "cache prune": ["cache", "prune"],
+    "export-triton": ["export-triton", "--bundle", "BUNDLE", "--output", "OUT"],
+}
+
+
+def leaves(group: click.Group, words: tuple[str, ...] = ()) -> Iterator[str]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from leaves(command, (*words, name))
+        else:
+            yield " ".join((*words, name))
+
+
+def test_no_verb_is_left_out_here():
+    assert set(leaves(main)) == set(VERBS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", VERBS)
+def test_no_verb_asks_for_a_connection(verb, environment, home, tmp_path, bundle_path, photo):
+    """Whatever becomes of it: a verb that fails here, for want of a GPU, may not go online either."""
+    (tmp_path / "pictures").mkdir()
+    Image.fromarray(photo()).save(tmp_path / "pictures" / "a.png")
+    places = {
+        "PICTURE": tmp_path / "pictures" / "a.png",
+        "FOLDER": tmp_path / "pictures",
+        "BUNDLE": bundle_path,
+        "OUT": tmp_path / "out",
+    }
+    words = [str(places.get(word, word)) for word in VERBS[verb]]
+    program = str(Path(sys.executable).with_name("realm-engine"))
+    done = subprocess.run(
+        [program, *words], env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert "Traceback" not in done.stderr and "Usage:" not in done.stderr, done.stderr
+    attempts = Path(environment["ATTEMPTS"])
+    assert not attempts.exists(), attempts.read_text(encoding="utf-8")
+    assert [str(path.relative_to(home)) for path in home.rglob("*")] == []
 
 
 def state_after(code: str, environment: dict[str, str]) -> list[object]:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from bundles import read_manifest, write_manifest
 from cpp_host import TINY, assert_same_scores, errors, run, table
+from hub_cache import hub_snapshot
 from PIL import Image
 
 release, corner = cpp_host.release, cpp_host.corner
@@ -166,6 +167,38 @@ def test_a_header_that_claims_gigabytes_reserves_none(release, bundle_path, phot
     assert errors_of["huge.png"].endswith(
         "huge.png: 2147483647 x 2147483647 is more than 200 megapixels; scale it down first"
     )
+
+
+@pytest.mark.parametrize("layout", [{}, {"within": "a/b"}, {"shared": True}], ids=str)
+def test_the_cache_of_a_model_hub_opens_and_links_to_elsewhere_do_not(
+    release, corner, tmp_path, layout
+) -> None:
+    folder = hub_snapshot(TINY, tmp_path / "hub", **layout)
+    plain = run(release / "realm_host", "score", corner / "good.png", "--bundle", TINY)
+    for precision in ("fp32", "fp16"):  # fp16 keeps its weights in the float32 files beside it
+        more = ["--precision", precision]
+        linked = run(release / "realm_host", "score", corner / "good.png", "--bundle", folder, *more)
+        assert linked.returncode == 0, linked.stderr
+        assert precision == "fp16" or linked.stdout == plain.stdout
+    outside = tmp_path / "hub" / "models--other--one" / "blobs" / "secret"
+    outside.parent.mkdir(parents=True)
+    for file in ("core.onnx", "bundle.json"):
+        shutil.copy(TINY / file, outside)
+        kept = (folder / file).readlink()
+        (folder / file).unlink()
+        (folder / file).symlink_to(outside)
+        done = run(release / "realm_host", "score", corner / "good.png", "--bundle", folder)
+        assert done.returncode == 2 and f"{file}: is a link that leaves the bundle" in done.stderr
+        (folder / file).unlink()
+        (folder / file).symlink_to(kept)
+    blobs = folder
+    while blobs.parent.name != "snapshots":
+        blobs = blobs.parent
+    blobs = blobs.parents[1] / "blobs"
+    blobs.rename(tmp_path / "elsewhere")
+    blobs.symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    done = run(release / "realm_host", "score", corner / "good.png", "--bundle", folder)
+    assert done.returncode == 2, "blobs that are a link themselves are not followed"
 
 
 def test_bf16_files_are_refused_and_never_chosen(release, bundle_path, corner) -> None:

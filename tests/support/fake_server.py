@@ -44,6 +44,9 @@ class Request(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self.do_GET()
 
+    def do_POST(self) -> None:
+        self.do_GET()
+
     def answer(
         self, status: int, content: bytes, headers: dict[str, str] | None = None, length: int | None = None
     ) -> None:

@@ -5,12 +5,18 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <limits>
+#include <string>
 #include <utility>
+#include <vector>
 
+#include "files.hpp"
 #include "limits.hpp"
+#include "onnx_scan.hpp"
 #include "realm/error.hpp"
 #include "realm/realm.hpp"
 #include "text_format.hpp"
@@ -20,6 +26,31 @@ namespace {
 
 constexpr int kMaxThreads = 1024;
 constexpr const char* kCureOfAnswers = "; try --precision fp32, and get the bundle again if that does not help";
+constexpr std::uint64_t kMostWeights = std::uint64_t{16} << 30;
+
+// Weights in other files, for a graph that is a link: in the cache of a model hub everything is, and ONNX Runtime refuses
+// weights behind links, so that it gets them in memory. They were checked when the bundle was opened.
+class LinkedWeights {
+   public:
+    LinkedWeights(const std::filesystem::path& path, Ort::SessionOptions& options) {
+        if (!std::filesystem::is_symlink(path)) return;
+        std::vector<std::basic_string<ORTCHAR_T>> names;
+        std::vector<char*> buffers;
+        std::vector<std::size_t> sizes;
+        for (const std::string& location : external_locations(path)) {
+            files_.push_back(read_file(path.parent_path() / location, kMostWeights));
+            names.push_back(std::filesystem::path(location).native());
+        }
+        for (FileContent& file : files_) {
+            buffers.push_back(reinterpret_cast<char*>(file.bytes.data()));
+            sizes.push_back(file.bytes.size());
+        }
+        if (!names.empty()) options.AddExternalInitializersFromFilesInMemory(names, buffers, sizes);
+    }
+
+   private:
+    std::vector<FileContent> files_;  // until the session is there
+};
 
 // Whether ONNX Runtime is to report nothing to its maker, which its official builds do unless told otherwise. A value
 // that the user has set is kept.
@@ -182,6 +213,7 @@ std::shared_ptr<const Session> Runtime::open(const std::filesystem::path& path, 
         // Spinning workers would take the cores from the threads that decode the next images.
         options.AddConfigEntry("session.intra_op.allow_spinning", "0");
         if (device_ == "cuda") add_cuda(options, precision);
+        const LinkedWeights weights(path, options);
         return std::make_shared<OnnxSession>(Ort::Session(environment(), path.c_str(), options), name);
     } catch (const Ort::Exception& error) {
         throw DeviceError(name + ": ONNX Runtime refused it: " + one_line(error.what()));

@@ -31,12 +31,13 @@ def test_a_snapshot_of_the_hub_answers_like_the_folder(bundle_path, tmp_path, ph
         np.testing.assert_array_equal(linked.map(photo(), "x").values, plain.map(photo(), "x").values)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
 @pytest.mark.parametrize("device", ["cpu", "openvino"])
-def test_weights_in_another_file_are_found_through_links(tmp_path, photo, device):
+def test_weights_in_another_file_are_found_through_links(tmp_path, device, layout):
     """The default's fp16 files keep their weights in the float32 files beside them."""
     if device == "openvino":
         pytest.importorskip("openvino")
-    folder = hub_snapshot(EMBEDDED / "realm-tiny", tmp_path / "hub")
+    folder = hub_snapshot(EMBEDDED / "realm-tiny", tmp_path / "hub", **layout)
     path = Bundle.open(folder, verify=False).path("windows", "fp16")
     session = open_backend(device).load(path, "fp32")
     session.close()
