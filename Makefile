@@ -14,11 +14,23 @@ LEAN := $(VENV)/.lean
 FULL := $(VENV)/.full
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
 
+# HASHED=1 installs the files of locks/ alone, by their checksums; pip refuses any other.
+ifeq ($(HASHED),1)
+install = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/$(1).txt && \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+else
+install = $(PIP_INSTALL) '.[$(if $(filter engine,$(1)),cpu,all)]'
+endif
+# Tools that look at the dependencies, apart from these.
+TOOLS := $(VENV)/tools
+LOCK := $(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-header --no-annotate -c constraints.txt pyproject.toml locks/build.in
+
 # What the recipe of the embedded default starts from.
 DATA ?= ../shared/data/raise-td
 PRETRAINED ?= ../shared/pretrained
 
-.PHONY: help demo test check lint hosts fuzz fuzz-python fuzz-hosts realm-tiny clean
+.PHONY: help demo test check lint hosts fuzz fuzz-python fuzz-hosts realm-tiny lock audit sbom clean
 .DELETE_ON_ERROR:
 
 help:
@@ -30,6 +42,9 @@ help:
 	@echo 'make fuzz        ten thousand new inputs of every kind to Python (hours), then the fuzzers of the C++ host for'
 	@echo '                 FUZZ_SECONDS each (600), under sanitizers; fuzz-python and fuzz-hosts are its halves'
 	@echo 'make realm-tiny  the embedded default again, from data to bundle (DATA=..., PRETRAINED=...)'
+	@echo 'make lock        locks/: the checksums of all that constraints.txt names; HASHED=1 installs by them'
+	@echo 'make audit       known holes in what is installed (pip-audit, npm audit); says so where it cannot know'
+	@echo 'make sbom        the bill of materials, CycloneDX, in out/sbom/'
 	@echo 'make clean       remove the environment, caches and out/; runs/ stays'
 
 demo: $(LEAN)
@@ -99,13 +114,34 @@ $(BIN)/python:
 
 $(LEAN): pyproject.toml constraints.txt | $(BIN)/python
 	@echo 'installing the engine (about 400 MB) into $(VENV) ...'
-	$(PIP_INSTALL) '.[cpu]'
+	$(call install,engine)
 	@touch $@
 
 $(FULL): pyproject.toml constraints.txt | $(BIN)/python
 	@echo 'installing everything, torch included (about 6 GB) into $(VENV) ...'
-	$(PIP_INSTALL) '.[all]'
+	$(call install,all)
 	@touch $(LEAN) $@
+
+$(TOOLS)/.stamp: | $(BIN)/python
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9 pip-audit==2.10.1 'cyclonedx-bom>=7,<8'
+	@touch $@
+
+lock: $(TOOLS)/.stamp
+	@set -e; for each in cpu:engine all:all; do file=locks/$${each#*:}.txt; \
+	$(LOCK) --extra $${each%%:*} -o out.lock; { head -1 $$file; cat out.lock; } > out.lock.new; \
+	mv out.lock.new $$file; rm out.lock; done
+
+audit: $(TOOLS)/.stamp
+	$(TOOLS)/bin/python recipes/audit.py --pip-audit $(TOOLS)/bin/pip-audit
+
+sbom: $(TOOLS)/.stamp
+	@mkdir -p out/sbom
+	$(TOOLS)/bin/cyclonedx-py requirements locks/all.txt --pyproject pyproject.toml --output-reproducible \
+	-o out/sbom/realm.cdx.json
+	@if command -v npm >/dev/null; then cd hosts/web && npm sbom --package-lock-only --sbom-format cyclonedx \
+	> $(CURDIR)/out/sbom/realm-web.cdx.json; else echo 'npm is not installed: no bill of the page' >&2; fi
+	@ls -l out/sbom
 
 clean:
 	rm -rf hosts/web/node_modules hosts/web/dist

@@ -16,7 +16,7 @@ from repository import ROOT
 
 from realm_engine.cli.main import main as engine_cli
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 PINS = [
     line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and not line.startswith("#")
 ]
@@ -119,3 +119,41 @@ def test_no_tracked_file_names_a_developers_machine():
         if path.is_file() and places.search(path.read_bytes()):
             found.append(name)
     assert not found
+
+
+def locked(name: str) -> dict[str, tuple[str, int]]:
+    """Packages of a lock with their version and how many checksums it has."""
+    found, current = {}, ""
+    for line in (ROOT / "locks" / f"{name}.txt").read_text().splitlines():
+        if match := re.match(r"([a-z0-9-]+)(?:\[[\w,-]+\])?==(\S+)", line):
+            current = match[1]
+            assert current not in found or found[current][0] == match[2], line
+            found.setdefault(current, (match[2], 0))
+        elif re.match(r"    --hash=sha256:[0-9a-f]{64}", line):
+            found[current] = (found[current][0], found[current][1] + 1)
+        else:
+            assert line.startswith("#"), f"no package, no checksum: {line}"
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "extras"), [("engine", ["cpu"]), ("all", ["train", "export", "dev", "hub", "parquet"])]
+)
+def test_locks_hold_the_pinned_versions_with_checksums(name, extras):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    packages, pins = locked(name), dict(pin.split("==") for pin in PINS)
+    assert all(count for _, count in packages.values())
+    for package, (version, _) in packages.items():
+        assert pins.get(package, version) == version, f"{package}: run make lock"
+    for line in [
+        *project["dependencies"],
+        *(each for extra in extras for each in project["optional-dependencies"][extra]),
+    ]:
+        package = canonicalize_name(Requirement(line).name)
+        assert package in packages or package == project["name"], f"{package}: run make lock"
+
+
+def test_actions_are_pinned_by_commit():
+    for workflow in (ROOT / ".github" / "workflows").glob("*.yml"):
+        for action in re.findall(r"uses:\s*(\S+)", workflow.read_text()):
+            assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", action), f"{workflow.name}: {action}"
