@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from export.errors import ExportError
-from export.towers.tokenizer import clip_tokenizer, folder_tokenizer, pad_id
+from export.towers.tokenizer import clip_tokenizer, folder_tokenizer, pad_id, with_kwargs
 from realm_engine.machine.online import refuse_offline
 from realm_train.clip.config import EACH_WINDOW
 from realm_train.hub import (
@@ -25,11 +25,7 @@ from realm_train.hub import (
     prepare_hub,
     refuse_offline_tag,
 )
-from realm_train.towers import (
-    load_weights,
-    quiet_root_logger,
-    refuse_own_code,
-)
+from realm_train.towers import load_weights, quiet_root_logger, refuse_own_code, refuse_transformers_layout
 
 RANDOM_SEED = 0
 RANDOM = "random"
@@ -51,6 +47,7 @@ class ClipModel:
     tokenizer_json: str
     pad_id: int
     fixed_length: bool  # the native text transformer takes exactly max_tokens ids
+    own_tokenizer: bool  # CLIP's, not one of a folder
     encoder: str = EACH_WINDOW  # what it was trained as
 
     def normalise(self, images: Tensor) -> Tensor:
@@ -97,7 +94,10 @@ def open_clip_model(model: str, weights: str | None = None) -> ClipModel:
     network = _build(name, config, weights, preprocess, tag_name=None if local else model)
     tower: Any = network.visual
     settings: dict[str, Any] = tower.preprocess_cfg
-    tokenizer_json = folder_tokenizer(text_folder) if text_folder is not None else clip_tokenizer()
+    if text_folder is not None:
+        tokenizer_json = with_kwargs(folder_tokenizer(text_folder), text_config.get("tokenizer_kwargs") or {})
+    else:
+        tokenizer_json = clip_tokenizer()
     native = not text_config.get("hf_model_name")
     return ClipModel(
         model=network,
@@ -112,6 +112,7 @@ def open_clip_model(model: str, weights: str | None = None) -> ClipModel:
         tokenizer_json=tokenizer_json,
         pad_id=0 if native and text_folder is None else pad_id(tokenizer_json),
         fixed_length=native,
+        own_tokenizer=text_folder is None,
         encoder=encoder,
     )
 
@@ -150,10 +151,6 @@ def _text_folder(text_config: dict[str, Any], run_folder: Path | None) -> Path |
     named = text_config.get("hf_tokenizer_name") or text_config.get("hf_model_name")
     if not named:
         return None
-    if text_config.get("tokenizer_kwargs", {}).get("clean", "whitespace") == "canonicalize":
-        raise ExportError(
-            "text towers that drop punctuation (clean: canonicalize) have no tokenizer JSON here"
-        )
     candidates = [run_folder / named, run_folder / "text", run_folder] if run_folder is not None else []
     for candidate in [*candidates, Path(named)]:
         if (candidate / "tokenizer.json").is_file():
@@ -204,7 +201,8 @@ def _build(
 
 
 def _load(model: nn.Module, path: Path, name: str) -> None:
-    load_weights(path)  # refuses anything but tensors and says why, before open_clip reads the same file
+    # Refuses anything but tensors and says why, before open_clip reads the same file.
+    refuse_transformers_layout(load_weights(path), path)
     try:
         open_clip.load_checkpoint(model, str(path))
     except Exception as error:

@@ -84,9 +84,9 @@ def text_ports() -> tuple[Port, Port]:
 def clip_texts(clip: ClipModel, texts: Sequence[str]) -> torch.Tensor:
     """Embeddings float32 [K, D], not normalised, by PyTorch.
 
-    By open_clip's own tokenizer where the tower is native, else padded to full length.
+    By open_clip's own tokenizer where it is CLIP's, else by the tower's, padded to full length.
     """
-    if clip.fixed_length:
+    if clip.own_tokenizer:
         ids = open_clip.tokenizer.SimpleTokenizer(context_length=clip.max_tokens)(list(texts))
     else:
         tokenizer = Tokenizer.from_str(clip.tokenizer_json)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import gzip
 import html
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,40 @@ def folder_tokenizer(folder: str | Path) -> str:
 def without_padding(settings: dict[str, Any]) -> str:
     """A tokenizer's JSON without padding and truncation: those are the host's, from the manifest."""
     return _dump({**settings, "truncation": None, "padding": None})
+
+
+def with_kwargs(tokenizer_json: str, kwargs: Mapping[str, Any]) -> str:
+    """A tower's tokenizer as open_clip's `tokenizer_kwargs` change it.
+
+    `strip_sep_token` puts 0 in place of the separator (CLIPA); `clean` "lower" lowers, "whitespace" changes nothing.
+
+    Raises:
+        ExportError: a setting that a tokenizer's JSON cannot say.
+    """
+    settings = json.loads(tokenizer_json)
+    unknown = {key: value for key, value in kwargs.items() if key not in ("strip_sep_token", "clean")}
+    clean = kwargs.get("clean", "whitespace")
+    if unknown or clean not in ("whitespace", "lower"):
+        key, value = next(iter(unknown.items()), ("clean", clean))
+        raise ExportError(
+            f"text tower: tokenizer_kwargs {key}={value!r} cannot be said in a tokenizer's JSON; use a tower without it"
+        )
+    if clean == "lower":
+        first = [settings["normalizer"]] if settings.get("normalizer") else []
+        settings["normalizer"] = {"type": "Sequence", "normalizers": [{"type": "Lowercase"}, *first]}
+    if kwargs.get("strip_sep_token"):
+        _strip_separator(settings.get("post_processor") or {})
+    return _dump(settings)
+
+
+def _strip_separator(post_processor: dict[str, Any]) -> None:
+    special = post_processor.get("special_tokens", {})
+    if post_processor.get("type") == "BertProcessing":
+        post_processor["sep"][1] = 0
+    elif "[SEP]" in special:
+        special["[SEP]"]["ids"] = [0]
+    else:
+        raise ExportError("text tower: strip_sep_token, but its tokenizer.json adds no [SEP]; leave it out")
 
 
 def pad_id(tokenizer_json: str, default: int = 0) -> int:

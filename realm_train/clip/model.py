@@ -26,6 +26,7 @@ from realm_train.towers import (
     never_ask,
     quiet_root_logger,
     refuse_own_code,
+    refuse_transformers_layout,
     save_text_tower_config,
     text_tower,
 )
@@ -107,7 +108,9 @@ def new_clip(config: ClipConfig, run: Path) -> Clip:
         _load_tiny_towers(clip.model, config)
     if config.weights != "none" and not _is_tag(config.weights):
         try:
-            load_weights(config.weights)  # refuses anything but tensors
+            refuse_transformers_layout(
+                load_weights(config.weights), config.weights
+            )  # or anything but tensors
             open_clip.load_checkpoint(clip.model, config.weights)
         except RuntimeError as error:
             first = str(error).splitlines()[0]
@@ -279,9 +282,19 @@ def _tokenizer(config: dict[str, Any], folder: Path | None) -> Any:
     pad = next(
         (tokenizer.token_to_id(t) for t in ("[PAD]", "<pad>") if tokenizer.token_to_id(t) is not None), 0
     )
-    tokenizer.enable_padding(pad_id=pad)
+    native = not text.get(
+        "hf_model_name"
+    )  # open_clip's own transformer: always as many ids as it has positions
+    tokenizer.enable_padding(pad_id=pad, length=length if native else None)
+    kwargs = dict(text.get("tokenizer_kwargs") or {})
+    separator = tokenizer.token_to_id("[SEP]") if kwargs.pop("strip_sep_token", False) else None
+    if kwargs.pop("clean", "whitespace") not in ("whitespace",) or kwargs:
+        raise TowerError(
+            f"{file}: tokenizer_kwargs {text['tokenizer_kwargs']} are not known here; use a tower without"
+        )
 
     def tokenize(texts: list[str]) -> Tensor:
-        return torch.tensor([encoding.ids for encoding in tokenizer.encode_batch(texts)], dtype=torch.int64)
+        ids = torch.tensor([encoding.ids for encoding in tokenizer.encode_batch(texts)], dtype=torch.int64)
+        return ids if separator is None else ids.masked_fill(ids == separator, 0)
 
     return tokenize

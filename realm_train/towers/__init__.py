@@ -13,7 +13,7 @@ from realm_train.towers.text import (
     text_tower,
     text_tower_from_config,
 )
-from realm_train.towers.weights import load_strictly, load_weights
+from realm_train.towers.weights import load_strictly, load_weights, refuse_transformers_layout
 
 __all__ = [
     "ImageTower",
@@ -24,6 +24,7 @@ __all__ = [
     "never_ask",
     "quiet_root_logger",
     "refuse_own_code",
+    "refuse_transformers_layout",
     "save_text_tower_config",
     "text_tower",
     "text_tower_from_config",

@@ -1,6 +1,7 @@
 """Weights from files: read without running their code, loaded whole or refused with the first key that differs."""
 
 import pickle
+import zipfile
 from pathlib import Path
 
 import torch
@@ -20,8 +21,11 @@ def load_weights(path: Path | str) -> dict[str, Tensor]:
         TowerError: The file is missing, unreadable, or holds something other than tensors.
     """
     path = Path(path)
+    if path.is_dir():
+        raise TowerError(f"{path}: is a folder; give the weights file in it, such as model.safetensors")
     if not path.is_file():
         raise TowerError(f"{path}: no such weights file; give the path of a .safetensors or .pt/.pth file")
+    refuse_other_formats(path)
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -39,6 +43,48 @@ def load_weights(path: Path | str) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise TowerError(f"{path}: holds no state_dict; save model.state_dict() and give that file")
     return dict(state)
+
+
+# How files begin that are taken for weights now and then, and what they are.
+_OTHER_FORMATS = {
+    b"version https://git-lfs": "a pointer of git LFS; fetch the file itself (git lfs pull)",
+    b"\x89HDF": "an HDF5 file of Keras; give PyTorch's weights",
+    b"GGUF": "a GGUF file; give PyTorch's weights",
+    b"<!DOCTYPE": "a web page; download the file itself",
+    b"<html": "a web page; download the file itself",
+}
+
+
+def refuse_other_formats(path: Path) -> None:
+    """Name a file that holds no weights of PyTorch as what it is. Raises TowerError; OSErrors are for who reads it."""
+    try:
+        with path.open("rb") as stream:
+            begin = stream.read(32)
+        names = zipfile.ZipFile(path).namelist() if begin.startswith(b"PK") else []
+    except (OSError, zipfile.BadZipFile):
+        return
+    for magic, what in _OTHER_FORMATS.items():
+        if begin.startswith(magic):
+            raise TowerError(f"{path}: is {what}")
+    if any(name.endswith("/constants.pkl") or "/code/" in name for name in names):
+        raise TowerError(
+            f"{path}: is TorchScript, a program, which is not run; where you trust it, save its weights: "
+            "torch.save(torch.jit.load(FILE).state_dict(), NEW)"
+        )
+    if names and all(name.endswith(".npy") for name in names):
+        raise TowerError(f"{path}: is an archive of NumPy; give PyTorch's weights")
+
+
+_TRANSFORMERS = ("vision_model.", "text_model.", "visual_projection.", "text_projection.weight")
+
+
+def refuse_transformers_layout(state: dict[str, Tensor], path: Path | str) -> None:
+    """Name a CLIP's state_dict that has transformers' keys and not open_clip's. Raises TowerError."""
+    if sum(any(key.startswith(prefix) for key in state) for prefix in _TRANSFORMERS) >= 2:
+        raise TowerError(
+            f"{path}: has the layout of transformers (keys vision_model.*, text_model.*), not of open_clip; give the "
+            "weights that open_clip publishes (open_clip_model.safetensors), or local-dir:FOLDER of them"
+        )
 
 
 def load_strictly(
