@@ -85,7 +85,7 @@ VERBS = {
     "build": ["build", "BUNDLE", "--device", "tensorrt"],
     "cache list": ["cache", "list"],
     "cache prune": ["cache", "prune"],
-    "export-triton": ["export-triton", "--bundle", "BUNDLE", "--output", "OUT"],
+    "export-triton": ["export-triton", "BUNDLE", "--output", "OUT"],
 }
 
 

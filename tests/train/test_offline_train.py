@@ -87,6 +87,8 @@ def test_without_a_network_the_hub_is_asked_once(run, tmp_path):
 
 
 CORE = ["core", "--set", "epochs=1"]
+HELD_OUT = ["--set", "validation_photographs=1", "--set", "test_photographs=1"]
+CLIP = ["clip", "--photographs", "*", *HELD_OUT]
 WEIGHTS = [
     ([*TRAIN, *CORE, "--text-tower", "bert-base-uncased"], "text tower bert-base-uncased: not fetched"),
     (
