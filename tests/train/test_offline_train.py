@@ -97,7 +97,7 @@ WEIGHTS = [
     ),
     ([*TRAIN, *CORE, "--image-weights", "pretrained", "--text-tower", "minilm"], "weights: not fetched"),
     (
-        [*TRAIN, "clip", "--model", "ViT-B-32-quickgelu", "--weights", "openai"],
+        [*TRAIN, *CLIP, "--model", "ViT-B-32-quickgelu", "--weights", "openai"],
         "weights 'openai': not fetched",
     ),
     ([*EXPORT, "--clip", "ViT-B-32-quickgelu", "--clip-weights", "openai"], "weights 'openai': not fetched"),
