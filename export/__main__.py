@@ -116,7 +116,7 @@ FOLDER = GivenPath(exists=True, file_okay=False, path_type=Path)
 @click.option("--output", required=True, type=GivenPath(path_type=Path), help="Folder of the bundle.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing bundle.")
 @click.option("--name", help="Name of the bundle [default: name of the output folder].")
-@click.option("--description", default="", help="One line about the bundle.")
+@click.option("--description", help="One line about the bundle.")
 @click.option(
     "--storage",
     type=click.Choice(STORAGES),
@@ -289,7 +289,7 @@ def _info(output: Path, options: Mapping[str, Any]) -> BundleInfo:
     metrics = options["metrics"]
     return BundleInfo(
         name=options["name"] or output.resolve().name,
-        description=options["description"],
+        description=options["description"] or "",
         terms=terms,
         terms_of=read_terms(path, terms) if path is not None else {},
         metrics=_json_object(metrics) if metrics is not None else {},
