@@ -173,6 +173,17 @@ class Engine:
         for opened in self._opened:
             opened.sessions.close()
 
+    def ceiling_bytes(self) -> int | None:
+        """Memory that the process should never hold whatever its bundles ask for; None on a GPU, whose libraries
+        reserve more than they use.
+
+        The limit that was given, else twice the usual one and eight times what the files of the bundles take.
+        """
+        if any(plan.backend.resident for opened in self._opened for plan in opened.sessions.plans.values()):
+            return None
+        files = sum(opened.bundle.files.size_bytes for opened in self._opened)
+        return self._memory.limit_bytes if self._memory.strict else 2 * self._memory.limit_bytes + 8 * files
+
     @property
     def bundle(self) -> Bundle:
         """The bundle, the first where several are open."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_LONGEST = 6000  # characters of a message: a path of 4096 bytes, and what is said of it
+
 
 def printable(text: str) -> str:
     """A text as one line that no terminal takes for a command: control characters and line ends as \\x1b, \\n..."""
@@ -18,8 +20,10 @@ class RealmError(Exception):
     exit_code = 2
 
     def __str__(self) -> str:
-        """The message as `printable`: names of files and of what bundles hold stand in it."""
-        return printable(super().__str__())
+        """The message as `printable`, cut in its middle where it is long: names of files and of what bundles hold
+        stand in it."""
+        text = printable(super().__str__())
+        return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 3 :]}"
 
 
 class BundleError(RealmError):

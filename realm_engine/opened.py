@@ -78,7 +78,8 @@ class Contents:
     def tokenizer(self, graph: str) -> Tokenizer:
         """The tokenizer of a text graph. Raises BundleError for a file that is not one."""
         spec = self.text_specs()[graph]
-        return Tokenizer(self.bundle.file(spec.tokenizer), spec)
+        path = self.bundle.file(spec.tokenizer)
+        return Tokenizer(self.bundle.files.content(spec.tokenizer), str(path), spec)
 
     def makes_maps(self, part: str) -> bool:
         """Whether a part makes maps: its work is counted in windows, that of measures in images."""

@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
 from realm_engine.arrays import Float32, Int64
 from realm_engine.bundle.manifest import TextSpec
-from realm_engine.errors import BundleError
-from realm_engine.runtimes.base import Session
+from realm_engine.bundle.tokenizer_file import checked_tokenizer
+from realm_engine.errors import BundleError, TextError
+from realm_engine.runtimes.base import Session, first_line
 
 log = logging.getLogger("realm_engine")
 
 
+MOST_CHARACTERS = 1 << 17
 _TOGETHER = 32
 _CACHED_TEXTS = 4096
 
@@ -25,16 +27,17 @@ _CACHED_TEXTS = 4096
 class Tokenizer:
     """Text to padded token ids with a Hugging Face `tokenizers` JSON file."""
 
-    def __init__(self, path: Path, spec: TextSpec) -> None:
+    def __init__(self, content: bytes, where: str, spec: TextSpec) -> None:
+        """`content`: of the file `where`. Raises BundleError for one that is none (`checked_tokenizer`)."""
         import tokenizers
 
-        try:
-            self._tokenizer = tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))
-        except Exception as error:  # the Rust binding raises bare Exception
-            raise BundleError(f"{path}: not a tokenizer file ({error}); export the bundle again") from error
-        # Length is the host's business: the settings of the file would apply on top of it.
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
+        checked = checked_tokenizer(content, where)
+        self._where = where
+        with self._one_line("not a tokenizer file"):
+            self._tokenizer = tokenizers.Tokenizer.from_str(checked)
+            # Length is the host's business: the settings of the file would apply on top of it.
+            self._tokenizer.no_padding()
+            self._tokenizer.no_truncation()
         self.spec = spec
         self.truncated = False
 
@@ -42,8 +45,12 @@ class Tokenizer:
         """Token ids of one text with its special tokens, at most `max_tokens`.
 
         A longer text loses its end but keeps its final special token; the first time this is logged.
+        Raises TextError for a text of more than `MOST_CHARACTERS`, BundleError where the tokenizer fails.
         """
-        encoding = self._tokenizer.encode(text)
+        if len(text) > MOST_CHARACTERS:
+            raise TextError(f"a text of {len(text)} characters; give at most {MOST_CHARACTERS}")
+        with self._one_line("the tokenizer failed"):
+            encoding = self._tokenizer.encode(text)
         ids, limit = list(encoding.ids), self.spec.max_tokens
         if len(ids) <= limit:
             return ids
@@ -54,6 +61,18 @@ class Tokenizer:
             )
         closing = ids[-1:] if encoding.special_tokens_mask[-1] else []
         return ids[: limit - len(closing)] + closing
+
+    @contextmanager
+    def _one_line(self, what: str) -> Iterator[None]:
+        """Turn what the Rust library raises into an error of ours: bare Exception, and for a panic what not even
+        derives from it."""
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:
+            said = first_line(error)
+            raise BundleError(f"{self._where}: {what} ({said}); export the bundle again") from error
 
     def bucket(self, length: int) -> int:
         """The length that ids of this many tokens are padded to."""

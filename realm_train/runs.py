@@ -13,7 +13,6 @@ Every file is written to a temporary name and renamed, so that a kill leaves the
 import csv
 import json
 import os
-import pickle
 import random
 import re
 import shutil
@@ -161,7 +160,7 @@ class RunFolder:
             return None
         try:
             state: dict[str, Any] = torch.load(self.state_file, map_location="cpu", weights_only=True)
-        except (pickle.UnpicklingError, OSError, RuntimeError, EOFError) as error:
+        except Exception as error:  # whatever a torn or hostile archive makes its reader stumble over
             raise RunError(f"{self.state_file}: unreadable; delete it to train from the start") from error
         return state
 

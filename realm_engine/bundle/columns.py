@@ -12,6 +12,7 @@ from typing import Generic, Literal, TypeVar
 from realm_engine.bundle.manifest import Section, safe_name
 from realm_engine.errors import BundleError
 
+_MOST_WIDTHS = 100  # of its usual range, that a number may lie outside of it
 # Columns that every table has.
 RESERVED_COLUMNS = ("filename", "description", "error")
 
@@ -93,6 +94,18 @@ class Column:
             return raw + more
         offset, slope = self.line
         return self._clipped(self._clipped(offset + slope * raw) + more)
+
+    def plausible(self, raw: float, described: bool = False) -> bool:
+        """Whether a raw output is a number that the column could have: finite, and no further outside its usual range
+        (or, of a curve, the points of that) than 100 times its width. What a float16 that overflowed gives is not."""
+        if self.curve is not None:
+            points = self.curve.of(described).x
+            low, high, value = points[0], points[-1], raw
+        else:
+            offset, slope = self.line or (0.0, 1.0)
+            low, high, value = self.low, self.high, offset + slope * raw
+        reach = _MOST_WIDTHS * max(high - low, 1.0)
+        return low - reach <= value <= high + reach
 
     def _clipped(self, value: float) -> float:
         return min(max(value, self.low), self.high)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,10 @@ MOST_PIXELS = 1 << 14
 MOST_TOKENS = 1 << 16
 MOST = (1 << 31) - 1
 MOST_POINTS = 1 << 12  # of a list of numbers
+MOST_SIZES = 64  # of a list of whole numbers: windows, buckets, cells
+MOST_NUMBER = 1e12  # further from 0 than any range, slope or deviation of a measure
+MOST_FILES = 128
+MOST_DIMENSIONS = 8
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class Section:
         """The value at `key`, which must be there and of that kind (a bool is no number)."""
         value = self.data.get(key)
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            state = "missing" if key not in self.data else f"{value!r}, of the wrong kind"
+            state = "missing" if key not in self.data else f"{shown(value)}, of the wrong kind"
             raise BundleError(f"{self.where}: '{key}' is {state}; export the bundle again")
         return value
 
@@ -98,9 +101,13 @@ class Section:
         """A whole number within limits."""
         value = int(self.get(key, int))
         if value < least:
-            raise BundleError(f"{self.where}: '{key}' is {value}, below {least}; export the bundle again")
+            raise BundleError(
+                f"{self.where}: '{key}' is {shown(value)}, below {least}; export the bundle again"
+            )
         if value > most:
-            raise BundleError(f"{self.where}: '{key}' is {value}, above {most}; export the bundle again")
+            raise BundleError(
+                f"{self.where}: '{key}' is {shown(value)}, above {most}; export the bundle again"
+            )
         return value
 
     def positive(self, key: str, most: int = MOST) -> int:
@@ -108,30 +115,33 @@ class Section:
         return self.whole(key, 1, most)
 
     def number(self, key: str, otherwise: float | None = None) -> float:
-        """A finite number; `otherwise` where there is no such key."""
+        """A number of at most `MOST_NUMBER`, to either side; `otherwise` where there is no such key."""
         if otherwise is not None and key not in self.data:
             return otherwise
-        value = float(self.get(key, (int, float)))
-        if not math.isfinite(value):
-            raise BundleError(f"{self.where}: '{key}' is {value}; export the bundle again")
-        return value
+        value = self.get(key, (int, float))
+        if not _is_number(value):
+            raise BundleError(
+                f"{self.where}: '{key}' is {shown(value)}, no number within +- {MOST_NUMBER:g}; export the bundle again"
+            )
+        return float(value)
 
     def positives(self, key: str) -> tuple[int, ...]:
-        """A non-empty list of whole numbers of at least 1."""
+        """A non-empty list of whole numbers of at least 1, at most `MOST_SIZES`."""
         values = self.get(key, list)
-        if not values or any(not isinstance(v, int) or isinstance(v, bool) or v < 1 for v in values):
-            raise BundleError(f"{self.where}: '{key}' must list whole numbers from 1; export it again")
+        whole = all(isinstance(v, int) and not isinstance(v, bool) and 1 <= v <= MOST for v in values)
+        if not 1 <= len(values) <= MOST_SIZES or not whole:
+            raise BundleError(
+                f"{self.where}: '{key}' must list 1 to {MOST_SIZES} whole numbers from 1 to {MOST}; export it again"
+            )
         return tuple(values)
 
     def numbers(self, key: str) -> tuple[float, ...]:
-        """A non-empty list of finite numbers, at most `MOST_POINTS`."""
+        """A non-empty list of numbers as `number`, at most `MOST_POINTS`."""
         values = self.get(key, list)
-        finite = all(
-            isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v) for v in values
-        )
-        if not 1 <= len(values) <= MOST_POINTS or not finite:
+        if not 1 <= len(values) <= MOST_POINTS or not all(map(_is_number, values)):
             raise BundleError(
-                f"{self.where}: '{key}' must list 1 to {MOST_POINTS} finite numbers; export the bundle again"
+                f"{self.where}: '{key}' must list 1 to {MOST_POINTS} finite numbers, within +- {MOST_NUMBER:g}; "
+                "export the bundle again"
             )
         return tuple(float(value) for value in values)
 
@@ -139,7 +149,7 @@ class Section:
         """One of the given words."""
         value = str(self.get(key, str))
         if value not in choices:
-            raise BundleError(f"{self.where}: '{key}' is {value!r}, must be one of {', '.join(choices)}")
+            raise BundleError(f"{self.where}: '{key}' is {shown(value)}, must be one of {', '.join(choices)}")
         return value
 
     def section(self, key: str) -> Section:
@@ -155,6 +165,25 @@ class Section:
         return dict(self.section(key).section_items()) if key in self.data else {}
 
 
+def shown(value: Any) -> str:
+    """A value of the manifest as errors quote it, cut where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of more digits than Python writes
+        return "a number of thousands of digits"
+    except RecursionError:
+        return "something nested too deep"
+    return text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 3] + "..."
+
+
+_MOST_SHOWN = 120
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a number (no bool) within the limits, NaN being in none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= MOST_NUMBER
+
+
 def safe_relative(path: Any, where: str) -> str:
     """Return `path` when it is a plain relative POSIX path that cannot leave its folder.
 
@@ -165,7 +194,9 @@ def safe_relative(path: Any, where: str) -> str:
         parts = PurePosixPath(path)
         if not parts.is_absolute() and ".." not in parts.parts and parts.parts:
             return str(path)
-    raise BundleError(f"{where}: the path {path!r} leaves the bundle; do not use a bundle that asks for it")
+    raise BundleError(
+        f"{where}: the path {shown(path)} leaves the bundle; do not use a bundle that asks for it"
+    )
 
 
 def is_bundle_name(name: str) -> bool:
@@ -190,7 +221,7 @@ def safe_name(name: str, where: str) -> str:
     """Return `name` when it can name a measure or a column: letters, digits, "-" and "_", a letter first."""
     if re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,63}", name) is None:
         raise BundleError(
-            f"{where}: {name!r} cannot be a name; use letters, digits, '-' and '_', a letter first"
+            f"{where}: {shown(name)} cannot be a name; use letters, digits, '-' and '_', a letter first"
         )
     return name
 
@@ -200,18 +231,18 @@ def check_version(manifest: Section) -> bool:
     if manifest.data.get("format") != FORMAT:
         raise BundleError(f"{manifest.where}: 'format' is not {FORMAT!r}; this is no REALM bundle")
     version = str(manifest.get("format_version", str))
-    major = version.split(".")[0]
-    if not major.isdecimal():
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9}){0,3}", version) is None:
         raise BundleError(
-            f"{manifest.where}: format version {version!r} is not a version; export the bundle again"
+            f"{manifest.where}: format version {shown(version)} is not a version; export the bundle again"
         )
+    major = version.split(".")[0]
     if int(major) != FORMAT_MAJOR:
         cure = "update realm-engine" if int(major) > FORMAT_MAJOR else "export the bundle again"
         raise BundleError(
             f"{manifest.where}: format version {version}, but this engine reads {FORMAT_MAJOR}.x; {cure}"
         )
     minor = version.split(".")[1:2]
-    return bool(minor) and minor[0].isdecimal() and int(minor[0]) > FORMAT_MINOR
+    return bool(minor) and int(minor[0]) > FORMAT_MINOR
 
 
 def parse_graphs(section: Section, later: bool) -> dict[str, GraphSpec]:
@@ -240,10 +271,22 @@ def _tensors(entry: Section, key: str) -> tuple[TensorSpec, ...]:
     tensors = []
     for item in entry.get(key, list):
         tensor = Section(item, f"{entry.where}, '{key}'")
-        tensors.append(
-            TensorSpec(tensor.get("name", str), tensor.get("dtype", str), tuple(tensor.get("shape", list)))
-        )
+        tensors.append(TensorSpec(tensor.get("name", str), tensor.get("dtype", str), _shape(tensor)))
     return tuple(tensors)
+
+
+def _shape(tensor: Section) -> tuple[int | str, ...]:
+    shape = tensor.get("shape", list)
+    sizes = all(
+        isinstance(size, str) or (isinstance(size, int) and not isinstance(size, bool) and 1 <= size <= MOST)
+        for size in shape
+    )
+    if len(shape) > MOST_DIMENSIONS or not sizes:
+        raise BundleError(
+            f"{tensor.where}: 'shape' must list at most {MOST_DIMENSIONS} sizes from 1, or names of free ones; "
+            "export the bundle again"
+        )
+    return tuple(shape)
 
 
 def parse_text(section: Section) -> TextSpec:

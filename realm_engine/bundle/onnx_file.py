@@ -7,9 +7,10 @@ are skipped, not read: a file of a gigabyte takes as long as one of a kilobyte.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from realm_engine.bundle.manifest import TensorSpec
 
@@ -25,7 +26,36 @@ _DTYPES = {
 }
 _GRAPH, _METADATA = 7, 14
 _INITIALISER, _INPUT, _OUTPUT = 5, 11, 12
+_NODE, _FUNCTION = 1, 25
 _Field = tuple[int, int | memoryview]
+
+STANDARD = ("", "ai.onnx")
+_CONTROL = frozenset({"Loop", "Scan", "If", "SequenceMap"})
+# Domains of operators, and those of each that a bundle may use; None: all of them. What ONNX Runtime brings beyond the
+# standard reads files and runs loops as well (EPContext, BeamSearch), so only what the export fuses is let in.
+DOMAINS: Mapping[str, frozenset[str] | None] = MappingProxyType(
+    {
+        **dict.fromkeys(STANDARD),
+        "com.microsoft": frozenset(
+            {
+                "Attention",
+                "BiasGelu",
+                "FastGelu",
+                "FusedMatMul",
+                "Gelu",
+                "LayerNormalization",
+                "MultiHeadAttention",
+                "QuickGelu",
+                "SimplifiedLayerNormalization",
+                "SkipLayerNormalization",
+                "SkipSimplifiedLayerNormalization",
+                "DequantizeLinear",
+                "QuantizeLinear",
+            }
+        ),
+    }
+)
+MOST_NODES = 1 << 16
 
 _LEAF = "entry"
 # The only ways to a TensorProto that may keep its data outside: message -> {field number: message inside it}
@@ -87,6 +117,42 @@ def external_locations(path: Path) -> set[str]:
         OSError: it cannot be read.
     """
     return set(_walk(_mapped(path), "model", 0))
+
+
+def refuse_operators(path: Path) -> None:
+    """Refuse a file whose graph could run without end, or run what the runtime did not bring.
+
+    Raises:
+        ValueError: names the operator: a graph inside a node (Loop, If, Scan...), which no export of ours writes and
+            which bounds neither time nor memory; functions of the file's own; a domain other than those of `DOMAINS`;
+            or more nodes than `MOST_NODES`. Also for a file that is not well-formed protobuf.
+        OSError: it cannot be read.
+    """
+    model = list(_fields(_mapped(path)))
+    if any(number == _FUNCTION for number, _ in model):
+        raise ValueError("it brings functions of its own; inline them")
+    graphs = (_fields(_message(value)) for number, value in model if number == _GRAPH)
+    nodes = (value for graph in graphs for number, value in graph if number == _NODE)
+    for count, node in enumerate(nodes, start=1):
+        if count > MOST_NODES:
+            raise ValueError(f"it has more than {MOST_NODES} nodes")
+        _check_node(_message(node))
+
+
+def _check_node(node: memoryview) -> None:
+    kind, domain, holds_graph = "", "", False
+    for field, value in _fields(node):
+        if field == 4:
+            kind = _text(value)
+        elif field == 7:
+            domain = _text(value)
+        elif field == 5:
+            holds_graph |= any(number in (6, 11) for number, _ in _fields(_message(value)))
+    if holds_graph or (domain in STANDARD and kind in _CONTROL):
+        raise ValueError(f"the operator {kind[:80]!r} holds a graph of its own, which no bundle needs")
+    if domain not in DOMAINS or kind not in (DOMAINS[domain] or (kind,)):
+        name = f"{domain}.{kind}" if domain else kind
+        raise ValueError(f"the operator {name[:160]!r} is none of those that bundles may use")
 
 
 def _mapped(path: Path) -> memoryview:

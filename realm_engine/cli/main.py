@@ -4,6 +4,7 @@ Exit codes: 0 all done; 1 some inputs failed, the others are done; 2 nothing cou
 """
 
 import errno
+import io
 import logging
 import os
 import sys
@@ -37,6 +38,12 @@ _FULL = {errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG, getattr(errno, "EDQU
 class _Group(click.Group):
     """Turns a user's errors into one line on stderr and an exit code; any other exception is a bug."""
 
+    def main(self, *args: Any, **options: Any) -> Any:
+        """See `click.Group.main`."""
+        if sys.stdout is not None and sys.stdout is sys.__stdout__:
+            _keep_stdout()
+        return super().main(*args, **options)
+
     def invoke(self, context: click.Context) -> Any:
         try:
             done = super().invoke(context)
@@ -44,6 +51,10 @@ class _Group(click.Group):
             say(f"error: {error}")
             _forget_stdout()
             context.exit(error.exit_code)
+        except MemoryError:
+            say("error: not enough memory; give more with --max-memory, or smaller pictures")
+            _forget_stdout()
+            context.exit(2)
         except OSError as error:
             if error.filename is not None or error.errno not in _FULL:
                 raise  # a bug; a closed pipe is click's
@@ -71,6 +82,28 @@ def _someone_works() -> bool:
     """
     main, here = threading.main_thread(), threading.current_thread()
     return any(each not in (main, here) and not each.daemon for each in threading.enumerate())
+
+
+def _keep_stdout() -> None:
+    """Keep standard output for results: what a runtime's library prints there goes to standard error instead."""
+    old = sys.stdout
+    try:
+        if old.fileno() != 1:
+            return
+        old.flush()
+        kept = os.dup(1)
+    except OSError:  # it is closed or cannot be written, which whoever writes to it finds out
+        return
+    try:
+        os.dup2(2, 1)
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.close(nowhere)
+    binary = os.fdopen(kept, "wb")
+    sys.stdout = io.TextIOWrapper(
+        binary, old.encoding, old.errors, line_buffering=old.line_buffering, write_through=old.write_through
+    )
 
 
 def _forget_stdout() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +23,7 @@ COPIES_OF_INPUT = 40
 BYTES_PER_PIXEL = 64
 FEWEST_INPUTS = 4
 MODERATE_PX = 1 << 20  # larger pictures are not put into one call against the limit
+_STACK_BYTES, _THREADS_TO_COME = 8 << 20, 4  # of a thread; those that decode
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -57,6 +61,31 @@ class MemoryLimit:
             )
         fewest = 1 if self.strict or own_px > MODERATE_PX else FEWEST_INPUTS
         return int(min(wanted, max(fits, fewest)))
+
+
+@contextmanager
+def held_within(limit_bytes: int) -> Iterator[None]:
+    """Within the block the process cannot take more memory than that, whoever asks for it: a graph of a stranger that
+    makes a constant of 5 GB fails like any call for which there is no memory.
+
+    Linux counts what was asked for, used or not, so stacks of threads to come are added. No other system has such a
+    limit, and nothing is held there. What is held already counts, and is never taken away.
+    """
+    if not sys.platform.startswith("linux"):
+        yield
+        return
+    import resource
+
+    before, most = resource.getrlimit(resource.RLIMIT_DATA)
+    found = psutil.Process().memory_info()
+    stacks = _STACK_BYTES * (_THREADS_TO_COME + (os.cpu_count() or 1))
+    allowed = int(found.data) + max(0, limit_bytes - int(found.rss)) + stacks
+    bounds = [allowed, *(bound for bound in (before, most) if bound != resource.RLIM_INFINITY)]
+    resource.setrlimit(resource.RLIMIT_DATA, (min(bounds), most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (before, most))
 
 
 def parse_bytes(text: str) -> int:

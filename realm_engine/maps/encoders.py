@@ -11,18 +11,30 @@ from typing import Any, Protocol
 import numpy as np
 
 from realm_engine.arrays import Array, Float32, Int64, UInt8
-from realm_engine.errors import UsageError
+from realm_engine.errors import AnswerError, UsageError
 from realm_engine.machine.memory import MemoryLimit, format_bytes
-from realm_engine.maps.spec import MapSpec, PassSpec
+from realm_engine.maps.spec import GRAPH, WINDOWS, MapSpec, PassSpec
 from realm_engine.maps.windows import box_shares
 from realm_engine.pictures.resample import resample_matrix_float32
 from realm_engine.runtimes.base import Backend, Session
 
 SMALL_WINDOW_PX = 112
+MOST_COSINE = 1.01  # of unit vectors, float16 rounded
 MOST_POOLED = 16384  # windows of one pass in a call: 12 kB each
 
 Advance = Callable[[int], None]
 """Told how many windows were encoded just now."""
+
+
+def cosines(answer: Float32, graph: str) -> Float32:
+    """Cosines, or components of unit vectors, as a graph gave them. Raises AnswerError for other numbers."""
+    worst = float(np.abs(answer).max(initial=0.0))
+    if worst > MOST_COSINE:
+        raise AnswerError(
+            f"graph {graph}: a cosine of {worst:g} in its answer; try --precision fp32, and get the bundle again if "
+            "that does not help"
+        )
+    return answer
 
 
 class Canvas:
@@ -185,7 +197,8 @@ class EachWindow:
                 # A view of the rows these windows touch: work per call is then free of the image's height.
                 first, last = int(top.min()), int(top.max()) + windows.size_px
                 feeds |= {"image": image[first:last], "top": top - first}
-            result[chunk] = session.run(feeds, [output])[0][: chunk.stop - chunk.start]
+            answer = cosines(session.run(feeds, [output])[0], GRAPH)
+            result[chunk] = answer[: chunk.stop - chunk.start]
             advance(new)
         return result
 
@@ -308,7 +321,8 @@ class OnePass:
             boxes = {name: box[part] for name, box in down.items()}
             if len(lefts) == 1 and not self._backend.resident:
                 boxes = {name: at_least_two(box) for name, box in boxes.items()}
-            answer = self._windows().run({**canvas.stages, **boxes, **across, "text": text}, [output])[0]
+            feeds = {**canvas.stages, **boxes, **across, "text": text}
+            answer = cosines(self._windows().run(feeds, [output])[0], WINDOWS)
             result[part] = answer.reshape(-1, len(lefts), width)[: part.stop - part.start]
         advance(len(windows.tops))
         return result[np.searchsorted(tops, windows.tops), np.searchsorted(lefts, windows.lefts)]

@@ -9,6 +9,7 @@ import numpy as np
 
 from realm_engine.arrays import Float32, Float64
 from realm_engine.errors import BundleError
+from realm_engine.maps.encoders import MOST_COSINE
 from realm_engine.maps.spec import PHOTOGRAPHS, PhotographsSpec
 from realm_engine.runtimes.base import Session
 
@@ -16,6 +17,7 @@ from realm_engine.runtimes.base import Session
 REAL_END, UNREAL_END = 0.5, 1.25
 # What a twentieth of a map exceeds: the highest z alone follows one window, and tells flawed from clean less often.
 HIGH_PERCENTILE = 95.0
+LEAST_STD = 1e-6  # of cosines: less is float32's own rounding
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,14 @@ class PhotographGraph:
     def scale(self, embeddings: Float32, windows_px: Sequence[int]) -> tuple[Float64, Float64]:
         """Mean and standard deviation of similarity, each float64 (K,), of texts (K, D): means over window sizes.
 
-        Raises DeviceError, AnswerError, and BundleError where a deviation is not above 0.
+        Raises DeviceError, AnswerError, and BundleError where they are none of cosines.
         """
         means, stds = self._session().run({"text": embeddings}, ["mean", "std"])
-        if not (stds > 0).all():
+        if not (np.abs(means) <= MOST_COSINE).all():
+            raise BundleError(f"graph {PHOTOGRAPHS!r}: a mean is no cosine; export the bundle again")
+        if not ((stds >= LEAST_STD) & (stds <= MOST_COSINE)).all():
             raise BundleError(
-                f"graph {PHOTOGRAPHS!r}: a standard deviation is not above 0; export the bundle again"
+                f"graph {PHOTOGRAPHS!r}: a standard deviation is not above 0, or none of cosines; export it again"
             )
         sizes = [self._spec.windows_px.index(size) for size in windows_px]
         return (

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from realm_engine.arrays import Float32, UInt8
+from realm_engine.bundle.json_file import parse_json
+from realm_engine.bundle.manifest import Section
 from realm_engine.errors import BundleError
 from realm_engine.maps.dream import Dream
+from realm_engine.maps.encoders import MOST_COSINE
 from realm_engine.maps.realness_map import Phrase
 from realm_engine.maps.spec import PhrasePolicy
 from realm_engine.maps.windows import WindowGrid
+
+MOST_PHRASES = 1024
+MOST_CHARACTERS = 1000  # of a phrase
+LEAST_STD = 1e-6
 
 
 @dataclass(frozen=True)
@@ -28,17 +33,38 @@ class BankEntry:
 
 
 def read_bank(path: Path) -> tuple[BankEntry, ...]:
-    """Read a phrase bank. Raises BundleError for a file that is not one."""
+    """The phrase bank in a file. Raises BundleError for one that is none, or cannot be read."""
     try:
-        entries = tuple(
-            BankEntry(str(item["text"]), str(item["kind"]), float(item["mean"]), float(item["std"]))
-            for item in json.loads(path.read_text(encoding="utf-8"))["phrases"]
+        return parse_bank(path.read_bytes(), str(path))
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def parse_bank(content: bytes, where: str) -> tuple[BankEntry, ...]:
+    """The phrase bank in the file `where`. Raises BundleError for one that is none."""
+    section = Section(parse_json(content, where), f"{where}: a phrase bank")
+    items = section.get("phrases", list)
+    if not 1 <= len(items) <= MOST_PHRASES:
+        raise BundleError(
+            f"{where}: a phrase bank needs phrases, at most {MOST_PHRASES}, and has {len(items)}; export it again"
         )
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise BundleError(f"{path}: not a phrase bank ({error!r}); export the bundle again") from error
-    if not entries or any(not (entry.std > 0 and math.isfinite(entry.mean)) for entry in entries):
-        raise BundleError(f"{path}: a phrase bank needs phrases, each with std > 0; export the bundle again")
-    return entries
+    return tuple(
+        _entry(Section(item, f"{where}: phrase {number}")) for number, item in enumerate(items, start=1)
+    )
+
+
+def _entry(section: Section) -> BankEntry:
+    text, mean, std = section.text("text"), section.number("mean"), section.number("std")
+    if len(text) > MOST_CHARACTERS:
+        raise BundleError(
+            f"{section.where} has more than {MOST_CHARACTERS} characters; export the bundle again"
+        )
+    if not (abs(mean) <= MOST_COSINE and LEAST_STD <= std <= MOST_COSINE):
+        raise BundleError(
+            f"{section.where}: mean {mean:g} and std {std:g} are none of cosines (mean within +- {MOST_COSINE}, std "
+            f"from {LEAST_STD:g} to {MOST_COSINE}); export the bundle again"
+        )
+    return BankEntry(text, section.get("kind", str), mean, std)
 
 
 def pick_phrases(

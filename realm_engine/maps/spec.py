@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from realm_engine.bundle.bundle import Bundle, Part
 from realm_engine.bundle.manifest import (
     INTERPOLATIONS,
+    MOST,
     MOST_PIXELS,
     Section,
     TextSpec,
@@ -25,6 +26,8 @@ EACH_WINDOW, ONE_PASS = "each-window", "one-pass"
 # Encoders, and the graphs that each needs beside the text tower.
 ENCODERS: Mapping[str, tuple[str, ...]] = {EACH_WINDOW: (GRAPH,), ONE_PASS: (TRUNK, WINDOWS)}
 AGGREGATES = ("mean", "max")
+# Of a preset: who asks for less by himself knows what it costs, who opens a bundle does not.
+LEAST_WINDOW_PX, LEAST_STRIDE_PX, MOST_SCALES = 8, 4, 8
 
 
 @dataclass(frozen=True)
@@ -148,8 +151,8 @@ def _parse(section: Section, manifest: Section, encoders: tuple[str, ...]) -> Ma
     presets = {
         name: Preset(
             name=name,
-            windows_px=entry.positives("windows_px"),
-            stride_px=entry.positive("stride_px"),
+            windows_px=_windows(entry),
+            stride_px=entry.whole("stride_px", LEAST_STRIDE_PX, MOST),
             aggregate=entry.choice("aggregate", AGGREGATES),
             encoder=entry.choice("encoder", encoders) if "encoder" in entry.data else encoders[0],
             stands_out=_stands_out(entry),
@@ -185,6 +188,16 @@ def _parse(section: Section, manifest: Section, encoders: tuple[str, ...]) -> Ma
         one_pass=_pass_spec(section) if ONE_PASS in encoders else None,
         photographs=_photographs(section),
     )
+
+
+def _windows(preset: Section) -> tuple[int, ...]:
+    windows = preset.positives("windows_px")
+    if min(windows) < LEAST_WINDOW_PX or len(set(windows)) != len(windows) or len(windows) > MOST_SCALES:
+        raise BundleError(
+            f"{preset.where}: 'windows_px' must list at most {MOST_SCALES} different sizes from {LEAST_WINDOW_PX} px; "
+            "export the bundle again"
+        )
+    return windows
 
 
 def _stands_out(preset: Section) -> StandsOut:

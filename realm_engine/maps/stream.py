@@ -9,7 +9,7 @@ from realm_engine.arrays import UInt8
 from realm_engine.bundle.bundle import Bundle
 from realm_engine.errors import TextError
 from realm_engine.maps.dream import Dream, Progress
-from realm_engine.maps.phrases import BankEntry, pick_phrases, read_bank
+from realm_engine.maps.phrases import BankEntry, parse_bank, pick_phrases
 from realm_engine.maps.realness_map import DreamConfig, Phrase, RealnessMap
 from realm_engine.pictures.descriptions import is_missing
 from realm_engine.pictures.inputs import Entry, Texts
@@ -96,7 +96,7 @@ class Mapper:
         if file is None:
             raise TextError(f"{self._bundle.name}: this bundle has no phrase bank; give a text (--text)")
         if not self._bank:
-            self._bank = read_bank(self._bundle.file(file))
+            self._bank = parse_bank(self._bundle.files.content(file), str(self._bundle.file(file)))
         return self._bank
 
 

@@ -13,7 +13,7 @@ from realm_engine.bundle.bundle import Bundle, Part
 from realm_engine.bundle.columns import Column
 from realm_engine.bundle.manifest import Section, TextSpec
 from realm_engine.bundle.terms import Terms
-from realm_engine.errors import BundleError
+from realm_engine.errors import AnswerError, BundleError
 from realm_engine.measures.look import Look, View
 from realm_engine.pictures.descriptions import is_missing
 
@@ -49,8 +49,21 @@ class Measure:
         described = [self.text is not None and not is_missing(text) for text in look.texts]
         found = np.empty((look.count, len(self.columns)))
         for index, column in enumerate(self.columns):
-            flat = np.asarray(raw[column.output], dtype=np.float64).reshape(look.count)
-            found[:, index] = [column.value(*pair) for pair in zip(map(float, flat), described, strict=True)]
+            answer = raw[column.output]
+            if answer.size != look.count:
+                raise BundleError(
+                    f"{self.name}: {column.output} has {answer.size} values for {look.count} pictures; "
+                    "export the bundle again"
+                )
+            values = list(map(float, np.asarray(answer, dtype=np.float64).reshape(look.count)))
+            for value, text in zip(values, described, strict=True):
+                if not column.plausible(value, text):
+                    raise AnswerError(
+                        f"{self.name}: {column.output} is {value:g}, far outside what {column.name} can be "
+                        f"({column.low:g} to {column.high:g}); try --precision fp32, and get the bundle again if that "
+                        "does not help"
+                    )
+            found[:, index] = [column.value(*pair) for pair in zip(values, described, strict=True)]
         return found
 
 
@@ -100,13 +113,26 @@ class Words:
 
 
 def required_outputs(bundle: Bundle, graph: str, columns: tuple[Column, ...], where: str) -> frozenset[str]:
-    """The outputs that columns name. Raises BundleError where the manifest lists no such graph or output."""
+    """The outputs that columns name, a number for each picture.
+
+    Raises BundleError where the manifest lists no such graph or output, or one of another form.
+    """
     spec = bundle.graphs.get(graph)
     if spec is None:
         raise BundleError(f"{where}: there is no graph {graph!r}; export the bundle again")
     for column in columns:
-        if spec.output(column.output) is None:
+        output = spec.output(column.output)
+        if output is None:
             raise BundleError(
                 f"{where}: graph {graph!r} has no output {column.output!r}; export the bundle again"
+            )
+        if (
+            len(output.shape) not in (1, 2)
+            or not isinstance(output.shape[0], str)
+            or output.shape[1:] not in ((), (1,))
+        ):
+            raise BundleError(
+                f"{where}: output {column.output!r} of graph {graph!r} is {list(output.shape)}, not a number for each "
+                "picture ([batch] or [batch, 1]); export the bundle again"
             )
     return frozenset(column.output for column in columns)

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from realm_engine.arrays import Array
-from realm_engine.errors import AnswerError
+from realm_engine.bundle.manifest import GraphSpec
+from realm_engine.errors import AnswerError, BundleError
 
 
 class Session(Protocol):
@@ -25,21 +26,27 @@ class Session(Protocol):
         """Free what the runtime holds; the session cannot run afterwards."""
 
 
-class FiniteSession:
-    """A session of one graph whose answers are numbers; NaN or infinity in any output is an error."""
+class CheckedSession:
+    """A session of one graph whose answers are what the manifest says: float32 numbers, in the shapes it lists.
 
-    def __init__(self, session: Session, graph: str) -> None:
+    Dimensions of one name have one size in a call; NaN or infinity in any output is an error.
+    """
+
+    def __init__(self, session: Session, graph: GraphSpec) -> None:
         self._session = session
         self._graph = graph
 
     def run(self, inputs: Mapping[str, Any], outputs: Sequence[str]) -> list[Array]:
-        """See `Session.run`. Raises AnswerError, naming the graph, for an answer that is not a number."""
+        """See `Session.run`. Raises AnswerError, naming the graph, for an answer that is not a number, and
+        BundleError for one of another form."""
         answers = self._session.run(inputs, outputs)
+        sizes = self._sizes(inputs)
         for name, answer in zip(outputs, answers, strict=True):
+            self._check_form(name, answer, sizes)
             bad = answer.size - int(np.isfinite(answer).sum())
             if bad:
                 raise AnswerError(
-                    f"graph {self._graph}: {bad} of {answer.size} values of {name} are NaN or infinite; "
+                    f"graph {self._graph.name}: {bad} of {answer.size} values of {name} are NaN or infinite; "
                     "try --precision fp32, and get the bundle again if that does not help"
                 )
         return answers
@@ -47,6 +54,32 @@ class FiniteSession:
     def close(self) -> None:
         """See `Session.close`."""
         self._session.close()
+
+    def _sizes(self, inputs: Mapping[str, Any]) -> dict[str, int]:
+        """The sizes that free dimensions have in a call. What lies on a device tells none."""
+        sizes: dict[str, int] = {}
+        for tensor in self._graph.inputs:
+            shape = getattr(inputs.get(tensor.name), "shape", None)
+            if isinstance(shape, tuple) and len(shape) == len(tensor.shape):
+                sizes |= {
+                    dim: size for dim, size in zip(tensor.shape, shape, strict=True) if isinstance(dim, str)
+                }
+        return sizes
+
+    def _check_form(self, name: str, answer: Any, sizes: dict[str, int]) -> None:
+        """`sizes` learns those of dimensions that no input has."""
+        listed = self._graph.output(name)
+        shape = listed.shape if listed is not None else ()
+        fits = isinstance(answer, np.ndarray) and answer.dtype == np.float32 and len(shape) == answer.ndim
+        if fits:
+            for dim, size in zip(shape, answer.shape, strict=True):
+                fits &= size == (sizes.setdefault(dim, size) if isinstance(dim, str) else dim)
+        if not fits:
+            given = f"{answer.dtype}{list(answer.shape)}" if isinstance(answer, np.ndarray) else "no tensor"
+            raise BundleError(
+                f"graph {self._graph.name}: its output {name!r} is {given}, the manifest says float32"
+                f"[{', '.join(str(sizes.get(str(dim), dim)) for dim in shape)}]; export the bundle again"
+            )
 
 
 class Backend(Protocol):

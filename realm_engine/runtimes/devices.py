@@ -58,6 +58,7 @@ _OPENERS: dict[str, Callable[[int], Backend]] = {
 }
 # What `auto` tries, in this order. The TensorRTs are not among it: nobody who did not ask for them should wait
 # for an engine to be built.
+MOST_THREADS = 1024
 AUTO_ORDER = (Device.CUDA.value, Device.CPU.value, Device.OPENVINO.value)
 DEVICES = tuple(device.value for device in Device)
 
@@ -68,8 +69,8 @@ def open_backend(device: str = "auto", threads: int | None = None) -> Backend:
     `threads` is the number of CPU threads of the runtime, by default what the process may use.
     Raises DeviceError with the cure when the device cannot be had.
     """
-    if threads is not None and threads < 1:
-        raise DeviceError(f"threads is {threads}; give a number of at least 1")
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise DeviceError(f"threads is {threads}; give a number from 1 to {MOST_THREADS}")
     count = threads or default_threads()
     if device in _OPENERS:
         return _OPENERS[device](count)

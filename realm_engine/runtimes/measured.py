@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -15,12 +17,13 @@ from realm_engine.bundle.bundle import Bundle
 from realm_engine.errors import OutputError
 from realm_engine.machine.files import cache_dir, replacing, sweep
 from realm_engine.machine.processor import default_threads, processor
-from realm_engine.runtimes.devices import AUTO_ORDER
+from realm_engine.runtimes.devices import AUTO_ORDER, DEVICES
 from realm_engine.runtimes.words import Precision
 
 log = logging.getLogger("realm_engine")
 
 FORMAT_VERSION = 1
+MOST_BATCH = 4096
 # A difference of speed below this share is noise.
 CLEARLY = 0.05
 _PACKAGES = (
@@ -47,6 +50,16 @@ class Measured:
     per_second: float
     passes: bool
     differences: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what no run of `tune` measures: a record is a file that anybody may have written."""
+        counts = [(self.batch, MOST_BATCH), (self.threads, 4 * (os.cpu_count() or 1))]
+        if self.precision not in tuple(Precision) or self.device not in DEVICES:
+            raise ValueError("a device or precision that is none")
+        if any(type(count) is not int or not 1 <= count <= most for count, most in counts):
+            raise ValueError(f"a batch of {self.batch!r} and {self.threads!r} threads")
+        if not (isinstance(self.per_second, (int, float)) and 0 <= self.per_second < math.inf):
+            raise ValueError(f"{self.per_second!r} per second")
 
 
 @dataclass(frozen=True)
@@ -115,8 +128,10 @@ def load_tuned(bundle: Bundle) -> Tuned | None:
         )
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        log.warning("%s is no record of tune (%s) and is not used; run realm-engine tune again", path, error)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
+        log.warning(
+            "%s is no record of tune (%.200s) and is not used; run realm-engine tune again", path, error
+        )
         return None
     now = machine_facts()
     changed = [key for key in now if record.machine.get(key) != now[key]]

@@ -22,11 +22,11 @@ from realm_engine.runtimes.elf import needed_libraries
 from realm_engine.runtimes.links import without_links
 from realm_engine.runtimes.padding import ROW_SIZES
 
-_SEVERITY_ERROR = 3
 _SEVERITY_FATAL = 4
 # What ONNX Runtime's arena and CUDA say where there is no memory.
 _NO_MEMORY = (
     "Failed to allocate memory",
+    "bad_alloc",
     "out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
@@ -125,13 +125,17 @@ class OnnxRuntimeBackend:
         options.inter_op_num_threads = 1
         # Spinning workers would take the cores from the threads that decode the next images.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = _SEVERITY_ERROR if self.device == "cpu" else _SEVERITY_FATAL
+        options.log_severity_level = _SEVERITY_FATAL  # its errors are raised, in one line without colours
         settings: dict[str, str] = {}
         if self._provider == "CUDAExecutionProvider":
             settings = cuda_settings(precision)
         try:
             session = module.InferenceSession(model, options, providers=[(self._provider, settings)])
         except Exception as error:  # ONNX Runtime's exceptions share no public base
+            if any(words in str(error) for words in _NO_MEMORY):
+                raise DeviceMemoryError(
+                    f"{what}: no memory to open it; give more with --max-memory"
+                ) from error
             raise DeviceError(f"{what}: ONNX Runtime refused it: {first_line(error)}") from error
         # ONNX Runtime only logs when a provider does not start, and goes on on the CPU.
         if session.get_providers()[0] != self._provider:
@@ -219,6 +223,8 @@ def _import(extra: str) -> ModuleType:
         raise DeviceError(
             f"ONNX Runtime cannot be imported ({first_line(error)}); {install_command(extra)}"
         ) from error
+    # What goes wrong is raised; its own lines, coloured, would say it a second time.
+    onnxruntime.set_default_logger_severity(_SEVERITY_FATAL)
     if telemetry.is_off():  # some builds do not know the variable, and a host may have imported them before
         onnxruntime.disable_telemetry_events()
     return onnxruntime  # type: ignore[no-any-return]

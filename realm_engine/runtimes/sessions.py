@@ -7,13 +7,12 @@ import os
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 from realm_engine.bundle.bundle import Bundle, Part
 from realm_engine.bundle.manifest import GraphSpec
 from realm_engine.errors import BundleError, ClosedError
-from realm_engine.runtimes.base import Backend, FiniteSession, Session
+from realm_engine.runtimes.base import Backend, CheckedSession, Session
 from realm_engine.runtimes.choose import PartPlan
 from realm_engine.runtimes.devices import open_backend
 from realm_engine.runtimes.padding import ROW_SIZES, PaddedSession, SessionPerShape, convolves_pictures
@@ -37,7 +36,7 @@ class Sessions:
         self.bundle = bundle
         self.plans = dict(plans)
         self._parts = {part.name: part for part in parts}
-        self._opened: dict[tuple[Path, str, str], Session] = {}
+        self._opened: dict[tuple[str, str, str], Session] = {}
         self._cpu: Backend | None = None
         self._closed = False
         self._process = os.getpid()
@@ -62,7 +61,7 @@ class Sessions:
         """
         self.check_open()
         with self._lock:
-            return FiniteSession(self._session(graph), graph)
+            return CheckedSession(self._session(graph), self.bundle.graphs[graph])
 
     def resident(self, graph: str) -> bool:
         """Whether a graph runs on a device with a memory of its own. Raises BundleError as `session`."""
@@ -73,10 +72,10 @@ class Sessions:
         files = self.bundle.graphs[graph].variants
         # Without a file of its own a precision is the runtime's own arithmetic on the fp32 file.
         computed = precision if precision in (*files, *backend.native) else "fp32"
-        path = self.bundle.path(graph, computed if computed in files else "fp32", backend.device)
-        key = (path, backend.device, computed)
+        file = self.bundle.graph_file(graph, computed if computed in files else "fp32", backend.device)
+        key = (file, backend.device, computed)
         if key not in self._opened:
-            self._opened[key] = self._load(backend, path, computed, self.bundle.graphs[graph])
+            self._opened[key] = self._load(backend, file, computed, self.bundle.graphs[graph])
         return self._opened[key]
 
     def _runs_on(self, graph: str) -> tuple[Backend, str]:
@@ -120,7 +119,15 @@ class Sessions:
                 session.close()
             self._opened.clear()
 
-    def _load(self, backend: Backend, path: Path, precision: str, graph: GraphSpec) -> Session:
+    def _load(self, backend: Backend, file: str, precision: str, graph: GraphSpec) -> Session:
+        path = self.bundle.file(file)
+
+        def load() -> Session:
+            self.bundle.files.check_again(file)
+            session = backend.load(path, precision)
+            self.bundle.files.check_again(file)
+            return session
+
         sizes = backend.row_sizes
         if self._fixed_shapes == "auto":
             # Text towers have no convolutions, whose plans are what another size costs.
@@ -128,10 +135,10 @@ class Sessions:
         else:
             sizes = (sizes or ROW_SIZES) if self._fixed_shapes else {}
         if not sizes:
-            return backend.load(path, precision)
+            return load()
         if convolves_pictures(graph):
-            return SessionPerShape(lambda: backend.load(path, precision), graph.name)
-        return PaddedSession(lambda: backend.load(path, precision), graph, sizes)
+            return SessionPerShape(load, graph.name)
+        return PaddedSession(load, graph, sizes)
 
     def _head_backend(self) -> Backend:
         if self._cpu is None:

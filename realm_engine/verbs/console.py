@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
 from realm_engine.bundle.terms import Terms, alike
 from realm_engine.engine import Engine, EngineOptions
+from realm_engine.machine.memory import held_within
 from realm_engine.pictures.descriptions import Descriptions
 from realm_engine.pictures.find import Found
 from realm_engine.pictures.inputs import Entry, count_described, rows_left_over
@@ -31,14 +32,22 @@ class Console(Protocol):
         """Show progress while the block runs; `bar` False keeps the terminal free for results printed there."""
 
 
-def open_engine(options: EngineOptions, part: Callable[[Engine], str], console: Console) -> Engine:
-    """Open the engine and say which device, runtime and precision `part(engine)` uses."""
-    engine = options.open()
-    name = part(engine)
-    for used in [engine.describe(name) if engine.can(name) else engine.describe(), *engine.bundles()[1:]]:
-        where = f"{used['runtime']} on {used['device']}, {used['precision']}, {used['threads']} threads"
-        console.say(f"{used['bundle']}: {where} ({used['why']})")
-    return engine
+@contextmanager
+def open_engine(options: EngineOptions, part: Callable[[Engine], str], console: Console) -> Iterator[Engine]:
+    """Open the engine and say which device, runtime and precision `part(engine)` uses; within the block the process
+    cannot take more memory than its `ceiling_bytes`."""
+    with options.open() as engine, bounded(engine):
+        name = part(engine)
+        for used in [engine.describe(name) if engine.can(name) else engine.describe(), *engine.bundles()[1:]]:
+            where = f"{used['runtime']} on {used['device']}, {used['precision']}, {used['threads']} threads"
+            console.say(f"{used['bundle']}: {where} ({used['why']})")
+        yield engine
+
+
+def bounded(engine: Engine) -> AbstractContextManager[None]:
+    """A block in which the process cannot take more memory than an engine's `ceiling_bytes`."""
+    ceiling = engine.ceiling_bytes()
+    return nullcontext() if ceiling is None else held_within(ceiling)
 
 
 def say_terms(terms: Mapping[str, Terms], console: Console) -> None:

@@ -12,7 +12,7 @@ from realm_engine.bundle.manifest import GraphSpec
 from realm_engine.bundle.terms import Terms, alike
 from realm_engine.machine.files import cache_dir
 from realm_engine.machine.packages import engine_version
-from realm_engine.maps.phrases import read_bank
+from realm_engine.maps.phrases import parse_bank
 from realm_engine.maps.spec import PART as MAP_PART
 from realm_engine.maps.spec import MapSpec, PhotographsSpec
 from realm_engine.measures.measure import Measure
@@ -196,4 +196,8 @@ def _tuned(contents: Contents) -> dict[str, Any]:
 
 def phrase_count(bundle: Bundle, maps: MapSpec) -> int:
     """Phrases of the bank, 0 without one. Raises BundleError."""
-    return len(read_bank(bundle.file(maps.phrases))) if maps.phrases else 0
+    return (
+        len(parse_bank(bundle.files.content(maps.phrases), str(bundle.file(maps.phrases))))
+        if maps.phrases
+        else 0
+    )

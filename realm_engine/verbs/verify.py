@@ -19,6 +19,7 @@ from realm_engine.maps.spec import EACH_WINDOW, ONE_PASS
 from realm_engine.maps.spec import PART as MAP_PART
 from realm_engine.measures.measure import Measure
 from realm_engine.opened import Contents
+from realm_engine.verbs.console import bounded
 from realm_engine.verbs.fidelity import PHOTOGRAPHS_GATE
 from realm_engine.verbs.info import phrase_count
 
@@ -217,7 +218,7 @@ def _inferences(contents: Contents, device: str, threads: int | None) -> Iterato
     image, bundle = sample_image(192, 256), contents.bundle
     offered = {part.name: bundle.precisions(part) for part in contents.parts}
     for precision in dict.fromkeys(itertools.chain(*offered.values())):
-        with Engine.open(bundle.root, device, precision, threads) as engine:
+        with Engine.open(bundle.root, device, precision, threads) as engine, bounded(engine):
             where = f"{engine.describe()['runtime']}, {engine.describe()['device']}"
             for measure in contents.measures.all:
                 if precision in offered[measure.part.name]:
@@ -228,7 +229,7 @@ def _inferences(contents: Contents, device: str, threads: int | None) -> Iterato
             if precision in offered.get(MAP_PART.name, ()):
                 yield _check(f"map {precision}", lambda e=engine, w=where: f"{_map(e, image)} ({w})")  # type: ignore[misc]
     if contents.maps is not None and contents.maps.photographs is not None:
-        with Engine.open(bundle.root, device, threads=threads) as engine:
+        with Engine.open(bundle.root, device, threads=threads) as engine, bounded(engine):
             yield _check("photographs", lambda: _scale(engine))
 
 

@@ -29,6 +29,8 @@ def load_upstream(
         TowerError: The file is unreadable, is another kind of checkpoint, or lacks keys; names the first.
     """
     state = convert(load_weights(path), str(path))
+    if state["head.0.weight"].ndim != 2:
+        raise TowerError(f"{path}: not a REALM checkpoint, fc.0.weight is no matrix")
     hidden = int(state["head.0.weight"].shape[0])
     config = CoreModelConfig(**{**vars(config), "hidden": hidden})
     text = text or text_tower(config.text_tower, pretrained=False)

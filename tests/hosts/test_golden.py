@@ -80,9 +80,10 @@ def tokenizers(write, tmp_path_factory) -> dict[str, Tokenizer]:
     assert write.main(["--clip-tokenizer", str(clip)]) == 0
     bundle = Bundle.open(GOLDEN["bundle"])
     text = Contents(bundle).text_specs()["core_text"]
+    word_piece = bundle.file(text.tokenizer)
     return {
-        "wordpiece": Tokenizer(bundle.file(text.tokenizer), text),
-        "clip": Tokenizer(clip, CLIP_SPEC),
+        "wordpiece": Tokenizer(word_piece.read_bytes(), str(word_piece), text),
+        "clip": Tokenizer(clip.read_bytes(), str(clip), CLIP_SPEC),
     }
 
 

@@ -1,4 +1,6 @@
 // An example of a host: measures pictures to CSV on stdout, and maps them to files. Everything else is in the library.
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <cmath>
 #include <csignal>
@@ -8,6 +10,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <thread>
 
 #include <unistd.h>
 
@@ -94,8 +97,31 @@ std::vector<std::string> descriptions(const std::vector<std::string>& paths, con
     return texts;
 }
 
+// What the process can take, whoever asks for it: a graph of a stranger that makes a constant of 5 GB fails as any call
+// for which there is no memory. The limit that was given, else 4 GiB and eight times the files; stacks of threads count.
+void hold_within(const Settings& settings) {
+    constexpr std::uint64_t kUsual = std::uint64_t{4} << 30, kStack = std::uint64_t{8} << 20, kFilesTimes = 8;
+    if (settings.engine.device != "cpu") return;  // a GPU's libraries reserve more than they use
+    std::uint64_t bytes = settings.engine.max_memory;
+    if (bytes == 0) {
+        bytes = kUsual;
+        std::error_code unknown;
+        for (const auto& entry : fs::directory_iterator(settings.bundle, unknown)) {
+            std::error_code ignored;
+            const std::uintmax_t size = fs::file_size(entry.path(), ignored);
+            if (!ignored) bytes += kFilesTimes * size;
+        }
+    }
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_DATA, &limit) != 0) return;
+    const std::uint64_t threads = std::max(1U, std::thread::hardware_concurrency()) + 4;
+    limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, static_cast<rlim_t>(bytes + threads * kStack));
+    ::setrlimit(RLIMIT_DATA, &limit);
+}
+
 realm::Engine open_engine(Settings& settings) {
     if (settings.bundle.empty()) throw realm::UsageError("no bundle; give --bundle DIR, a folder that holds bundle.json");
+    hold_within(settings);
     settings.engine.on_warning = [](const std::string& warning) { say("warning: " + warning); };
     return realm::Engine(settings.bundle, settings.engine);
 }

@@ -17,6 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kManifest = "bundle.json";
+constexpr std::size_t kMaxFiles = 128;
 
 bool is_file(const fs::path& path) {
     std::error_code ignored;
@@ -93,6 +94,7 @@ void check_file(const fs::path& root, const std::string& relative, const Section
 void check_external_data(const fs::path& path, const fs::path& root, const std::set<std::string>& listed) {
     std::set<std::string> locations;
     try {
+        refuse_operators(path);
         locations = external_locations(path);
     } catch (const std::invalid_argument& problem) {
         throw BundleError(path.string() + ": not a readable ONNX file (" + problem.what() +
@@ -209,7 +211,13 @@ std::string Bundle::recommended_precision(const std::string& device) const {
 }
 
 void Bundle::check_files(const Section& files, bool verify) const {
+    if (listed_.size() > kMaxFiles)
+        throw BundleError(files.where() + ": lists " + std::to_string(listed_.size()) + " files, more than " +
+                          std::to_string(kMaxFiles) + "; export the bundle again");
     for (const std::string& relative : listed_) {
+        if (fs::path(relative).lexically_normal().generic_string() != relative)  // one file under many names
+            throw BundleError(files.where() + ": the path " + in_quotes(relative) +
+                              " is not written the short way; export the bundle again");
         check_file(root_, relative, files.section(relative), verify);
     }
     const std::set<std::string> listed(listed_.begin(), listed_.end());

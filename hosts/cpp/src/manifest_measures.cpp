@@ -174,6 +174,14 @@ MeasureSpec parse_measure(const std::string& name, const Section& entry, const S
     return spec;
 }
 
+// Letters, digits, "-" and "_", a letter first; "_low" and "_high" of an interval's ends count.
+bool is_name(const std::string& text) {
+    constexpr std::size_t kLongest = 64 + 5;
+    const auto letter = [](char each) { return (each >= 'a' && each <= 'z') || (each >= 'A' && each <= 'Z'); };
+    const auto more = [&](char each) { return letter(each) || (each >= '0' && each <= '9') || each == '_' || each == '-'; };
+    return !text.empty() && text.size() <= kLongest && letter(text.front()) && std::all_of(text.begin(), text.end(), more);
+}
+
 // "nothing" where it is not there: a section of its own or a number.
 double number_or(const Section& section, const char* key, double nothing, double least, double most) {
     if (!section.has(key)) return nothing;
@@ -226,7 +234,7 @@ std::vector<MeasureSpec> parse_measures(const Section& manifest, const std::opti
             spec.view = {false, core->height_px, core->width_px, core->interpolation};
         }
         for (const Column& column : spec.told.columns)
-            if (column.name.empty() || !columns.insert(column.name).second)
+            if (!is_name(column.name) || !columns.insert(column.name).second)
                 refuse(manifest.where(), "the column " + in_quotes(column.name) + " is named twice or not allowed");
     }
     return found;
@@ -246,6 +254,12 @@ void check_measures(const std::vector<MeasureSpec>& measures, const std::map<std
             if (graph_of(graph).output(output) == nullptr)
                 refuse(own, "the graph " + in_quotes(graph) + " has no output " + in_quotes(output));
         };
+        const auto check_number = [&](const std::string& output) {
+            check_output(spec.answers(), output);
+            const TensorSpec& tensor = *graph_of(spec.answers()).output(output);
+            if (tensor.rank != 1 && !(tensor.rank == 2 && tensor.last_dimension == 1))
+                refuse(own, "the output " + in_quotes(output) + " is not a number for each picture");
+        };
         if (!spec.head.empty()) {
             check_output(spec.graph, spec.features);
             if (graph_of(spec.head).inputs.size() != 1 || graph_of(spec.head).file("fp32") == nullptr)
@@ -255,7 +269,7 @@ void check_measures(const std::vector<MeasureSpec>& measures, const std::map<std
         const bool resized = looks.input("resample_rows") != nullptr && looks.input("resample_cols") != nullptr;
         if (looks.input("pixels") == nullptr || resized == spec.view.native)
             refuse(own, "the inputs of the graph " + in_quotes(spec.graph) + " do not suit its view");
-        for (const ColumnSource& source : spec.sources) check_output(spec.answers(), source.output);
+        for (const ColumnSource& source : spec.sources) check_number(source.output);
     }
 }
 

@@ -44,6 +44,7 @@ std::map<std::string, Request> requests_of(const std::vector<const MeasureSpec*>
     return requests;
 }
 
+// NaN also where the answer is a number that the column cannot have (3e38: a float16 that overflowed).
 double value_of(float answer, bool described, const Column& column, const ColumnSource& source) {
     const auto value = static_cast<double>(answer);
     if (!source.plausible(value, described, column.low, column.high)) return std::numeric_limits<double>::quiet_NaN();

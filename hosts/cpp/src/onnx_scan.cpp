@@ -5,9 +5,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <stdexcept>
 #include <string_view>
+
+#include "text_format.hpp"
 
 namespace realm {
 namespace {
@@ -43,10 +47,34 @@ Message inside(Message message, std::uint64_t field) {
 }
 
 constexpr int kMaxDepth = 64;
+constexpr std::size_t kMostNodes = std::size_t{1} << 16;
+constexpr std::array<std::string_view, 4> kControl{"Loop", "Scan", "If", "SequenceMap"};
+// Of ONNX Runtime's own operators those that the export fuses; others read files and run loops (EPContext, BeamSearch).
+constexpr std::array<std::string_view, 13> kFused{
+    "Attention",  "BiasGelu",      "FastGelu",           "FusedMatMul",
+    "Gelu",       "LayerNormalization", "MultiHeadAttention", "QuickGelu",
+    "SimplifiedLayerNormalization", "SkipLayerNormalization", "SkipSimplifiedLayerNormalization",
+    "DequantizeLinear", "QuantizeLinear"};
 
 class Walker {
 public:
     explicit Walker(std::string_view data) : data_(data) {}
+
+    void refuse_operators() const {
+        fields(0, data_.size(), [&](std::uint64_t field, std::size_t, std::size_t) {
+            if (field == 25) throw std::invalid_argument("it brings functions of its own; inline them");
+        });
+        std::size_t nodes = 0;
+        fields(0, data_.size(), [&](std::uint64_t field, std::size_t first, std::size_t last) {
+            if (field != 7) return;
+            fields(first, last, [&](std::uint64_t number, std::size_t from, std::size_t to) {
+                if (number != 1) return;
+                if (++nodes > kMostNodes)
+                    throw std::invalid_argument("it has more than " + std::to_string(kMostNodes) + " nodes");
+                check_node(from, to);
+            });
+        });
+    }
 
     std::set<std::string> locations() {
         walk(0, data_.size(), Message::model, 0);
@@ -54,6 +82,26 @@ public:
     }
 
 private:
+    void check_node(std::size_t start, std::size_t end) const {
+        std::string_view kind, domain;
+        bool holds_graph = false;
+        fields(start, end, [&](std::uint64_t field, std::size_t first, std::size_t last) {
+            if (field == 4) kind = data_.substr(first, last - first);
+            if (field == 7) domain = data_.substr(first, last - first);
+            if (field == 5)
+                fields(first, last, [&](std::uint64_t number, std::size_t, std::size_t) {
+                    holds_graph = holds_graph || number == 6 || number == 11;
+                });
+        });
+        const bool standard = domain.empty() || domain == "ai.onnx";
+        const auto among = [&](const auto& names) { return std::find(names.begin(), names.end(), kind) != names.end(); };
+        const std::string name = readable(domain.empty() ? std::string(kind) : std::string(domain) + "." + std::string(kind));
+        if (holds_graph || (standard && among(kControl)))
+            throw std::invalid_argument("the operator '" + name + "' holds a graph of its own, which no bundle needs");
+        if (!standard && !(domain == "com.microsoft" && among(kFused)))
+            throw std::invalid_argument("the operator '" + name + "' is none of those that bundles may use");
+    }
+
     std::uint64_t varint(std::size_t& at, std::size_t end) const {
         std::uint64_t value = 0;
         for (unsigned shift = 0; shift < 70; shift += 7) {
@@ -138,6 +186,11 @@ private:
 };
 
 }  // namespace
+
+void refuse_operators(const std::filesystem::path& path) {
+    const Mapped file(path);
+    Walker(file.view()).refuse_operators();
+}
 
 std::set<std::string> external_locations(const std::filesystem::path& path) {
     const Mapped file(path);

@@ -73,7 +73,7 @@ Ort::Env& environment() {
             throw DeviceError(std::string("ONNX Runtime ") + OrtGetApiBase()->GetVersionString() +
                               " is too old; this program needs 1." + std::to_string(ORT_API_VERSION) + " or newer");
         Ort::InitApi(api);
-        Ort::Env made(ORT_LOGGING_LEVEL_ERROR, "realm");
+        Ort::Env made(ORT_LOGGING_LEVEL_FATAL, "realm");
         if (silent) made.DisableTelemetryEvents();  // for builds that do not know the variable
         return made;
     }();

@@ -3,6 +3,7 @@
 #include <array>
 #include <utility>
 
+#include "realm/error.hpp"
 #include "text_format.hpp"
 #include "tokenizer_parts.hpp"
 #include "unicode.hpp"
@@ -75,6 +76,12 @@ bool is_control(char32_t code) {
     return code <= 8 || code == 0x0B || (code >= 0x0E && code <= 0x1F) || code == 0x7F || code == 0xFEFF;
 }
 
+constexpr std::size_t kMostCharacters = std::size_t{1} << 22;  // of a text that replacements make longer
+
+void check_growth(const std::u32string& text) {
+    if (text.size() > kMostCharacters) throw BundleError("tokenizer.json: its replacements make a text longer and longer; export the bundle again");
+}
+
 std::u32string replace_literal(std::u32string text, const std::u32string& from, const std::u32string& to) {
     std::size_t at = text.find(from);
     if (at == std::u32string::npos) return text;
@@ -83,6 +90,7 @@ std::u32string replace_literal(std::u32string text, const std::u32string& from, 
     for (; at != std::u32string::npos; at = text.find(from, copied)) {
         result.append(text, copied, at - copied).append(to);
         copied = at + from.size();
+        check_growth(result);
     }
     return result.append(text, copied);
 }
@@ -96,6 +104,7 @@ std::u32string replace_matches(const std::u32string& text, const std::u32string&
         if (const std::size_t length = match(text, at); length > 0) {
             result += to;
             at += length;
+            check_growth(result);
         } else {
             result += text[at++];
         }
