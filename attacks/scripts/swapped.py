@@ -78,6 +78,7 @@ ATTACKS = (
     swap(REWRITE, "text.onnx"),
     swap(REWRITE, "tokenizer.json"),
     swap(LINK, "core.onnx"),
+    swap(LINK, "tokenizer.json"),
     swap(GONE, "core.onnx"),
     CommandAttack("a library that prints", prints, Must((0,), r"(?s)\Afilename,mos.*NOISE")),
 )

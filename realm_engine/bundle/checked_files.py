@@ -67,8 +67,10 @@ class CheckedFiles:
     def content(self, relative: str) -> bytes:
         """The content of a file, read once: what is returned is what was checked. Raises BundleError."""
         path = self.path(relative)
+        self._check(relative, digests=False)
         try:
-            content = path.read_bytes()
+            with path.open("rb") as stream:
+                content = stream.read(self._size(relative) + 1)
         except OSError as error:
             raise BundleError(f"{path}: cannot be read ({error.strerror}); get the bundle again") from error
         self._compare(path, relative, hashlib.sha256(content).hexdigest())
