@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 
 @dataclass(frozen=True)
@@ -43,18 +44,22 @@ def watch(
         timed_out = not killer.is_alive()
         killer.cancel()
         seconds = time.monotonic() - start
-        texts = []
-        for stream in (out, err):
-            stream.seek(0)
-            texts.append(stream.read(1 << 20).decode("utf-8", "replace"))
+        stdout, stderr = _text(out), _text(err)
     return Watched(
         process.returncode,
-        *texts,
+        stdout,
+        stderr,
         seconds,
         used.ru_utime + used.ru_stime,
-        peak.stop() or used.ru_maxrss / 1024,
+        peak.stop(),
         timed_out,
     )
+
+
+def _text(stream: IO[bytes]) -> str:
+    """The first MiB of what was said."""
+    stream.seek(0)
+    return stream.read(1 << 20).decode("utf-8", "replace")
 
 
 class _Peak:
@@ -74,7 +79,7 @@ class _Peak:
         return self._most
 
     def _watch(self) -> None:
-        while not self._stopped.wait(0.02):
+        while True:
             try:
                 lines = self._path.read_text().splitlines()
             except OSError:
@@ -82,3 +87,5 @@ class _Peak:
             for line in lines:
                 if line.startswith("VmHWM:"):
                     self._most = int(line.split()[1]) / 1024
+            if self._stopped.wait(0.02):
+                return

@@ -8,7 +8,11 @@ from attacks.victim import Victim
 
 def manifest(content: bytes) -> Build:
     """A manifest of these bytes."""
-    return lambda victim: (victim.folder / "bundle.json").write_bytes(content) and None
+
+    def build(victim: Victim) -> None:
+        (victim.folder / "bundle.json").write_bytes(content)
+
+    return build
 
 
 def file(name: str, content: bytes) -> Build:

@@ -27,7 +27,7 @@ def cosines(factor: float) -> Build:
         model = victim.model("windows")
         (node,) = (node for node in model.graph.node if "similarity" in node.output)
         node.output[list(node.output).index("similarity")] = "small"
-        model.graph.initializer.append(numpy_helper.from_array(np.float32(factor), "factor"))
+        model.graph.initializer.append(numpy_helper.from_array(np.array(factor, np.float32), "factor"))
         model.graph.node.append(type(node)(op_type="Mul", input=["small", "factor"], output=["similarity"]))
         victim.write_model("windows", model)
 

@@ -32,7 +32,7 @@ def record(**changes: Any) -> Callable[[Path], Sequence[str]]:
     return build
 
 
-UNUSED = Must((0,), r"(?s)is no record of tune .*picture\.png,")
+UNUSED = Must((0,), r"(?s)picture\.png,.*is no record of tune ")
 ATTACKS = (
     CommandAttack("tuned to a batch of -32", record(batch=-32), UNUSED),
     CommandAttack("tuned to a batch of 10^9", record(batch=10**9), UNUSED),

@@ -11,14 +11,13 @@ from realm_engine.bundle.json_limits import MOST_BYTES, MOST_MEMBERS, json_probl
 from realm_engine.errors import BundleError
 
 
-
 def parse_json(
     content: bytes, where: str, most_bytes: int = MOST_BYTES, most_members: int = MOST_MEMBERS
 ) -> Any:
     """The value in a JSON text.
 
-    Raises BundleError, one line, for a text that is too long, nested too deep or of too many members, for NaN and numbers beyond float64,
-    which JSON has not, and for half of a surrogate pair, which no text in UTF-8 can hold.
+    Raises BundleError, one line, for a text that is too long, nested too deep or of too many members, for NaN and
+    numbers beyond float64, which JSON has not, and for half of a surrogate pair, which no text in UTF-8 can hold.
     """
     if len(content) > most_bytes:
         raise BundleError(f"{where}: more than {most_bytes >> 20} MiB of text; export the bundle again")

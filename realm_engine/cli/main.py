@@ -88,7 +88,7 @@ def _keep_stdout() -> None:
     """Keep standard output for results: what a runtime's library prints there goes to standard error instead."""
     old = sys.stdout
     try:
-        if old.fileno() != 1:
+        if not isinstance(old, io.TextIOWrapper) or old.fileno() != 1:
             return
         old.flush()
         kept = os.dup(1)

@@ -38,6 +38,7 @@ PACKAGES = {
     "realm_train": {"realm_engine"},
     "export": {"realm_engine", "realm_train"},
     "benchmarks": {"realm_engine", "realm_train", "export"},
+    "attacks": {"realm_engine"},
 }
 
 
