@@ -60,11 +60,11 @@ ATTACKS = (
         "number of 5000 digits", manifest(b'{"format": ' + b"1" * 5000 + b"}"), NOT, refused("format|JSON")
     ),
     Attack(
-        "ten thousand files",
+        "five thousand files",
         lambda v: v.manifest["files"].update(
-            {f"x{i}": v.manifest["files"]["core.onnx"] for i in range(10_000)}
+            {f"x{i}": v.manifest["files"]["core.onnx"] for i in range(5_000)}
         ),
-        refused("files, more than"),
+        refused("files, more than|more than"),
         refused("files, more than|more than"),
     ),
     Attack("deep tokenizer", file("tokenizer.json", b"[" * 200_000), TOKENIZER, TOKENIZER),
