@@ -19,6 +19,7 @@ from realm_train.cli.offline import offline_option
 
 if TYPE_CHECKING:
     from export.manifest import BundleInfo
+    from export.parts.nss import SceneStatistics
     from export.parts.part import Part
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -34,6 +35,19 @@ OWN_GRAPH = {
     "--meaning": "meaning",
     "--mean": "mean",
     "--std": "std",
+}
+
+STATISTICS = ("niqe", "brisque")
+# Options that say nothing of them: their parameters have terms of their own, and one precision.
+SETTINGS: Mapping[str, Any] = {
+    **dict.fromkeys(OWN_GRAPH.values()),
+    **dict.fromkeys(
+        ("core_scale", "clip_weights", "phrases", "photographs", "presets", "licence", "terms_path")
+    ),
+    "precisions": ("fp32",),
+    "storage": "fp32",
+    "commercial_use": False,
+    "training_data": "not stated",
 }
 
 FILE = GivenPath(exists=True, dir_okay=False, path_type=Path)
@@ -75,6 +89,14 @@ FOLDER = GivenPath(exists=True, file_okay=False, path_type=Path)
     "--range", "limits", type=float, nargs=2, help="--graph: usual range [0 1].", metavar="LOW HIGH"
 )
 @click.option("--meaning", metavar="TEXT", help="--graph: one line about the number.")
+@click.option("--niqe", is_flag=True, help="The measure niqe, with its authors' parameters.")
+@click.option("--brisque", is_flag=True, help="The measure brisque, with its authors' parameters.")
+@click.option(
+    "--into",
+    "into",
+    metavar="NAME|DIR",
+    help="--niqe, --brisque: add them to a copy of this bundle, whose files stay as they are.",
+)
 @click.option("--mean", metavar="R,G,B", help="--graph: taken from pixels in 0..1 [0,0,0: pixels in 0..1].")
 @click.option("--std", metavar="R,G,B", help="--graph: they are divided by it then [1,1,1].")
 @click.option(
@@ -161,7 +183,8 @@ FOLDER = GivenPath(exists=True, file_okay=False, path_type=Path)
     "which values fp16 could not hold.",
 )
 def export(output: Path, overwrite: bool, precision_report: Path | None, **options: Any) -> None:
-    """Export CORE, a CLIP for DREAM, or both as a bundle of ONNX graphs; or a network of your own as a measure.
+    """Export CORE, a CLIP for DREAM, or both as a bundle of ONNX graphs; a network of your own as a measure; or niqe
+    and brisque.
 
     Answers are compared with PyTorch, a network of your own with itself behind Pillow. A bundle appears only
     when it passes.
@@ -174,8 +197,11 @@ def export(output: Path, overwrite: bool, precision_report: Path | None, **optio
     from export.bundle import Photographs, Variants, check_output, export_bundle
     from realm_engine.pictures.find import find_images
 
-    read_parts = _own_graph if options["graph_path"] is not None else _core_and_dream
     check_output(output, overwrite)
+    if statistics := _statistics(options):
+        _export_statistics(output, overwrite, statistics, options)
+        return
+    read_parts = _own_graph if options["graph_path"] is not None else _core_and_dream
     variants = Variants(
         precisions=tuple(dict.fromkeys(options["precisions"])),
         storage=options["storage"],
@@ -207,6 +233,17 @@ def check_options(options: Mapping[str, Any]) -> None:
             raise ExportError(f"--{called} is empty; give a value, or leave it out")
     models = [option for option in ("core_path", "clip_name") if options[option] is not None]
     own = {name: options[option] for name, option in OWN_GRAPH.items()}
+    statistics = [f"--{name}" for name in STATISTICS if options[name]]
+    if options["into"] is not None and not statistics:
+        raise ExportError("--into without --niqe or --brisque; say what to add")
+    if statistics:
+        if models or options["graph_path"] is not None:
+            raise ExportError(f"{statistics[0]} goes into a bundle of its own, or into another with --into")
+        given = [name for name in SETTINGS if name in options and options[name] != SETTINGS[name]]
+        given = [f"--{name.replace('_', '-')}" for name in given]
+        if given:
+            raise ExportError(f"{given[0]} is none of {' and '.join(statistics)}; leave it out")
+        return
     if options["graph_path"] is None:
         if options["photographs"] is not None and options["clip_name"] is None:
             raise ExportError("--photographs without --clip; it is a scale of maps, name the model too")
@@ -218,7 +255,7 @@ def check_options(options: Mapping[str, Any]) -> None:
         if options["core_scale"] is not None and options["core_path"] is None:
             raise ExportError("--core-scale without --core; name the model too")
         if not models:
-            raise ExportError("nothing to export; give --core, --clip or both, or --graph")
+            raise ExportError("nothing to export; give --core, --clip or both, --graph, or --niqe, --brisque")
         return
     if models or options["core_scale"] is not None:
         raise ExportError(
@@ -277,6 +314,34 @@ def _own_graph(options: Mapping[str, Any]) -> list[Part]:
             meaning=options["meaning"] or "",
         )
     ]
+
+
+def _statistics(options: Mapping[str, Any]) -> list[SceneStatistics]:
+    from export.parts.nss import Brisque, Niqe
+
+    return [kind() for name, kind in (("niqe", Niqe), ("brisque", Brisque)) if options[name]]
+
+
+def _export_statistics(
+    output: Path, overwrite: bool, parts: list[SceneStatistics], options: Mapping[str, Any]
+) -> None:
+    from export.bundle import Photographs, export_bundle
+    from export.into import add_parts
+    from export.manifest import BundleInfo
+    from realm_engine.pictures.find import find_images
+
+    metrics = options["metrics"]
+    info = BundleInfo(
+        name=options["name"] or output.resolve().name,
+        description=options["description"],
+        terms_of={part.measure: part.terms for part in parts},
+        metrics=_json_object(metrics) if metrics is not None else {},
+    )
+    images = find_images(options["verify_images"])
+    if options["into"] is not None:
+        add_parts(options["into"], output, info, parts, images, overwrite, click.echo)
+    else:
+        export_bundle(output, info, parts, Photographs(images), overwrite=overwrite, report=click.echo)
 
 
 def _info(output: Path, options: Mapping[str, Any]) -> BundleInfo:

@@ -15,13 +15,13 @@ from export.manifest import BundleInfo, write_manifest
 from export.parts.part import Part, plain_name
 from export.proof.gates import recommended
 from export.proof.inputs import Photographs, half_probes, int8_studies
-from export.proof.verify import verify
+from export.proof.verify import MOST_IMAGES, verify
 from export.terms import check_parts
 from realm_engine.bundle.bundle import MANIFEST, Bundle
 from realm_engine.machine.files import followed
 from realm_engine.opened import Contents
 
-__all__ = ["PRECISIONS", "Photographs", "Variants", "check_output", "export_bundle"]
+__all__ = ["MOST_IMAGES", "PRECISIONS", "Photographs", "Variants", "check_output", "export_bundle", "publish"]
 
 
 def export_bundle(
@@ -79,7 +79,7 @@ def export_bundle(
         manifest = write_manifest(folder, manifest)
         size = sum(path.stat().st_size for path in folder.rglob("*"))
         Contents(Bundle.open(folder))
-        _publish(folder, output)
+        publish(folder, output)
     if precision_report is not None:
         precision_report.parent.mkdir(parents=True, exist_ok=True)
         precision_report.write_text(json.dumps(kept_float32, indent=1) + "\n", encoding="utf-8")
@@ -105,7 +105,7 @@ def check_output(output: Path, overwrite: bool) -> None:
         raise ExportError(f"{output} exists; give --overwrite to replace it, or another --output")
 
 
-def _publish(folder: Path, output: Path) -> None:
+def publish(folder: Path, output: Path) -> None:
     """Move a finished bundle to its place; an old one is only gone once the new one is there."""
     if not output.exists():
         folder.rename(output)

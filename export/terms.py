@@ -108,14 +108,17 @@ def write_terms(folder: Path, terms: Mapping[str, Terms]) -> WrittenTerms:
     The text that goes for the bundle as a whole is `LICENCE_FILE`, any other LICENSE-PART.md.
 
     Args:
-        folder: The bundle.
+        folder: The bundle; what lies in it is not overwritten.
         terms: Of every part, by name.
     """
     whole = _strictest(terms)
-    names: dict[Path, str] = {} if whole.text is None else {whole.text: LICENCE_FILE}
+    taken = {path.name for path in folder.iterdir()}
+    names: dict[Path, str] = {}
+    if whole.text is not None and LICENCE_FILE not in taken:
+        names[whole.text] = LICENCE_FILE
     for part, each in terms.items():
         if each.text is not None and each.text not in names:
-            names[each.text] = _free_name(part, names.values())
+            names[each.text] = _free_name(part, taken | set(names.values()))
     for source, name in names.items():
         shutil.copyfile(source, folder / name)
     return WrittenTerms(_entry(whole, names), {part: _entry(each, names) for part, each in terms.items()})

@@ -24,6 +24,7 @@ from realm_engine.maps.spec import PART as MAP_PART
 from realm_engine.maps.stream import Mapped, Mapper, MapProgress, MapStream, texts_of_map
 from realm_engine.maps.windows import WindowGrid
 from realm_engine.measures.measure import Measure
+from realm_engine.measures.profiles import DEFAULT
 from realm_engine.measures.stream import Group, MeasureStream
 from realm_engine.measures.table import choose_measures
 from realm_engine.opened import Contents, Opened
@@ -229,6 +230,7 @@ class Engine:
         batch_size: int | None = None,
         missing_text: str = "image-only",
         names: Sequence[str] | None = None,
+        profile: str = DEFAULT,
     ) -> list[Measured]:
         """Measure images; the list of what `iter_scores` yields."""
         return list(
@@ -239,6 +241,7 @@ class Engine:
                 batch_size=batch_size,
                 missing_text=missing_text,
                 names=names,
+                profile=profile,
             )
         )
 
@@ -251,6 +254,7 @@ class Engine:
         batch_size: int | None = None,
         missing_text: str = "image-only",
         names: Sequence[str] | None = None,
+        profile: str = DEFAULT,
     ) -> Iterator[Measured]:
         """Yield one Measured per image, in order; the next images are decoded while the model works.
 
@@ -258,7 +262,8 @@ class Engine:
         stands for the images in it. `descriptions`: one per image (None = none), a text when there is one
         image, or `read_descriptions(...)` to look them up by name. `metrics`: names of measures, by default the
         first of the bundle; all of them share one decode. `missing_text`: an image without a description is
-        looked at alone ("image-only") or gets an error ("error"). `names` replaces the names in the results.
+        looked at alone ("image-only") or gets an error ("error"). `names` replaces the names in the results. `profile`:
+        "default", or "published" for the numbers of a measure's original, its defects included.
         Where the bundle says how sure a number is, `Measured.interval("realness")` gives its ends, and `flags` names
         the columns that are a reason to distrust the image's numbers, as "unlike". Results do not depend on
         `batch_size`. An image that cannot be read or measured is a Measured with `error`.
@@ -267,11 +272,11 @@ class Engine:
         if missing_text not in MISSING_TEXT:
             raise UsageError(f"missing_text is {missing_text!r}; choose one of {', '.join(MISSING_TEXT)}")
         todo = entries(images, descriptions, names, missing_text == "error", "descriptions")
-        return self.measure(todo, metrics, batch_size)
+        return self.measure(todo, metrics, batch_size, profile=profile)
 
-    def chosen(self, metrics: str | Sequence[str] | None = None) -> list[Measure]:
+    def chosen(self, metrics: str | Sequence[str] | None = None, profile: str = DEFAULT) -> list[Measure]:
         """The measures of these names, by default the first of the bundle. Raises UsageError and BundleError."""
-        return [measure for _, measure in self._choose(metrics)]
+        return [measure for _, measure in self._choose(metrics, profile)]
 
     def measure(
         self,
@@ -279,6 +284,7 @@ class Engine:
         metrics: str | Sequence[str] | None = None,
         batch_size: int | None = None,
         gather: bool | None = None,
+        profile: str = DEFAULT,
     ) -> Iterator[Measured]:
         """Yield one Measured per entry, in order. See `iter_scores`.
 
@@ -287,7 +293,7 @@ class Engine:
         """
         if batch_size is not None and batch_size < 1:
             raise UsageError(f"batch size is {batch_size}; give a number of at least 1")
-        stream, plans, wanted = self._stream(metrics, batch_size)
+        stream, plans, wanted = self._stream(metrics, batch_size, profile)
         stream.per_call(np.empty((1, 1, 3), dtype=np.uint8))  # a limit below the models' own need fails now
         threads = min(plan.backend.threads for plan in plans)
         if gather is None:
@@ -314,11 +320,11 @@ class Engine:
         return self._stream(metrics, len(todo))[0].run(list(images), todo)
 
     def _stream(
-        self, metrics: str | Sequence[str] | None, batch_size: int | None
+        self, metrics: str | Sequence[str] | None, batch_size: int | None, profile: str = DEFAULT
     ) -> tuple[MeasureStream, list[PartPlan], int]:
         """A stream of rows, the plans of its parts, and how many pictures a call shall hold."""
         groups, plans = [], []
-        for opened, measures in self._grouped(metrics):
+        for opened, measures in self._grouped(metrics, profile):
             opened.ready(measures)
             parts = [opened.sessions.plan(measure.part.name) for measure in measures]
             # On a device with memory of its own a call takes what it takes there.
@@ -326,7 +332,7 @@ class Engine:
             groups.append(Group(opened, tuple(measures), memory, opened.many_sizes(parts)))
             plans += parts
         wanted = batch_size or min(plan.batch or plan.backend.image_batch for plan in plans)
-        columns = [column for measure in self.chosen(metrics) for column in measure.columns]
+        columns = [column for measure in self.chosen(metrics, profile) for column in measure.columns]
         return MeasureStream(groups, columns, wanted), plans, wanted
 
     # ------------------------------------------------------------------ map
@@ -436,13 +442,15 @@ class Engine:
 
     # ------------------------------------------------------------- internal
 
-    def _choose(self, metrics: str | Sequence[str] | None) -> list[tuple[int, Measure]]:
+    def _choose(self, metrics: str | Sequence[str] | None, profile: str) -> list[tuple[int, Measure]]:
         names = [metrics] if isinstance(metrics, str) else metrics
         offered = [(opened.bundle.name, opened.contents.measures) for opened in self._opened]
-        return choose_measures(offered, names)
+        return choose_measures(offered, names, profile)
 
-    def _grouped(self, metrics: str | Sequence[str] | None) -> Iterator[tuple[Opened, list[Measure]]]:
-        chosen = self._choose(metrics)
+    def _grouped(
+        self, metrics: str | Sequence[str] | None, profile: str
+    ) -> Iterator[tuple[Opened, list[Measure]]]:
+        chosen = self._choose(metrics, profile)
         for index, opened in enumerate(self._opened):
             measures = [measure for place, measure in chosen if place == index]
             if measures:

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
-from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import AttributeProto, GraphProto, ModelProto, TensorProto, helper
 
 from export.errors import ExportError
 from export.graph.model import Port
+from export.graph.nodes import Nodes, value_info
 from export.measures import View
 from realm_engine.bundle.onnx_file import external_locations
 
@@ -101,7 +101,7 @@ def wrap(
     if any(name in ours or name.startswith(PREFIX) for name in _tensor_names(model.graph)):
         prefix = OWN
         model = onnx.compose.add_prefix(model, OWN)
-    before = _Nodes()
+    before = Nodes(PREFIX)
     x = before.add("Transpose", [before.add("Cast", ["pixels"], to=TensorProto.FLOAT)], perm=[0, 3, 1, 2])
     if view.kind == "whole":
         x = _resized(before, x)
@@ -117,8 +117,8 @@ def wrap(
     nodes = [*before.nodes, *graph.node, last]
     for repeated, content in (
         (graph.node, nodes),
-        (graph.input, [_value_info(port) for port in ports]),
-        (graph.output, [_value_info(OUTPUT)]),
+        (graph.input, [value_info(port) for port in ports]),
+        (graph.output, [value_info(OUTPUT)]),
         (
             graph.value_info,
             [],
@@ -155,26 +155,7 @@ def session_of(model: onnx.ModelProto | Path, what: str) -> onnxruntime.Inferenc
         ) from None
 
 
-class _Nodes:
-    """Nodes that are put before a graph, and their constants; names begin with `PREFIX`."""
-
-    def __init__(self) -> None:
-        self.nodes: list[NodeProto] = []
-        self.constants: list[TensorProto] = []
-
-    def add(self, operator: str, inputs: Sequence[str], **attributes: Any) -> str:
-        name = f"{PREFIX}{operator.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, list(inputs), [name], name=name, **attributes))
-        return name
-
-    def constant(self, label: str, value: np.ndarray | np.generic) -> str:  # type: ignore[type-arg]
-        name = PREFIX + label
-        if name not in {tensor.name for tensor in self.constants}:
-            self.constants.append(numpy_helper.from_array(np.asarray(value), name))
-        return name
-
-
-def _resized(nodes: _Nodes, x: str) -> str:
+def _resized(nodes: Nodes, x: str) -> str:
     """`export.graph.resize.resample_exactly` with `resample_rows` and `resample_cols`."""
     half = nodes.constant("half_bits", np.float32(HALF_BITS))
     rounding = nodes.constant("half_of_half_bits", np.float32(HALF_BITS / 2))
@@ -257,11 +238,6 @@ def _type(value: onnx.ValueInfoProto) -> str:
 def _names(values: Sequence[onnx.ValueInfoProto], what: str) -> str:
     names = ", ".join(value.name for value in values)
     return f"{len(values)} {what}s ({names})" if names else f"no {what}"
-
-
-def _value_info(port: Port) -> onnx.ValueInfoProto:
-    kinds = {"uint8": TensorProto.UINT8, "float32": TensorProto.FLOAT}
-    return helper.make_tensor_value_info(port.name, kinds[port.dtype], list(port.shape))
 
 
 def _graphs(graph: GraphProto) -> Iterator[GraphProto]:

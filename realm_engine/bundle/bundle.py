@@ -80,10 +80,12 @@ class Part:
     """What of a bundle runs in one precision on one device: some graphs, the one that takes pixels last.
 
     The others (text towers) are a small share of the work and run in fp32 where the precision lacks them.
+    `float32_alone`: it counts pixels rather than weighs them, which is done in fp32 whatever the others run in.
     """
 
     name: str
     graphs: tuple[str, ...]
+    float32_alone: bool = False
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ def _lines(row: Mapping[str, Any]) -> Iterator[str]:
         limits = f"{column['low']:g} to {column['high']:g}, {column['better']} = better"
         yield f"  column {column['name']}: {column['meaning']} ({'; '.join([limits, *column['certainty']])})"
     yield f"  text: {'a description, optional' if row['takes_text'] else 'none'}"
+    if row["profiles"][1:]:
+        yield f"  profiles: {', '.join(row['profiles'])}"
     commercial = "allowed" if row["commercial_use"] else "not allowed"
     yield f"  licence: {row['licence']} (commercial use {commercial})"
     yield f"  trained on: {row['training_data']}"

@@ -10,6 +10,7 @@ import click
 
 from realm_engine.cli.options import Resumable, engine_options, input_arguments, resume_option
 from realm_engine.cli.progress import TERMINAL
+from realm_engine.verbs.choices import DEFAULT_PROFILE, PROFILES
 from realm_engine.verbs.paths import GivenPath
 
 if TYPE_CHECKING:
@@ -55,6 +56,13 @@ if TYPE_CHECKING:
     metavar="NAME|DIR",
     help="A further bundle whose measures --metric may name; may be repeated.",
 )
+@click.option(
+    "--profile",
+    type=click.Choice(PROFILES),
+    default=DEFAULT_PROFILE,
+    show_default=True,
+    help="published: the numbers of a measure's original, its defects included, to compare with its tables.",
+)
 @engine_options
 def score(
     paths: tuple[Path, ...],
@@ -66,6 +74,7 @@ def score(
     resume: str | None,
     metrics: tuple[str, ...],
     more: tuple[str, ...],
+    profile: str,
     options: "EngineOptions",
 ) -> None:
     """Score images, or the images in directories: MOS (a z-score) and realness (0-100), higher = more real.
@@ -83,7 +92,7 @@ def score(
     if output is None and sys.stdout is None:
         raise UsageError("there is no standard output; give --output FILE")
     asked = ScoreOptions(
-        paths, descriptions, no_descriptions, missing_text, names, batch_size, output, resume
+        paths, descriptions, no_descriptions, missing_text, names, batch_size, output, resume, profile
     )
     if score_images(asked, replace(options, more=more), sys.stdout, TERMINAL):
         click.get_current_context().exit(1)

@@ -14,7 +14,7 @@ from realm_engine.bundle.columns import Column, parse_columns
 from realm_engine.bundle.manifest import INTERPOLATIONS, MOST_PIXELS, Section, TextSpec, parse_text
 from realm_engine.bundle.terms import Terms
 from realm_engine.measures.look import Look, View
-from realm_engine.measures.measure import Measure, Words, required_outputs
+from realm_engine.measures.measure import Measure, Words, required_numbers, required_outputs
 from realm_engine.pictures.descriptions import is_missing
 
 log = logging.getLogger("realm_engine")
@@ -136,6 +136,6 @@ def _measure(bundle: Bundle, name: str, words: Words) -> Measure:
         part=PART,
         view=spec.view,
         text=spec.text,
-        outputs={GRAPH: required_outputs(bundle, GRAPH, words.columns, where)},
+        outputs={GRAPH: required_numbers(bundle, GRAPH, words.columns, where)},
         read=Core(spec, width if isinstance(width, int) else None).read,
     )

@@ -9,7 +9,7 @@ from realm_engine.bundle.bundle import Bundle, Part
 from realm_engine.bundle.columns import parse_columns
 from realm_engine.bundle.manifest import Section
 from realm_engine.measures.look import Look, View
-from realm_engine.measures.measure import Measure, Words, required_outputs
+from realm_engine.measures.measure import Measure, Words, required_numbers
 
 
 def open_graph(bundle: Bundle, name: str, section: Section) -> Measure:
@@ -25,6 +25,6 @@ def open_graph(bundle: Bundle, name: str, section: Section) -> Measure:
         kind="graph",
         part=Part(graph, (graph,)),
         view=view,
-        outputs={graph: required_outputs(bundle, graph, words.columns, section.where)},
+        outputs={graph: required_numbers(bundle, graph, words.columns, section.where)},
         read=read,
     )

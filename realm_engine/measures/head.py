@@ -10,7 +10,7 @@ from realm_engine.bundle.columns import parse_columns
 from realm_engine.bundle.manifest import Section
 from realm_engine.errors import BundleError
 from realm_engine.measures.look import Look, View
-from realm_engine.measures.measure import Measure, Words, required_outputs
+from realm_engine.measures.measure import Measure, Words, required_numbers
 
 
 def open_head(bundle: Bundle, name: str, section: Section) -> Measure:
@@ -39,7 +39,7 @@ def open_head(bundle: Bundle, name: str, section: Section) -> Measure:
         view=view,
         outputs={
             graph: frozenset({features}),
-            head: required_outputs(bundle, head, words.columns, section.where),
+            head: required_numbers(bundle, head, words.columns, section.where),
         },
         read=read,
     )

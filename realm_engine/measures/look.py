@@ -11,7 +11,7 @@ import numpy as np
 from realm_engine.arrays import Array, Float32, UInt8
 from realm_engine.bundle.bundle import Bundle
 from realm_engine.bundle.manifest import INTERPOLATIONS, MOST_PIXELS, GraphSpec, Section
-from realm_engine.errors import BundleError
+from realm_engine.errors import BundleError, ImageError
 from realm_engine.pictures.together import LARGE_PX, Together
 from realm_engine.runtimes.base import Session
 from realm_engine.text import TextEncoder
@@ -31,12 +31,16 @@ class UnknownKindError(BundleError):
 
 @dataclass(frozen=True)
 class View:
-    """How a tower looks at a picture: "whole" resized to height x width, or "native", as it is (sizes None)."""
+    """How a tower looks at a picture: "whole" resized to height x width, or "native", as it is (sizes None).
+
+    `least_px`: of "native", the shortest side that it needs.
+    """
 
     kind: str
     height_px: int | None = None
     width_px: int | None = None
     interpolation: str | None = None
+    least_px: int = 1
 
     @classmethod
     def parse(cls, section: Section) -> View:
@@ -45,7 +49,8 @@ class View:
         if kind not in VIEWS:
             raise UnknownKindError(f"{section.where}: this version does not know the view {kind!r}")
         if kind == "native":
-            return cls(kind)
+            least = section.positive("least_px", MOST_PIXELS) if "least_px" in section.data else 1
+            return cls(kind, least_px=least)
         return cls(
             kind,
             section.positive("height_px", MOST_PIXELS),
@@ -54,7 +59,8 @@ class View:
         )
 
     def feeds(self, pictures: Together, graph: GraphSpec) -> dict[str, Array]:
-        """Inputs of a graph; pictures of several sizes need one that takes matrices for each."""
+        """Inputs of a graph; pictures of several sizes need one that takes matrices for each. Raises ImageError."""
+        self.check(pictures)
         found: dict[str, Array] = {"pixels": pictures.pixels}
         if self.height_px is None or self.width_px is None or self.interpolation is None:
             return found
@@ -65,6 +71,14 @@ class View:
             matrices = pictures.resample(axis, out_px, self.interpolation)
             found[name] = matrices[:, None] if resizes_each(graph) else matrices[0]
         return found
+
+    def check(self, pictures: Together) -> None:
+        """Refuse a picture that is too small. Raises ImageError."""
+        for height, width in pictures.sizes_px:
+            if min(height, width) < self.least_px:
+                raise ImageError(
+                    f"needs at least {self.least_px} x {self.least_px} pixels, this image has {width} x {height}"
+                )
 
     def source_px(self, height: int, width: int) -> int:
         """Pixels that a graph gets of a picture of this size, before it resizes them."""

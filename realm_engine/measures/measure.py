@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,21 @@ from realm_engine.bundle.bundle import Bundle, Part
 from realm_engine.bundle.columns import Column
 from realm_engine.bundle.manifest import Section, TextSpec
 from realm_engine.bundle.terms import Terms
-from realm_engine.errors import AnswerError, BundleError
+from realm_engine.errors import AnswerError, BundleError, UsageError
 from realm_engine.measures.look import Look, View
+from realm_engine.measures.profiles import DEFAULT
 from realm_engine.pictures.descriptions import is_missing
 
 Read = Callable[[Look], Mapping[str, Array]]
 """A kind of measure: the raw outputs by name, float32 [N] or [N, 1], of the N pictures that are looked at."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a measure is read: with `read`, which wants these `outputs` of graphs."""
+
+    outputs: Mapping[str, frozenset[str]]
+    read: Read
 
 
 @dataclass(frozen=True)
@@ -28,6 +37,7 @@ class Measure:
     `says`: what it answers, one line. `terms`: of all weights that it needs, the strictest. `part`: the graphs that
     decide its device and precision. `view`: how its tower looks at a picture. `text`: the tokens of its text tower,
     None where it takes no text. `outputs`: what it reads of which graph. `worth`: measured numbers, free form.
+    `profiles`: how it is read in others than the default one.
     """
 
     name: str
@@ -41,6 +51,19 @@ class Measure:
     text: TextSpec | None
     outputs: Mapping[str, frozenset[str]]
     read: Read
+    profiles: Mapping[str, Reading] = field(default_factory=dict)
+
+    def in_profile(self, profile: str) -> Measure:
+        """The measure as it counts in a profile. Raises UsageError where it has no such profile."""
+        if profile == DEFAULT:
+            return self
+        if profile not in self.profiles:
+            raise UsageError(
+                f"{self.name} has no profile {profile!r}, only {', '.join((DEFAULT, *self.profiles))}; "
+                "ask for it in a run of its own"
+            )
+        reading = self.profiles[profile]
+        return replace(self, outputs=reading.outputs, read=reading.read)
 
     def values(self, look: Look) -> Float64:
         """The columns of the N pictures of a look, float64 [N, columns]. Raises what its graphs raise."""
@@ -95,6 +118,7 @@ class Words:
         outputs: Mapping[str, frozenset[str]],
         read: Read,
         text: TextSpec | None = None,
+        profiles: Mapping[str, Reading] | None = None,
     ) -> Measure:
         """The measure that these words are about."""
         return Measure(
@@ -109,30 +133,52 @@ class Words:
             text=text,
             outputs=outputs,
             read=read,
+            profiles=profiles or {},
         )
 
 
-def required_outputs(bundle: Bundle, graph: str, columns: tuple[Column, ...], where: str) -> frozenset[str]:
-    """The outputs that columns name, a number for each picture.
+def listed_profiles(section: Section, readings: Mapping[str, Reading]) -> dict[str, Reading]:
+    """Those of a kind's profiles that the manifest lists in "profiles". Raises BundleError where it lists none."""
+    listed = section.get("profiles", list)
+    return {profile: reading for profile, reading in readings.items() if profile in listed}
 
-    Raises BundleError where the manifest lists no such graph or output, or one of another form.
-    """
+
+def required_outputs(bundle: Bundle, graph: str, outputs: Iterable[str], where: str) -> frozenset[str]:
+    """These outputs of a graph. Raises BundleError where the manifest lists no such graph or output."""
     spec = bundle.graphs.get(graph)
     if spec is None:
         raise BundleError(f"{where}: there is no graph {graph!r}; export the bundle again")
-    for column in columns:
-        output = spec.output(column.output)
-        if output is None:
+    required = frozenset(outputs)
+    for output in sorted(required):
+        if spec.output(output) is None:
+            raise BundleError(f"{where}: graph {graph!r} has no output {output!r}; export the bundle again")
+    return required
+
+
+def required_numbers(bundle: Bundle, graph: str, columns: tuple[Column, ...], where: str) -> frozenset[str]:
+    """The outputs of a graph that columns are made of, a number for each picture.
+
+    Raises BundleError where the manifest lists no such graph or output, or one of another form.
+    """
+    outputs = required_outputs(bundle, graph, read_outputs(columns), where)
+    for name in sorted(outputs):
+        output = bundle.graphs[graph].output(name)
+        assert output is not None
+        shape = output.shape
+        if len(shape) not in (1, 2) or not isinstance(shape[0], str) or shape[1:] not in ((), (1,)):
             raise BundleError(
-                f"{where}: graph {graph!r} has no output {column.output!r}; export the bundle again"
+                f"{where}: output {name!r} of graph {graph!r} is {list(shape)}, not a number for each picture "
+                "([batch] or [batch, 1]); export the bundle again"
             )
-        if (
-            len(output.shape) not in (1, 2)
-            or not isinstance(output.shape[0], str)
-            or output.shape[1:] not in ((), (1,))
-        ):
-            raise BundleError(
-                f"{where}: output {column.output!r} of graph {graph!r} is {list(output.shape)}, not a number for each "
-                "picture ([batch] or [batch, 1]); export the bundle again"
-            )
+    return outputs
+
+
+def read_outputs(columns: tuple[Column, ...]) -> frozenset[str]:
+    """The raw outputs that columns are made of."""
     return frozenset(column.output for column in columns)
+
+
+def only_output(columns: tuple[Column, ...], output: str, where: str) -> None:
+    """Refuse columns of anything else than the one number that a kind gives. Raises BundleError."""
+    for other in sorted(read_outputs(columns) - {output}):
+        raise BundleError(f"{where}: it gives {output!r} alone, not {other!r}; export the bundle again")

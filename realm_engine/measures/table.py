@@ -11,19 +11,28 @@ from types import MappingProxyType
 from realm_engine.bundle.bundle import Bundle
 from realm_engine.bundle.manifest import Section, safe_name
 from realm_engine.errors import BundleError, UsageError
+from realm_engine.measures.brisque import open_brisque
 from realm_engine.measures.core import implied_core, open_core
 from realm_engine.measures.graph import open_graph
 from realm_engine.measures.head import open_head
 from realm_engine.measures.look import UnknownKindError
 from realm_engine.measures.measure import Measure
+from realm_engine.measures.niqe import open_niqe
+from realm_engine.measures.profiles import DEFAULT
 
 KINDS: Mapping[str, Callable[[Bundle, str, Section], Measure]] = MappingProxyType(
-    {"core": open_core, "graph": open_graph, "head": open_head}
+    {"brisque": open_brisque, "core": open_core, "graph": open_graph, "head": open_head, "niqe": open_niqe}
 )
 
 # What brings a measure that the bundle at hand does not have.
 KNOWN: Mapping[str, str] = MappingProxyType(
-    {"core": "a bundle with CORE: python -m export --core RUN, or the default realm-tiny"}
+    {
+        "core": "a bundle with CORE: python -m export --core RUN, or the default realm-tiny",
+        **{
+            name: f"the default realm-tiny; python -m export --into BUNDLE --{name} adds it to another"
+            for name in ("niqe", "brisque")
+        },
+    }
 )
 
 
@@ -61,17 +70,18 @@ def read_measures(bundle: Bundle) -> Measures:
 
 
 def choose_measures(
-    offered: Sequence[tuple[str, Measures]], wanted: Iterable[str] | None
+    offered: Sequence[tuple[str, Measures]], wanted: Iterable[str] | None, profile: str = DEFAULT
 ) -> list[tuple[int, Measure]]:
     """The measures that were asked for, each with the index of its bundle.
 
     Args:
         offered: Per bundle its name and measures; where two bundles have one of a name, the first bundle's counts.
         wanted: Names; None: the first measure that there is.
+        profile: How each of them counts.
 
     Raises:
         UsageError: an unknown name (with the nearest one), one that no bundle here has (with what would bring it), a
-            name given twice, or two measures with a column of one name.
+            name given twice, two measures with a column of one name, or a measure that has no such profile.
         BundleError: there is no measure at all, or one of a kind that this version does not know.
     """
     everything: dict[str, tuple[int, Measure]] = {}
@@ -82,7 +92,7 @@ def choose_measures(
         first = [(index, measure) for index, (_, measures) in enumerate(offered) for measure in measures.all]
         if not first:
             raise BundleError(f"{offered[0][0]}: this bundle has no measure and cannot score; use another")
-        return first[:1]
+        return [(index, measure.in_profile(profile)) for index, measure in first[:1]]
     chosen = []
     for name in names:
         if name not in everything:
@@ -101,7 +111,7 @@ def choose_measures(
             owners[column.name] = measure.name
     if not chosen:
         raise UsageError("no measure is named; choose from " + ", ".join(everything))
-    return chosen
+    return [(index, measure.in_profile(profile)) for index, measure in chosen]
 
 
 def _not_there(name: str, offered: Sequence[tuple[str, Measures]], have: Sequence[str]) -> Exception:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +48,11 @@ class Together:
         for row, each in zip(pixels, pictures, strict=True):
             row[: each.shape[0], : each.shape[1]] = each
         return cls(pixels, tuple((each.shape[0], each.shape[1]) for each in pictures))
+
+    def each(self) -> Iterator[UInt8]:
+        """The pictures alone, uint8 [h, w, 3]."""
+        for row, (height, width) in zip(self.pixels, self.sizes_px, strict=True):
+            yield row[:height, :width]
 
     def shrunk(self, height_px: int, width_px: int, interpolation: str) -> Together:
         """The same pictures resized: uint8 [N, height_px, width_px, 3]."""

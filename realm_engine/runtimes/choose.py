@@ -60,6 +60,8 @@ class Backends:
 
 def computes(bundle: Bundle, part: Part, precision: str, backend: Backend) -> bool:
     """Whether a part can run in a precision: from a file of it, or by the runtime itself from the fp32 file."""
+    if part.float32_alone and precision != "fp32":
+        return False
     files = bundle.precisions(part)
     runs_file = precision in files and precision not in backend.lacks
     return runs_file or (precision in backend.native and "fp32" in files)
@@ -97,9 +99,15 @@ def choose_plans(
         )
     if precision == "auto":
         return {part.name: _auto(bundle, part, device, backends, tuned) for part in parts}
-    plans = {part.name: _exactly(bundle, part, device, precision, backends, tuned) for part in parts}
-    found = {part: plan for part, plan in plans.items() if plan is not None}
-    if not found:
+
+    def exactly(some: Sequence[Part], precision: str) -> dict[str, PartPlan]:
+        plans = {part.name: _exactly(bundle, part, device, precision, backends, tuned) for part in some}
+        return {part: plan for part, plan in plans.items() if plan is not None}
+
+    found = exactly(parts, precision)
+    if found:
+        found |= exactly([part for part in parts if part.float32_alone], "fp32")
+    else:
         files = dict.fromkeys(itertools.chain(*(bundle.precisions(part) for part in parts)))
         if precision in files:
             raise DeviceError(_lacking(bundle, parts, device, precision, backends))
@@ -194,6 +202,8 @@ def _prefer_fp16(bundle: Bundle, parts: Sequence[Part], plans: Mapping[str, Part
     chosen = {}
     for part in parts:
         plan = plans[part.name]
+        if part.float32_alone:
+            continue
         takes_it = plan.backend.fast_fp16 and computes(bundle, part, "fp16", plan.backend)
         chosen[part.name] = PartPlan(plan.backend, "fp16", plan.batch) if takes_it else plan
     missing = {part: plan for part, plan in chosen.items() if plan.precision != "fp16"}
@@ -202,4 +212,4 @@ def _prefer_fp16(bundle: Bundle, parts: Sequence[Part], plans: Mapping[str, Part
         reason = f"device {slow} has no fast fp16 path" if slow else "not all of the bundle has it"
         used = ", ".join(f"{part} in {plan.precision}" for part, plan in chosen.items())
         log.warning("fp16 was asked for, but %s: running %s", reason, used)
-    return chosen
+    return {**plans, **chosen}

@@ -95,8 +95,10 @@ class Sessions:
         return self.plans[part]
 
     def describe(self, part: str | None = None) -> dict[str, Any]:
-        """Device, runtime, precision and threads of a part, or of all, joined where they differ."""
+        """Device, runtime, precision and threads of a part, or of all whose precision is a choice, joined."""
         plans = {name: plan for name, plan in self.plans.items() if part in (None, name)}
+        choices = {name: plan for name, plan in plans.items() if not self._parts[name].float32_alone}
+        plans = choices or plans
         return {
             "device": _joined({name: plan.backend.device for name, plan in plans.items()}),
             "runtime": _joined({name: plan.backend.runtime for name, plan in plans.items()}),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from realm_engine.measures import profiles
 from realm_engine.runtimes.words import Device, Precision
 
 DEFAULT_BUNDLE = "realm-tiny"
 DEVICES = tuple(device.value for device in Device)
 PRECISIONS = ("auto", *(precision.value for precision in Precision))
+DEFAULT_PROFILE, PROFILES = profiles.DEFAULT, profiles.PROFILES
 BUILDERS = (Device.TENSORRT.value, Device.TENSORRT_RTX.value)
 
 

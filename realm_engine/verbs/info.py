@@ -19,6 +19,7 @@ from realm_engine.measures.measure import Measure
 from realm_engine.opened import Contents
 from realm_engine.runtimes.devices import available
 from realm_engine.runtimes.measured import load_tuned
+from realm_engine.verbs.choices import DEFAULT_PROFILE
 
 # What the manifest says of the bundle as a whole.
 _OWN_WORDS = ("name", "description", "format_version", "weights", "licence", "training_data")
@@ -174,6 +175,7 @@ def measure_rows(bundle: str) -> list[dict[str, Any]]:
             "training_data": measure.terms.training_data,
             "worth": dict(measure.worth),
             "takes_text": measure.text is not None,
+            "profiles": [DEFAULT_PROFILE, *measure.profiles],
         }
         for measure in contents.measures.all
     ]

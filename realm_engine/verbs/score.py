@@ -20,6 +20,7 @@ from realm_engine.tables.journal import ResultFile, check_output, journal_path
 from realm_engine.tables.record import Picture, picture_of
 from realm_engine.tables.terminal import TerminalTable
 from realm_engine.tables.through import ResultStream
+from realm_engine.verbs.choices import DEFAULT_PROFILE
 from realm_engine.verbs.console import Console, open_engine, say_descriptions, say_left_out, say_terms
 
 
@@ -35,6 +36,7 @@ class ScoreOptions:
     batch_size: int | None
     output: Path | None
     resume: str | None
+    profile: str = DEFAULT_PROFILE
 
     def __post_init__(self) -> None:
         if self.resume is not None and self.output is None:
@@ -61,7 +63,11 @@ def score_images(options: ScoreOptions, how: EngineOptions, stdout: IO[str], con
         check_output(options.output, keep=[Path(used.source) for used in by_root.values()])
     say_descriptions(entries, by_root, options.paths, console)
     with open_engine(how, lambda engine: engine.chosen(options.metrics)[0].part.name, console) as engine:
-        say_terms({measure.name: measure.terms for measure in engine.chosen(options.metrics)}, console)
+        measures = engine.chosen(options.metrics, options.profile)
+        say_terms({measure.name: measure.terms for measure in measures}, console)
+        if options.profile != DEFAULT_PROFILE:
+            names = ", ".join(measure.name for measure in measures)
+            console.say(f"profile {options.profile}: {names} as the original counts, its defects included")
         failed = _fill(engine, entries, options, stdout, console)
     if failed:
         console.say(f"{failed} of {len(entries)} images failed; see the column error")
@@ -87,7 +93,7 @@ def _fill(
     else:
         if options.resume is None and journal_path(output).exists():
             console.warn(f"starting anew; --resume would have continued {journal_path(output)}")
-        run = run_identity(engine, options.metrics)
+        run = run_identity(engine, options.metrics, options.profile)
         table = ResultFile(output, pictures_now(entries), run, columns, options.resume == "continue")
     todo = pending(entries, table.done)
     if len(todo) < len(entries):
@@ -97,7 +103,8 @@ def _fill(
     flagged = Counter(flag for name, row in table.done.items() if name not in again for flag in row.flags)
     try:
         with table, console.progress("scoring", len(todo), bar=not terminal) as advance:
-            for done, row in enumerate(engine.measure(todo, options.metrics, options.batch_size), start=1):
+            rows = engine.measure(todo, options.metrics, options.batch_size, profile=options.profile)
+            for done, row in enumerate(rows, start=1):
                 table.write(row)
                 failed += row.error is not None
                 flagged.update(row.flags)
@@ -122,18 +129,21 @@ def columns_of(engine: Engine, metrics: Sequence[str] | None) -> list[Column]:
     return [column for measure in engine.chosen(metrics) for column in measure.columns]
 
 
-def run_identity(engine: Engine, metrics: Sequence[str] | None) -> dict[str, str]:
+def run_identity(
+    engine: Engine, metrics: Sequence[str] | None, profile: str = DEFAULT_PROFILE
+) -> dict[str, str]:
     """What must be equal for rows of two runs to stand in one table."""
     bundles = engine.bundles()
     digests = [
         hashlib.sha256((Path(used["bundle_path"]) / MANIFEST).read_bytes()).hexdigest()[:16]
         for used in bundles
     ]
+    measures = ",".join(measure.name for measure in engine.chosen(metrics))
     return {
         "bundle": "+".join(str(used["bundle"]) for used in bundles),
         "manifest": "+".join(digests),
         "precision": "+".join(str(used["precision"]) for used in bundles),
-        "measures": ",".join(measure.name for measure in engine.chosen(metrics)),
+        "measures": measures if profile == DEFAULT_PROFILE else f"{measures} ({profile})",
     }
 
 
