@@ -38,16 +38,21 @@ OWN_GRAPH = {
 }
 
 STATISTICS = ("niqe", "brisque")
-# Options that say nothing of them: their parameters have terms of their own, and one precision.
-SETTINGS: Mapping[str, Any] = {
-    **dict.fromkeys(OWN_GRAPH.values()),
-    **dict.fromkeys(
-        ("core_scale", "clip_weights", "phrases", "photographs", "presets", "licence", "terms_path")
-    ),
-    "precisions": ("fp32",),
-    "storage": "fp32",
-    "commercial_use": False,
-    "training_data": "not stated",
+# Options that say nothing of them, with what they are where nobody gave them: their parameters have terms of their
+# own, and one precision.
+NOT_OF_STATISTICS: Mapping[str, tuple[str, Any]] = {
+    **{option: (key, None) for option, key in OWN_GRAPH.items()},
+    "--core-scale": ("core_scale", None),
+    "--clip-weights": ("clip_weights", None),
+    "--phrases": ("phrases", None),
+    "--photographs": ("photographs", None),
+    "--presets": ("presets", None),
+    "--licence": ("licence", None),
+    "--terms": ("terms_path", None),
+    "--precision": ("precisions", ("fp32",)),
+    "--storage": ("storage", "fp32"),
+    "--commercial-use": ("commercial_use", False),
+    "--training-data": ("training_data", "not stated"),
 }
 
 FILE = GivenPath(exists=True, dir_okay=False, path_type=Path)
@@ -239,8 +244,11 @@ def check_options(options: Mapping[str, Any]) -> None:
     if statistics:
         if models or options["graph_path"] is not None:
             raise ExportError(f"{statistics[0]} goes into a bundle of its own, or into another with --into")
-        given = [name for name in SETTINGS if name in options and options[name] != SETTINGS[name]]
-        given = [f"--{name.replace('_', '-')}" for name in given]
+        given = [
+            option
+            for option, (key, default) in NOT_OF_STATISTICS.items()
+            if options.get(key, default) != default
+        ]
         if given:
             raise ExportError(f"{given[0]} is none of {' and '.join(statistics)}; leave it out")
         return
