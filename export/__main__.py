@@ -341,7 +341,7 @@ def _export_statistics(
     metrics = options["metrics"]
     info = BundleInfo(
         name=options["name"] or output.resolve().name,
-        description=options["description"],
+        description=options["description"] or "",
         terms_of={part.measure: part.terms for part in parts},
         metrics=_json_object(metrics) if metrics is not None else {},
     )

@@ -3,9 +3,9 @@
     python -m export --niqe --brisque --output out/nss
     python recipes/nss_worth.py out/nss --data path/to/raise-td --output out/nss-worth.json
 
-Of the training split's pictures: rank correlation with people's ratings, of all and of the generated ones alone, and how
-well the value tells photographs from generated pictures (ROC-AUC of "the worse value is generated"). Nothing is fitted.
-Both measures say that a low value is good, so a useful one has a negative correlation; it is shown with its sign turned.
+Of the training split's pictures: rank correlation with people's ratings, of all and of the generated ones alone, and
+how well the value tells photographs from generated pictures (ROC-AUC of "the worse value is generated"). Nothing is
+fitted. A low value is good, so a useful measure has a negative correlation; it is shown with its sign turned.
 """
 
 import argparse
