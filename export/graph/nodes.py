@@ -13,7 +13,7 @@ from export.graph.model import OPSET, Port
 from realm_engine.arrays import Array
 
 DTYPES = {"uint8": TensorProto.UINT8, "float32": TensorProto.FLOAT, "int64": TensorProto.INT64}
-IR_VERSION = 9  # of opset 20
+IR_VERSION = 10  # as torch writes opset 20
 
 
 class Nodes:

@@ -260,11 +260,11 @@ def test_measures_alone_are_a_bundle(manifest):
 
 
 def test_what_a_minor_version_may_add_is_taken(manifest):
-    later = changed(MEASURE, ("kind",), "niqe")
+    later = changed(MEASURE, ("kind",), "levels")
     del later["graph"], later["view"]
     seen = changed(MEASURE, ("view",), {"kind": "patches", "stride_px": 48})
     more = {
-        "measures": {"niqe": later, "low-level": seen},
+        "measures": {"words": later, "low-level": seen},
         "news": [1],
         "maps": {"phrases": {"most": 2}, "x": 1},
     }
