@@ -103,7 +103,7 @@ def _luma(nodes: Nodes, pixels: str) -> str:
     _, after = _tiled(nodes, width, TILE)
     no = nodes.integers(0)
     pads = nodes.add("Concat", [nodes.integers(0, 0, 0, 0, 0, 0), after, no], axis=0)
-    filled = nodes.add("Cast", [nodes.add("Pad", [pixels, pads])], to=TensorProto.FLOAT)
+    filled = nodes.add("Pad", [nodes.add("Cast", [pixels], to=TensorProto.FLOAT), pads])
     tiles = nodes.add("Reshape", [filled, nodes.integers(0, 0, -1, 3 * TILE)])
     weights = nodes.constant("luma", np.kron(np.eye(TILE), np.array(LUMA)[:, None]).astype(np.float32))
     grey = nodes.add("Floor", [nodes.add("Add", [nodes.add("MatMul", [tiles, weights]), nodes.number(0.5)])])

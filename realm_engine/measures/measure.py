@@ -38,6 +38,7 @@ class Measure:
     decide its device and precision. `view`: how its tower looks at a picture. `text`: the tokens of its text tower,
     None where it takes no text. `outputs`: what it reads of which graph. `worth`: measured numbers, free form.
     `profiles`: how it is read in others than the default one.
+    `files`: what else of the bundle it reads, but its tokenizer.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Measure:
     outputs: Mapping[str, frozenset[str]]
     read: Read
     profiles: Mapping[str, Reading] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
 
     def in_profile(self, profile: str) -> Measure:
         """The measure as it counts in a profile. Raises UsageError where it has no such profile."""
@@ -119,6 +121,7 @@ class Words:
         read: Read,
         text: TextSpec | None = None,
         profiles: Mapping[str, Reading] | None = None,
+        files: tuple[str, ...] = (),
     ) -> Measure:
         """The measure that these words are about."""
         return Measure(
@@ -134,6 +137,7 @@ class Words:
             outputs=outputs,
             read=read,
             profiles=profiles or {},
+            files=files,
         )
 
 

@@ -60,7 +60,8 @@ def open_niqe(bundle: Bundle, name: str, section: Section) -> Measure:
     graph, view = section.get("graph", str), View.parse(section.section("view"))
     only_output(words.columns, VALUE, section.where)
     required_outputs(bundle, graph, (MOMENTS_OUTPUT,), section.where)
-    photographs = read_gaussian(bundle, section.get("gaussian", str), FEATURES)
+    gaussian = section.get("gaussian", str)
+    photographs = read_gaussian(bundle, gaussian, FEATURES)
 
     def values(pictures: Iterable[Array]) -> Mapping[str, Array]:
         return {VALUE: np.array([niqe(moments, photographs) for moments in pictures])}
@@ -79,5 +80,6 @@ def open_niqe(bundle: Bundle, name: str, section: Section) -> Measure:
         view=view,
         outputs={graph: frozenset({MOMENTS_OUTPUT})},
         read=read,
+        files=(gaussian,),
         profiles=listed_profiles(section, {PUBLISHED: Reading({}, published)}),
     )

@@ -156,7 +156,7 @@ def _write_graph(
 
 
 def _write_python(contents: Contents, models: Path, config: dict[str, Any], kind: str) -> str:
-    """A Python model, with what it reads of the bundle: manifest, tokenizers, phrases."""
+    """A Python model, with what it reads of the bundle: manifest, tokenizers, parameters of measures, phrases."""
     model = models / str(config["name"])
     version = model / "1"
     version.mkdir(parents=True)
@@ -164,6 +164,7 @@ def _write_python(contents: Contents, models: Path, config: dict[str, Any], kind
     code += f"from realm_engine.triton.serving import {kind} as TritonPythonModel  # noqa: F401\n"
     (version / "model.py").write_text(code, encoding="utf-8")
     files = [MANIFEST, *(spec.tokenizer for spec in contents.text_specs().values())]
+    files += [file for measure in contents.measures.all for file in measure.files]
     if contents.maps is not None and contents.maps.phrases is not None:
         files.append(contents.maps.phrases)
     for file in dict.fromkeys(files):
