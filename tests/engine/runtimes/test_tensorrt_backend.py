@@ -54,7 +54,15 @@ def test_a_bundle_in_a_precision_is_its_files_each_once(rtx, bundle_path, cache_
     work = plan_builds(str(bundle_path), "tensorrt-rtx", "fp16", "sm_89,sm_120")
     assert len(work.recipes) == 8 and {recipe.key.precision for recipe in work.recipes} == {"fp16"}
     tiny = plan_builds("realm-tiny", "tensorrt-rtx", "auto", "sm_89")
-    files = ["text.onnx", "core.onnx", "dream.onnx", "trunk.onnx", "windows.onnx"]
+    files = [
+        "text.onnx",
+        "core.onnx",
+        "nss_blocks.onnx",
+        "nss_whole.onnx",
+        "dream.onnx",
+        "trunk.onnx",
+        "windows.onnx",
+    ]
     assert [recipe.job.path.name for recipe in tiny.recipes] == files
     with pytest.raises(BundleError, match="no int8 variant; this bundle has fp32, fp16"):
         plan_builds(str(bundle_path), "tensorrt-rtx", "int8", "sm_89")
