@@ -22,6 +22,7 @@ REQUIREMENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "tensorrt-rtx": ("tensorrt-rtx-cu13>=1.4,<2", "cuda-bindings>=12.6"),
         "parquet": ("pyarrow>=16",),
         "hub": ("huggingface_hub>=0.34",),
+        "compare": ("jinja2>=3.1", "matplotlib>=3.9", "scipy>=1.15"),
     }
 )
 _TRAIN = frozenset(
@@ -42,7 +43,12 @@ _TRAIN = frozenset(
 _EXPORT = _TRAIN | {"fastjsonschema", "ml_dtypes", "onnx", "onnxruntime", "onnxscript"}
 # What the packages of an extra are imported as.
 MODULES: Mapping[str, frozenset[str]] = MappingProxyType(
-    {"train": _TRAIN, "export": _EXPORT, "all": _EXPORT | {"openvino", "pyarrow", "tensorrt_rtx"}}
+    {
+        "compare": frozenset({"jinja2", "matplotlib", "scipy"}),
+        "train": _TRAIN,
+        "export": _EXPORT,
+        "all": _EXPORT | {"jinja2", "openvino", "pyarrow", "tensorrt_rtx"},
+    }
 )
 
 
@@ -79,7 +85,6 @@ def needs(program: str, extra: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         if error.name not in MODULES[extra]:
             raise
-        raise MissingPackageError(
-            f"{program} needs {error.name}, which is not installed; in a clone of REALM run: "
-            f"pip install -c constraints.txt '.[{extra}]'"
-        ) from error
+        in_clone = f"in a clone of REALM run: pip install -c constraints.txt '.[{extra}]'"
+        cure = f"run: {install_command(extra)}" if extra in REQUIREMENTS else in_clone
+        raise MissingPackageError(f"{program} needs {error.name}, which is not installed; {cure}") from error

@@ -79,20 +79,39 @@ def overlay(
         that the labels stay legible.
     """
     limits = limits or colour_limits(values, covered)
+    framed, unit = _painted(image, values, quantity, covered, limits, boxes)
+    height = max(framed.shape[0], _MINIMUM_HEIGHT)
+    bar = _colour_bar(height, unit, quantity, limits)
+    canvas = np.full((height, framed.shape[1] + bar.shape[1], 3), 255, np.uint8)
+    canvas[: framed.shape[0], : framed.shape[1]] = framed
+    canvas[:, framed.shape[1] :] = bar
+    return canvas
+
+
+def painted(
+    image: UInt8,
+    values: Float32,
+    quantity: str = "realness",
+    covered: Bool | None = None,
+    limits: Limits | None = None,
+    boxes: Sequence[Box] = (),
+) -> UInt8:
+    """The picture of an `overlay` without its colour bar, uint8 RGB."""
+    return _painted(image, values, quantity, covered, limits or colour_limits(values, covered), boxes)[0]
+
+
+def _painted(
+    image: UInt8, values: Float32, quantity: str, covered: Bool | None, limits: Limits, boxes: Sequence[Box]
+) -> tuple[UInt8, float]:
+    """Map and frames on the image, and the width of a line there in pixels."""
     factor = -(-_MINIMUM_HEIGHT // image.shape[0]) if max(image.shape[:2]) < _MINIMUM_HEIGHT else 1
     # Blended at the image's own size: an enlarged pixel stays one colour.
     picture = lay_over(image, _unrealness(values, quantity, limits))
     if covered is not None:
         picture[~covered] = image[~covered]
     picture = picture.repeat(factor, axis=0).repeat(factor, axis=1)
-    height = max(picture.shape[0], _MINIMUM_HEIGHT)
     unit = max(1.0, min(picture.shape[:2]) / 384.0)
-    framed = _frame(picture, [tuple(factor * edge for edge in box) for box in boxes], unit)  # type: ignore[misc]
-    bar = _colour_bar(height, unit, quantity, limits)
-    canvas = np.full((height, framed.shape[1] + bar.shape[1], 3), 255, np.uint8)
-    canvas[: framed.shape[0], : framed.shape[1]] = framed
-    canvas[:, framed.shape[1] :] = bar
-    return canvas
+    return _frame(picture, [tuple(factor * edge for edge in box) for box in boxes], unit), unit  # type: ignore[misc]
 
 
 def _unrealness(values: Float32, quantity: str, limits: Limits) -> Float32:
