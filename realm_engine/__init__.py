@@ -10,17 +10,29 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from realm_engine.engine import DreamConfig, Engine, Measured, RealnessMap
     from realm_engine.errors import RealmError
+    from realm_engine.verbs.compare.library import Comparison, compare
 
     __version__: str
 
-__all__ = ["DreamConfig", "Engine", "Measured", "RealmError", "RealnessMap", "__version__"]
+__all__ = [
+    "Comparison",
+    "DreamConfig",
+    "Engine",
+    "Measured",
+    "RealmError",
+    "RealnessMap",
+    "__version__",
+    "compare",
+]
 
 _HOMES = {
+    "Comparison": "verbs.compare.library",
     "DreamConfig": "maps.realness_map",
     "Engine": "engine",
     "Measured": "tables.rows",
     "RealmError": "errors",
     "RealnessMap": "maps.realness_map",
+    "compare": "verbs.compare.library",
 }
 
 

@@ -23,6 +23,7 @@ from realm_engine.maps.spec import ENCODERS
 from realm_engine.maps.spec import PART as MAP_PART
 from realm_engine.maps.stream import Mapped, Mapper, MapProgress, MapStream, texts_of_map
 from realm_engine.maps.windows import WindowGrid
+from realm_engine.measures.features import Features, FeatureStream, tower_of
 from realm_engine.measures.measure import Measure
 from realm_engine.measures.profiles import DEFAULT
 from realm_engine.measures.stream import Group, MeasureStream
@@ -302,6 +303,29 @@ class Engine:
             stream.run, stream.fail, stream.per_call, wanted, threads, gather, stream.key
         )
         return self._while_open(pipeline.stream(iter(todo)))
+
+    def features(self, todo: Iterable[Entry], batch_size: int | None = None) -> Iterator[Features]:
+        """Yield the features of one picture per entry, in order: what a tower of the bundle sees, without any text.
+
+        The tower is that of the first measure whose graph gives `features`. Raises BundleError where none does.
+        """
+        measure, graph = tower_of(self.bundle, self.contents.measures.all)
+        self._main.ready([measure])
+        plan = self._main.sessions.plan(measure.part.name)
+        memory = None if plan.backend.resident else self._memory
+        wanted = batch_size or plan.batch or plan.backend.image_batch
+        stream = FeatureStream(
+            Group(self._main, (measure,), memory, self._main.many_sizes([plan])), graph, wanted
+        )
+        return self._pipeline(
+            stream.run,
+            stream.fail,
+            stream.per_call,
+            wanted,
+            plan.backend.threads,
+            plan.backend.resident,
+            stream.key,
+        ).stream(iter(todo))
 
     def look(
         self,

@@ -16,6 +16,7 @@ import click
 
 from realm_engine.cli.build import build
 from realm_engine.cli.cache import cache
+from realm_engine.cli.compare import compare
 from realm_engine.cli.doctor import doctor
 from realm_engine.cli.export_triton import export_triton
 from realm_engine.cli.info import info
@@ -135,7 +136,7 @@ class _Stderr(logging.Handler):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="realm-engine", prog_name="realm-engine")
 def main() -> None:
-    """How real images look (score), and where they do not (map)."""
+    """How real images look (score), where they do not (map), and which generator is better (compare)."""
     TERMINAL.warned.clear()
     logger = logging.getLogger("realm_engine")
     logger.handlers = [_Stderr()]
@@ -147,6 +148,7 @@ def main() -> None:
 for _command in (
     score,
     map_command,
+    compare,
     measures,
     tune,
     info,

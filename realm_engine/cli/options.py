@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ from realm_engine.errors import printable
 from realm_engine.verbs.choices import DEFAULT_BUNDLE, DEVICES, PRECISIONS
 from realm_engine.verbs.paths import GivenPath
 
+COMMAND = "realm_engine.command"
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 BUNDLE = click.option(
@@ -92,6 +94,9 @@ class Resumable(click.Command):
         """See `click.Command.parse_args`."""
         end = args.index("--") if "--" in args else len(args)
         given = ["--resume=continue" if word == "--resume" else word for word in args[:end]]
+        # What a page says made it, the same whether a run was interrupted or not.
+        kept = [word for word in given if not word.startswith("--resume=")]
+        ctx.meta[COMMAND] = shlex.join(["realm-engine", self.name or "", *kept, *args[end:]])
         return super().parse_args(ctx, given + args[end:])
 
 
@@ -152,6 +157,61 @@ def show_json(facts: Any) -> None:
     """A result on stdout as JSON, in which what is not printable is escaped."""
     text = json.dumps(facts, indent=2, ensure_ascii=False)
     click.echo("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
+
+
+def measure_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--metric, --with and --batch-size, handed on as `metrics` (names, None for the default), `more`, `batch_size`."""
+
+    @functools.wraps(command)
+    def collected(*args: Any, metrics: tuple[str, ...], **others: Any) -> Any:
+        names = [name.strip() for given in metrics for name in given.split(",")]
+        return command(*args, metrics=tuple(filter(None, names)) or None, **others)
+
+    for option in (
+        click.option(
+            "--batch-size",
+            type=click.IntRange(min=1),
+            help="Images of one call; changes no result. [default: as tuned, else 8, on a GPU 32]",
+        ),
+        click.option(
+            "--with",
+            "more",
+            multiple=True,
+            metavar="NAME|DIR",
+            help="A further bundle whose measures --metric may name; may be repeated.",
+        ),
+        click.option(
+            "--metric",
+            "metrics",
+            multiple=True,
+            metavar="NAME[,NAME...]",
+            help="Measures to take, all from one decode; realm-engine measures lists them. "
+            "[default: the bundle's first]",
+        ),
+    ):
+        collected = option(collected)
+    return collected
+
+
+def page_options(command: Command) -> Command:
+    """--output DIR, --maps and --no-gallery."""
+    for option in (
+        click.option("--gallery/--no-gallery", default=True, help="Whether the page shows pictures."),
+        click.option(
+            "--maps",
+            type=click.IntRange(0, 24),
+            help="Of how many pictures of each kind the page shows a map. [default: report 8, compare 0]",
+        ),
+        click.option(
+            "--output",
+            type=GivenPath(path_type=Path),
+            required=True,
+            metavar="DIR",
+            help="Folder to write into: report.html, report.json, scores.csv.",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 def say(line: str) -> None:

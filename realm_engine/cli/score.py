@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from realm_engine.cli.options import Resumable, engine_options, input_arguments, resume_option
+from realm_engine.cli.options import (
+    Resumable,
+    engine_options,
+    input_arguments,
+    measure_options,
+    resume_option,
+)
 from realm_engine.cli.progress import TERMINAL
 from realm_engine.verbs.choices import DEFAULT_PROFILE, PROFILES
 from realm_engine.verbs.paths import GivenPath
@@ -27,11 +33,6 @@ if TYPE_CHECKING:
 )
 @click.option("--no-descriptions", is_flag=True, help="Look for no descriptions: score the images alone.")
 @click.option(
-    "--batch-size",
-    type=click.IntRange(min=1),
-    help="Images of one call; changes no result. [default: as tuned, else 8, on a GPU 32]",
-)
-@click.option(
     "--output",
     type=GivenPath(path_type=Path),
     metavar="FILE",
@@ -43,26 +44,13 @@ if TYPE_CHECKING:
     "and its description (where they differ, it is scored again)."
 )
 @click.option(
-    "--metric",
-    "metrics",
-    multiple=True,
-    metavar="NAME[,NAME...]",
-    help="Measures to take, all from one decode; realm-engine measures lists them. [default: the bundle's first]",
-)
-@click.option(
-    "--with",
-    "more",
-    multiple=True,
-    metavar="NAME|DIR",
-    help="A further bundle whose measures --metric may name; may be repeated.",
-)
-@click.option(
     "--profile",
     type=click.Choice(PROFILES),
     default=DEFAULT_PROFILE,
     show_default=True,
     help="published: the numbers of a measure's original, its defects included, to compare with its tables.",
 )
+@measure_options
 @engine_options
 def score(
     paths: tuple[Path, ...],
@@ -72,7 +60,7 @@ def score(
     batch_size: int | None,
     output: Path | None,
     resume: str | None,
-    metrics: tuple[str, ...],
+    metrics: tuple[str, ...] | None,
     more: tuple[str, ...],
     profile: str,
     options: "EngineOptions",
@@ -84,7 +72,6 @@ def score(
     from realm_engine.errors import UsageError
     from realm_engine.verbs.score import ScoreOptions, score_images
 
-    names = tuple(name.strip() for given in metrics for name in given.split(",") if name.strip()) or None
     if output is None and isinstance(
         sys.stdout, io.TextIOWrapper
     ):  # any name must get through, byte for byte
@@ -92,7 +79,7 @@ def score(
     if output is None and sys.stdout is None:
         raise UsageError("there is no standard output; give --output FILE")
     asked = ScoreOptions(
-        paths, descriptions, no_descriptions, missing_text, names, batch_size, output, resume, profile
+        paths, descriptions, no_descriptions, missing_text, metrics, batch_size, output, resume, profile
     )
     if score_images(asked, replace(options, more=more), sys.stdout, TERMINAL):
         click.get_current_context().exit(1)

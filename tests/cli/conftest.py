@@ -13,6 +13,8 @@ from PIL import Image
 
 from realm_engine.cli.main import main
 
+VERBS = ("score", "map", "compare", "report")  # those that open the small bundle
+
 
 @pytest.fixture
 def pictures(tmp_path: Path, photo) -> Path:
@@ -32,10 +34,10 @@ def pictures(tmp_path: Path, photo) -> Path:
 
 @pytest.fixture
 def cli(bundle_path: Path) -> Callable[..., Result]:
-    """Run the command line here. `bundle` is added to score and map; a bug shows as its exception."""
+    """Run the command line here. `bundle` is added to `VERBS`; a bug shows as its exception."""
 
     def run(verb: str, *arguments: object, bundle: object = bundle_path) -> Result:
-        extra = ["--bundle", str(bundle), "--threads", "1"] if verb in ("score", "map") else []
+        extra = ["--bundle", str(bundle), "--threads", "1"] if verb in VERBS else []
         result = CliRunner().invoke(main, [verb, *map(str, arguments), *extra])
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
@@ -50,7 +52,7 @@ def script(bundle_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]
     path = Path(sys.executable).with_name("realm-engine")
 
     def run(verb: str, *arguments: object, **options) -> subprocess.CompletedProcess[str]:
-        extra = ["--bundle", str(bundle_path), "--threads", "1"] if verb in ("score", "map") else []
+        extra = ["--bundle", str(bundle_path), "--threads", "1"] if verb in VERBS else []
         command = [str(path), verb, *map(str, arguments), *extra]
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **options)
 

@@ -18,7 +18,7 @@ ARROWS = {
     "verbs": {"engine", "opened", "measures", "maps", "tables", "pictures", "runtimes", "bundle", "machine"},
     "doctor": {"opened", "runtimes", "bundle", "machine"},
     "triton": {"engine", "opened", "maps", "pictures", "runtimes", "bundle"},
-    "__init__": {"engine"},
+    "__init__": {"engine", "verbs"},
     "engine": {"opened", "measures", "maps", "tables", "pictures", "runtimes", "bundle", "machine"},
     "opened": {"measures", "maps", "text", "runtimes", "bundle", "machine"},
     "measures": {"text", "tables", "pictures", "runtimes", "bundle", "machine"},

@@ -20,7 +20,9 @@ _BYTES_PER_DRAW = (
 )
 
 
-def resample_weights(units: int, resamples: int = RESAMPLES, seed: int = SEED) -> Iterator[Float64]:
+def resample_weights(
+    units: int, resamples: int = RESAMPLES, seed: int | tuple[int, ...] = SEED
+) -> Iterator[Float64]:
     """How often each unit is drawn: float64 [chunk, units], chunk after chunk, `resamples` rows in all.
 
     Units are drawn with replacement, as many as there are. The rows do not depend on where chunks end.
@@ -35,7 +37,9 @@ def resample_weights(units: int, resamples: int = RESAMPLES, seed: int = SEED) -
         yield counts.reshape(rows, units).astype(np.float64)
 
 
-def resampled_means(values: Float64, resamples: int = RESAMPLES, seed: int = SEED) -> Float64:
+def resampled_means(
+    values: Float64, resamples: int = RESAMPLES, seed: int | tuple[int, ...] = SEED
+) -> Float64:
     """Means of columns over resampled units, float64 [resamples, columns].
 
     `values`: [units, columns], NaN where a unit has none; it then counts for nothing. A resample that holds no value
@@ -51,7 +55,26 @@ def resampled_means(values: Float64, resamples: int = RESAMPLES, seed: int = SEE
     return np.concatenate(found)
 
 
+def intervals_of_means(values: Float64, resamples: int = RESAMPLES) -> Float64:
+    """95 % intervals of the means of columns, float64 [2, columns], of `resampled_means` with `SEED`.
+
+    Many columns are drawn for in blocks, the same resamples for each, so that their estimates need little memory.
+    """
+    block = max(1, CHUNK_BYTES // (16 * resamples))
+    starts = range(0, values.shape[1], block)
+    found = [percentile_interval(resampled_means(values[:, at : at + block], resamples)) for at in starts]
+    return np.concatenate(found, axis=1)
+
+
 def percentile_interval(estimates: Float64, share: float = 0.95) -> Float64:
-    """Ends that hold `share` of the estimates in their middle, float64 [2, columns], of [resamples, columns]."""
+    """Ends that hold `share` of the estimates in their middle, float64 [2, columns], of [resamples, columns].
+
+    NaN estimates count for nothing; a column of nothing else is NaN.
+    """
     tail = 100.0 * (1.0 - share) / 2.0
-    return np.asarray(np.nanpercentile(estimates, [tail, 100.0 - tail], axis=0))
+    found = np.full((2, estimates.shape[1]), np.nan)
+    for index, column in enumerate(estimates.T):
+        known = column[~np.isnan(column)]
+        if len(known):
+            found[:, index] = np.percentile(known, [tail, 100.0 - tail])
+    return found

@@ -48,7 +48,7 @@ def label_p(first: Float64, second: Float64, draws: int = DRAWS, seed: int = SEE
     total, n, m = pooled.sum(axis=0), len(first), len(second)
 
     def distance(sums: Float64) -> Float64:
-        return np.abs(sums / n - (total - sums) / m)
+        return np.asarray(np.abs(sums / n - (total - sums) / m))
 
     observed = distance(pooled[:n].sum(axis=0))
     rng = np.random.default_rng(seed)

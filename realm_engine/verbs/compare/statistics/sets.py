@@ -25,7 +25,7 @@ def squared_mmd(first: Float64, second: Float64) -> float:
     n, m, d = len(first), len(second), first.shape[1]
 
     def kernel(a: Float64, b: Float64) -> Float64:
-        return (a @ b.T / d + 1.0) ** 3
+        return np.asarray((a @ b.T / d + 1.0) ** 3)
 
     own, other = kernel(first, first), kernel(second, second)
     inside = (own.sum() - np.trace(own)) / (n * (n - 1)) + (other.sum() - np.trace(other)) / (m * (m - 1))

@@ -70,6 +70,8 @@ def ranking(
     each[:, np.arange(n), np.arange(n)] = 0.0
     flat = np.nan_to_num(each).reshape(count, n * n)
     found = strengths(flat.sum(axis=0).reshape(n, n))
-    drawn = [weights @ flat for weights in resample_weights(count, resamples, seed)]
-    ends = percentile_interval(strengths(np.concatenate(drawn).reshape(resamples, n, n)))
+    drawn = [
+        strengths((weights @ flat).reshape(-1, n, n)) for weights in resample_weights(count, resamples, seed)
+    ]
+    ends = percentile_interval(np.concatenate(drawn))
     return 1000.0 + POINTS * found, 1000.0 + POINTS * ends

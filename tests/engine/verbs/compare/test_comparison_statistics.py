@@ -54,6 +54,13 @@ def test_resamples_do_not_depend_on_chunks_and_a_shorter_run_has_the_first_of_th
     assert (whole.sum(axis=1) == 37).all()
 
 
+def test_many_columns_have_the_intervals_that_each_has_alone(rng, monkeypatch):
+    values = rng.normal(size=(20, 5))
+    alone = [bootstrap.intervals_of_means(values[:, [k]], 300)[:, 0] for k in range(5)]
+    monkeypatch.setattr(bootstrap, "CHUNK_BYTES", 16 * 300 * 2)
+    np.testing.assert_allclose(bootstrap.intervals_of_means(values, 300).T, alone, rtol=0, atol=1e-12)
+
+
 def test_chunks_stay_small():
     assert next(iter(resample_weights(5000))).nbytes * 5 <= bootstrap.CHUNK_BYTES < 64 << 20
     assert next(iter(resample_weights(3_000_000, 2))).shape == (1, 3_000_000)  # never less than a row

@@ -1,0 +1,412 @@
+"""A comparison of generators: every number of it, from rows of scores. No file, no engine, no words."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import scipy.stats
+
+from realm_engine.arrays import Float64
+from realm_engine.errors import UsageError
+from realm_engine.verbs.compare.pairing import Pairing, pair
+from realm_engine.verbs.compare.scores import Row
+from realm_engine.verbs.compare.statistics.bootstrap import (
+    SEED,
+    intervals_of_means,
+    percentile_interval,
+    resampled_means,
+)
+from realm_engine.verbs.compare.statistics.permutation import holm, label_p, sign_flip_p
+from realm_engine.verbs.compare.statistics.wins import ranking, wilson, wins
+from realm_engine.verbs.compare.subjects import Subject, pick
+
+SIGNIFICANT = 0.05
+ALIKE = 0.9  # two measures whose rank correlation is beyond it say one thing
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What one measure makes of one generator. Numbers are None where it has no value.
+
+    `n`: pictures with a value, `failed`: without. `mean` and its 95 % interval count every prompt once where pictures
+    are paired, else every picture. `distrusted`: pictures whose number is to be distrusted (`Subject.distrust`).
+    """
+
+    measure: str
+    generator: str
+    n: int
+    failed: int
+    mean: float | None
+    low: float | None
+    high: float | None
+    median: float | None
+    deviation: float | None
+    p5: float | None
+    p95: float | None
+    distrusted: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What one measure makes of two generators.
+
+    `difference`: mean of the first minus that of the second, `low` and `high` its 95 % interval. `p`: of a permutation
+    test, two-sided; `corrected`: by Holm's method over all pairs and measures. `better`: the generator that is better,
+    None where no difference was found. `games`: prompts that both have, of which the first won the share `won`
+    (ties half; `won_low`, `won_high` Wilson's interval); None unpaired.
+    """
+
+    measure: str
+    first: str
+    second: str
+    difference: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    corrected: float | None
+    better: str | None
+    games: int | None
+    won: float | None
+    won_low: float | None
+    won_high: float | None
+
+    def turned(self) -> Difference:
+        """The same with the second first."""
+
+        def minus(value: float | None) -> float | None:
+            return None if value is None else 0.0 - value
+
+        def rest(share: float | None) -> float | None:
+            return None if share is None else 1.0 - share
+
+        return replace(
+            self,
+            first=self.second,
+            second=self.first,
+            difference=minus(self.difference),
+            low=minus(self.high),
+            high=minus(self.low),
+            won=rest(self.won),
+            won_low=rest(self.won_high),
+            won_high=rest(self.won_low),
+        )
+
+    @property
+    def bound(self) -> float | None:
+        """How large a difference could be that was not found: the farther end of the interval."""
+        return None if self.low is None or self.high is None else max(abs(self.low), abs(self.high))
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A generator's Bradley-Terry points by wins over prompts: 1000 on the average, 400 more: ten wins to one."""
+
+    measure: str
+    generator: str
+    points: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Spearman's rank correlation of two measures over the pictures that have both."""
+
+    first: str
+    second: str
+    n: int
+    r: float
+
+
+@dataclass(frozen=True)
+class SetDistance:
+    """How far a generator's pictures are from the reference's, by `kind` ("kd" or "fd"); `deviation` of subsets."""
+
+    kind: str
+    generator: str
+    value: float
+    deviation: float | None
+    n: int
+    reference_n: int
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Everything that was computed. `generators`: in the order given; `headline`: the name of a subject."""
+
+    generators: tuple[str, ...]
+    subjects: tuple[Subject, ...]
+    headline: str
+    pairing: Pairing
+    rows: tuple[Row, ...] = field(repr=False)
+    summaries: tuple[Summary, ...]
+    pairs: tuple[Difference, ...]
+    ranking: tuple[Ranked, ...]
+    correlations: tuple[Correlation, ...]
+
+    def subject(self, name: str) -> Subject:
+        """The subject of a measure."""
+        return next(each for each in self.subjects if each.name == name)
+
+    def summary(self, measure: str, generator: str) -> Summary:
+        """What a measure makes of a generator."""
+        return next(s for s in self.summaries if s.measure == measure and s.generator == generator)
+
+    def between(self, measure: str, first: str, second: str) -> Difference:
+        """The difference of two generators, the first against the second."""
+        both = {first, second}
+        found = next(d for d in self.pairs if d.measure == measure and {d.first, d.second} == both)
+        return found if found.first == first else found.turned()
+
+    def best_first(self, measure: str) -> list[str]:
+        """Generators by the mean of a measure, those without one last."""
+        sign = -1.0 if self.subject(measure).better == "high" else 1.0
+        means = {g: self.summary(measure, g).mean for g in self.generators}
+        return sorted(self.generators, key=lambda g: (means[g] is None, sign * (means[g] or 0.0)))
+
+
+def numbers_of(
+    rows: Sequence[Row], subjects: Sequence[Subject], headline: str | None = None, paired: bool | None = None
+) -> Numbers:
+    """Compare the generators that rows name.
+
+    Args:
+        rows: Of at least two generators.
+        subjects: What they are compared by, at least one.
+        headline: The measure that the report is about, chosen before the data; None: the first subject.
+        paired: See `pairing.pair`.
+
+    Raises:
+        UsageError: fewer than two generators, no such headline, or no pairs where pairing was wished for.
+    """
+    by_generator: dict[str, list[Row]] = {}
+    for row in rows:
+        by_generator.setdefault(row.generator, []).append(row)
+    names = tuple(by_generator)
+    if len(names) < 2:
+        raise UsageError(
+            f"a comparison needs two generators or more; there is only {', '.join(names) or 'none'}"
+        )
+    main = subjects[0] if headline is None else pick({s.name: s for s in subjects}, headline, "--headline:")
+    pairing = pair(by_generator, paired)
+    kept = {name: [row for row in own if pairing.keeps(row)] for name, own in by_generator.items()}
+    computed = _paired(subjects, kept, pairing) if pairing.paired else _unpaired(subjects, kept)
+    each = [_of_subject(subject, kept, found) for subject, found in zip(subjects, computed, strict=True)]
+    corrected = holm(np.array([[d["p"] for d in found] for _, found, _ in each]))
+    pairs = [
+        _difference(subject, entry, float(p))
+        for subject, (_, found, _), row in zip(subjects, each, corrected, strict=True)
+        for entry, p in zip(found, row, strict=True)
+    ]
+    return Numbers(
+        names,
+        tuple(subjects),
+        main.name,
+        pairing,
+        tuple(row for own in kept.values() for row in own),
+        tuple(summary for summaries, _, _ in each for summary in summaries),
+        tuple(pairs),
+        tuple(ranked for _, _, own in each for ranked in own),
+        tuple(correlations_of(subjects, [row for own in kept.values() for row in own])),
+    )
+
+
+def summaries_of_one(rows: Sequence[Row], subjects: Sequence[Subject], generator: str) -> tuple[Summary, ...]:
+    """What measures make of pictures of one kind, each picture counting by itself."""
+    found = []
+    for subject in subjects:
+        values = _column(rows, subject.column)
+        ends = intervals_of_means(values[:, None])[:, 0]
+        found.append(_summary(subject, generator, rows, values, _mean(values), ends))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a subject makes of all generators and pairs: means [G], their ends [2, G], differences [P], theirs [2, P],
+    p values [P]; `table` [keys, G] where pictures are paired.
+    """
+
+    means: Float64
+    ends: Float64
+    gaps: Float64
+    gap_ends: Float64
+    p: Float64
+    table: Float64 | None = None
+
+
+def _paired(subjects: Sequence[Subject], rows: Mapping[str, Sequence[Row]], pairing: Pairing) -> list[_Found]:
+    found = []
+    for subject in subjects:
+        table = _by_key(subject.column, rows, pairing)
+        gaps = np.stack([a - b for a, b in itertools.combinations(table.T, 2)], axis=1)
+        ends = intervals_of_means(np.concatenate([table, gaps], axis=1))
+        means, differences = (np.array([_mean(column) for column in each.T]) for each in (table, gaps))
+        own = len(rows)
+        found.append(_Found(means, ends[:, :own], differences, ends[:, own:], sign_flip_p(gaps), table))
+    return found
+
+
+def _unpaired(subjects: Sequence[Subject], rows: Mapping[str, Sequence[Row]]) -> list[_Found]:
+    """All subjects at once, so that what is drawn serves them all."""
+    values = [np.stack([_column(own, s.column) for s in subjects], axis=1) for own in rows.values()]
+    # Apart, so that two generators of as many pictures do not share their draws.
+    drawn = [resampled_means(own, seed=(SEED, index)) for index, own in enumerate(values)]  # [resamples, S]
+    means = np.array([[_mean(column) for column in own.T] for own in values])  # [G, S]
+    pairs = list(itertools.combinations(range(len(values)), 2))
+    p = np.array([_label_p(values[a], values[b]) for a, b in pairs])  # [P, S]
+    own_ends = np.stack([percentile_interval(each) for each in drawn])  # [G, 2, S]
+    gap_ends = np.stack([percentile_interval(drawn[a] - drawn[b]) for a, b in pairs])
+    gaps = np.array([means[a] - means[b] for a, b in pairs])
+    return [
+        _Found(means[:, s], own_ends[:, :, s].T, gaps[:, s], gap_ends[:, :, s].T, p[:, s])
+        for s in range(len(subjects))
+    ]
+
+
+def _label_p(first: Float64, second: Float64) -> Float64:
+    """p values of columns; those that miss the same rows, as nearly all do, share what is drawn."""
+    found = np.full(first.shape[1], np.nan)
+    missing = np.isnan(np.concatenate([first, second]))
+    for pattern in {column.tobytes() for column in missing.T}:
+        alike = np.array([column.tobytes() == pattern for column in missing.T])
+        known = [values[~np.isnan(values[:, alike][:, 0])][:, alike] for values in (first, second)]
+        found[alike] = label_p(known[0], known[1])
+    return found
+
+
+def _of_subject(
+    subject: Subject, rows: Mapping[str, Sequence[Row]], found: _Found
+) -> tuple[list[Summary], list[dict[str, Any]], list[Ranked]]:
+    """Summaries, differences still without their correction, and the ranking."""
+    summaries = [
+        _summary(subject, name, own, _column(own, subject.column), found.means[i], found.ends[:, i])
+        for i, (name, own) in enumerate(rows.items())
+    ]
+    differences = []
+    for i, (a, b) in enumerate(itertools.combinations(range(len(rows)), 2)):
+        first, second = list(rows)[a], list(rows)[b]
+        entry = {"first": first, "second": second, "difference": found.gaps[i]}
+        entry |= {"ends": found.gap_ends[:, i], "p": found.p[i]}
+        won = {} if found.table is None else _won(found.table[:, a], found.table[:, b], subject)
+        differences.append(entry | won)
+    return summaries, differences, [] if found.table is None else _ranking(subject, found.table, rows)
+
+
+def _column(rows: Sequence[Row], column: str) -> Float64:
+    return np.array(
+        [np.nan if (v := row.values.get(column)) is None else v for row in rows], dtype=np.float64
+    )
+
+
+def _by_key(column: str, rows: Mapping[str, Sequence[Row]], pairing: Pairing) -> Float64:
+    """Means of what belongs together, float64 [keys, generators], NaN where all of it failed."""
+    place = {key: index for index, key in enumerate(pairing.keys)}
+    found = np.empty((len(place), len(rows)))
+    for index, own in enumerate(rows.values()):
+        values = _column(own, column)
+        at = np.array([place[str(pairing.key_of(row))] for row in own])
+        known = ~np.isnan(values)
+        sums = np.bincount(at[known], weights=values[known], minlength=len(place))
+        counts = np.bincount(at[known], minlength=len(place))
+        with np.errstate(invalid="ignore"):
+            found[:, index] = sums / counts
+    return found
+
+
+def _mean(values: Float64) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def _won(first: Float64, second: Float64, subject: Subject) -> dict[str, Any]:
+    results = wins(first, second, subject.better == "high")
+    known = results[~np.isnan(results)]
+    return {"games": len(known), "won": float(known.sum())}
+
+
+def _summary(
+    subject: Subject, generator: str, rows: Sequence[Row], values: Float64, mean: float, ends: Float64
+) -> Summary:
+    known = values[~np.isnan(values)]
+    spread = np.percentile(known, [5, 50, 95]) if len(known) else np.full(3, np.nan)
+    distrusted = sum(
+        any(
+            (v := row.values.get(name)) is not None and v > limit
+            for name, (limit, _) in subject.distrust.items()
+        )
+        for row in rows
+    )
+    return Summary(
+        measure=subject.name,
+        generator=generator,
+        n=len(known),
+        failed=len(values) - len(known),
+        mean=_known(mean),
+        low=_known(ends[0]),
+        high=_known(ends[1]),
+        median=_known(spread[1]),
+        deviation=float(known.std(ddof=1)) if len(known) > 1 else None,
+        p5=_known(spread[0]),
+        p95=_known(spread[2]),
+        distrusted=distrusted,
+    )
+
+
+def _difference(subject: Subject, found: Mapping[str, Any], corrected: float) -> Difference:
+    better = None
+    if corrected < SIGNIFICANT:
+        first_wins = (found["difference"] > 0) == (subject.better == "high")
+        better = found["first"] if first_wins else found["second"]
+    games = found.get("games")
+    share = None if not games else found["won"] / games
+    ends = (None, None) if not games else wilson(found["won"], games)
+    return Difference(
+        measure=subject.name,
+        first=found["first"],
+        second=found["second"],
+        difference=_known(found["difference"]),
+        low=_known(found["ends"][0]),
+        high=_known(found["ends"][1]),
+        p=_known(found["p"]),
+        corrected=_known(corrected),
+        better=better,
+        games=games,
+        won=share,
+        won_low=ends[0],
+        won_high=ends[1],
+    )
+
+
+def _ranking(subject: Subject, table: Float64, generators: Mapping[str, Any]) -> list[Ranked]:
+    """Only of three or more: of two it says what the share of wins says."""
+    if len(generators) < 3 or np.isnan(table).all(axis=0).any():
+        return []
+    points, ends = ranking(table, subject.better == "high")
+    return [
+        Ranked(subject.name, name, float(points[i]), float(ends[0, i]), float(ends[1, i]))
+        for i, name in enumerate(generators)
+    ]
+
+
+def correlations_of(subjects: Sequence[Subject], rows: Sequence[Row]) -> list[Correlation]:
+    """Of all pairs of measures that have three pictures or more in common, which differ."""
+    found = []
+    for a, b in itertools.combinations(subjects, 2):
+        both = np.stack([_column(rows, a.column), _column(rows, b.column)])
+        both = both[:, ~np.isnan(both).any(axis=0)]
+        if both.shape[1] >= 3 and (np.ptp(both, axis=1) > 0).all():
+            found.append(
+                Correlation(
+                    a.name, b.name, both.shape[1], float(scipy.stats.spearmanr(both[0], both[1]).statistic)
+                )
+            )
+    return found
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

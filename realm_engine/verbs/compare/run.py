@@ -1,0 +1,261 @@
+"""The work behind `realm-engine compare`: folders, a table or finished scores to a folder with a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from realm_engine.bundle.bundle import Bundle
+from realm_engine.engine import Engine, EngineOptions
+from realm_engine.errors import UsageError
+from realm_engine.machine.files import check_folder
+from realm_engine.machine.packages import needs
+from realm_engine.measures.measure import Measure
+from realm_engine.opened import Contents
+from realm_engine.pictures.descriptions import Descriptions, read_descriptions
+from realm_engine.pictures.inputs import Texts, find_descriptions
+from realm_engine.verbs.compare.distances import KERNEL, KINDS, set_distances
+from realm_engine.verbs.compare.library import PAGE, Comparison, comparison_of, with_more
+from realm_engine.verbs.compare.scores import Row, read_scores
+from realm_engine.verbs.compare.sources import (
+    FEW,
+    Picture,
+    Sources,
+    entries_of,
+    few,
+    of_folders,
+    of_table,
+    parse_folders,
+    read_prompts,
+    warnings_of,
+)
+from realm_engine.verbs.compare.subjects import subjects_of_table
+from realm_engine.verbs.console import Console, open_engine, say_left_out, say_terms
+from realm_engine.verbs.report.measured import measure_into
+
+if TYPE_CHECKING:
+    from realm_engine.verbs.compare.gallery import DrawMap
+
+MOST_MAPS = 24
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """What `realm-engine compare` is asked for; see its help.
+
+    `folders`: `NAME=FOLDER` or `FOLDER`; with `table` or `scores` there are none. `metrics` None: the bundle's first
+    measure. `better`: direction by column, for finished scores. `command`: as it stands on the page.
+    """
+
+    output: Path
+    folders: tuple[str, ...] = ()
+    table: Path | None = None
+    scores: Path | None = None
+    prompts: Path | None = None
+    descriptions: Path | None = None
+    metrics: tuple[str, ...] | None = None
+    headline: str | None = None
+    paired: bool | None = None
+    better: tuple[str, ...] = ()
+    reference: Path | None = None
+    sets: tuple[str, ...] = (KERNEL,)
+    maps: int = 0
+    gallery: bool = True
+    batch_size: int | None = None
+    resume: str | None = None
+    command: str | None = None
+
+    def __post_init__(self) -> None:
+        given = [bool(self.folders), self.table is not None, self.scores is not None]
+        if sum(given) != 1:
+            raise UsageError("give folders, or --table CSV, or --scores CSV: one of the three")
+        if self.scores is not None:
+            for option, value in (
+                ("--reference", self.reference),
+                ("--maps", self.maps or None),
+                ("--descriptions", self.descriptions),
+                ("--prompts", self.prompts),
+                ("--resume", self.resume),
+            ):
+                if value is not None:
+                    raise UsageError(f"{option} needs pictures, and --scores has none; leave one of them out")
+        elif self.better:
+            raise UsageError("--better is for --scores: measures of a bundle know which way is better")
+        if self.table is not None and self.prompts is not None:
+            raise UsageError(
+                "--prompts contradicts --table, whose column prompt says the same; give one of them"
+            )
+        if not self.gallery and self.maps:
+            raise UsageError("--maps contradicts --no-gallery; give one of them")
+        if self.sets != (KERNEL,) and self.reference is None:
+            raise UsageError("--set compares with a folder of photographs; give --reference DIR")
+
+
+def compare_generators(options: CompareOptions, how: EngineOptions, console: Console) -> int:
+    """Compare and write the page; returns how many pictures failed. Raises RealmError where nothing can be done."""
+    with needs("realm-engine compare", "compare"):
+        import jinja2  # noqa: F401
+        import matplotlib  # noqa: F401
+        import scipy  # noqa: F401
+    check_folder(options.output)
+    if options.scores is not None:
+        found = _of_scores(options.scores, options, how)
+        for warning in found.told.warnings:
+            console.warn(warning)
+    else:
+        found = _of_pictures(options, how, console)
+    written = found.write(options.output)
+    for sentence in found.sentences():
+        console.say(sentence)
+    console.say(
+        f"wrote {', '.join(path.name for path in written)} in {options.output}; open {options.output / PAGE}"
+    )
+    failed = len(found.told.failed)
+    if failed:
+        console.say(f"{failed} of {len(found.table)} images failed; the page says why")
+    return failed
+
+
+def _of_pictures(options: CompareOptions, how: EngineOptions, console: Console) -> Comparison:
+    sources = _sources(options)
+    for seen in sources.seen:
+        say_left_out(seen, console)
+    for sentence in sources.sentences:
+        console.say(sentence)
+    warnings = warnings_of(sources)
+    for warning in warnings:
+        console.warn(warning)
+    descriptions = None if options.descriptions is None else read_descriptions(options.descriptions)
+    if descriptions is None:
+        for csv in filter(None, dict.fromkeys(map(find_descriptions, sources.folders.values()))):
+            console.warn(f"{csv} is not used: pictures are compared alone; --descriptions {csv} would use it")
+    with open_engine(how, lambda engine: engine.chosen(options.metrics)[0].part.name, console) as engine:
+        say_terms({measure.name: measure.terms for measure in engine.chosen(options.metrics)}, console)
+        _check_headline(engine, options)
+        entries = entries_of(sources.pictures, descriptions)
+        rows = measure_into(
+            options.output,
+            engine,
+            entries,
+            options.metrics,
+            options.batch_size,
+            options.resume == "continue",
+            console,
+        )
+        found = comparison_of(
+            engine,
+            sources,
+            rows,
+            options.metrics,
+            options.headline,
+            options.paired,
+            warnings,
+            options.command,
+            descriptions,
+        )
+        if options.reference is not None:
+            kinds = tuple(dict.fromkeys(options.sets))
+            found = with_more(
+                found, distances=set_distances(engine, sources, options.reference, kinds, console)
+            )
+        return _with_gallery(found, engine, options, descriptions, console)
+
+
+def _sources(options: CompareOptions) -> Sources:
+    if options.table is not None:
+        return of_table(options.table)
+    prompts = None if options.prompts is None else read_prompts(options.prompts)
+    return of_folders(parse_folders(options.folders), prompts)
+
+
+def _check_headline(engine: Engine, options: CompareOptions) -> None:
+    """Before anything is measured: a headline that is no measure, features and maps that the bundle does not have."""
+    from realm_engine.measures.features import tower_of
+
+    names = [measure.name for measure in engine.chosen(options.metrics)]
+    if options.headline is not None and options.headline not in names:
+        raise UsageError(
+            f"--headline {options.headline}: is none of the measures that are taken, {', '.join(names)}"
+        )
+    if options.reference is not None:
+        tower_of(engine.bundle, engine.contents.measures.all)
+        wrong = [kind for kind in options.sets if kind not in KINDS]
+        if wrong:
+            raise UsageError(f"--set {wrong[0]}: choose from {', '.join(KINDS)}")
+    if options.maps:
+        engine.presets()
+
+
+def _with_gallery(
+    found: Comparison,
+    engine: Engine,
+    options: CompareOptions,
+    descriptions: Descriptions | None,
+    console: Console,
+) -> Comparison:
+    from realm_engine.verbs.compare.gallery import make_gallery
+    from realm_engine.verbs.report.drawn import map_drawer
+    from realm_engine.verbs.report.thumbnails import Thumbnails
+
+    if not options.gallery:
+        return found
+    thumbnails = Thumbnails()
+    draw: DrawMap | None = None
+    total = min(options.maps, MOST_MAPS) * len(found.numbers.generators)
+    with console.progress("mapping", total) as advance:
+        if total:
+            texts = _texts(found.table, descriptions)
+            draw = map_drawer(engine, thumbnails, texts, advance)
+        return with_more(
+            found, gallery=make_gallery(found.numbers, thumbnails, min(options.maps, MOST_MAPS), draw)
+        )
+
+
+def _of_scores(path: Path, options: CompareOptions, how: EngineOptions) -> Comparison:
+    """A comparison of finished scores; the bundles only say what their columns mean."""
+    from realm_engine.verbs.compare.comparison import numbers_of
+    from realm_engine.verbs.compare.comparison_page import Told
+    from realm_engine.verbs.report.facts import Run
+
+    rows, columns = read_scores(path)
+    bundles = [Contents(Bundle.open(name)) for name in (how.bundle, *how.more)]
+    measures: list[Measure] = [measure for contents in bundles for measure in contents.measures.all]
+    subjects = subjects_of_table(columns, measures, options.metrics, parse_better(options.better))
+    headline = options.headline or next(
+        (m.name for m in measures[:1] if any(s.name == m.name for s in subjects)), None
+    )
+    counts: dict[str, int] = {}
+    for row in rows:
+        counts[row.generator] = counts.get(row.generator, 0) + 1
+    numbers = numbers_of(rows, subjects, headline, options.paired)
+    known = {column.name: column.decimals for measure in measures for column in measure.columns}
+    told = Told(
+        run=Run(
+            {"Scores": str(path), "Known by": ", ".join(c.bundle.name for c in bundles)}, options.command
+        ),
+        sources=dict.fromkeys(counts, str(path)),
+        counts=counts,
+        warnings=tuple(few(generator, count) for generator, count in counts.items() if count < FEW),
+        failed=tuple(row for row in rows if row.error is not None),
+    )
+    return Comparison(numbers, tuple(rows), {name: known.get(name, 6) for name in columns}, told)
+
+
+def parse_better(given: Sequence[str]) -> Mapping[str, str]:
+    """Directions by column, of COLUMN=high and COLUMN=low. Raises UsageError."""
+    found = {}
+    for each in given:
+        name, sign, direction = each.rpartition("=")
+        if not sign or not name:
+            raise UsageError(f"--better {each}: write COLUMN=high or COLUMN=low")
+        found[name] = direction
+    return found
+
+
+def _texts(rows: Sequence[Row], descriptions: Descriptions | None) -> dict[Path, Texts]:
+    """The description of every picture that has one."""
+    pictures = [Picture(row.generator, row.filename, row.path) for row in rows if row.path is not None]
+    entries = entries_of(pictures, descriptions)
+    return {picture.path: entry.text for picture, entry in zip(pictures, entries, strict=True)}
