@@ -1,4 +1,4 @@
-# make demo   scores and maps of samples/, in a lean environment (no torch)
+# make demo   scores, maps and a report of samples/, in a lean environment (no torch)
 # make check  ruff, mypy and the fast tests
 # make test   ruff, mypy and every test, in the full environment
 # make fuzz   ten thousand new inputs of every kind, for hours
@@ -34,7 +34,7 @@ PRETRAINED ?= ../shared/pretrained
 .DELETE_ON_ERROR:
 
 help:
-	@echo 'make demo        scores and maps of samples/ in out/demo/ (small environment, no torch)'
+	@echo 'make demo        scores, maps and a report of samples/ in out/demo/ (small environment, no torch)'
 	@echo 'make test        everything that is checked: ruff, mypy, pytest (large environment: torch)'
 	@echo 'make check       ruff, mypy and the fast tests: two minutes'
 	@echo 'make lint        ruff and mypy alone'
@@ -52,10 +52,12 @@ demo: $(LEAN)
 	$(BIN)/realm-engine score samples --output out/demo/scores.csv
 	@cat out/demo/scores.csv
 	$(BIN)/realm-engine map samples --descriptions samples/image_descriptions.csv --output out/demo
+	$(BIN)/realm-engine report samples --output out/demo/report
 	@echo
 	@echo 'Scores: out/demo/scores.csv (realness 0-100, high = real).'
 	@echo 'Maps:   out/demo/*.overlay.png (magenta = unreal); .heatmap.png, .npy and .json lie beside them.'
 	@echo 'Look at out/demo/coffee-melted.overlay.png and out/demo/temple-repeated.overlay.png first: they have a flaw.'
+	@echo 'Report: out/demo/report/report.html, all of it on one page: open it in a browser, send it to anybody.'
 
 # All three always run, so that one report says everything; pytest last, so that its summary ends the output.
 test: $(FULL)
@@ -113,7 +115,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(LEAN): pyproject.toml constraints.txt | $(BIN)/python
-	@echo 'installing the engine (about 400 MB) into $(VENV) ...'
+	@echo 'installing the engine (about 600 MB) into $(VENV) ...'
 	$(call install,engine)
 	@touch $@
 

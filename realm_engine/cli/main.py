@@ -25,6 +25,7 @@ from realm_engine.cli.measures import measures
 from realm_engine.cli.models import models
 from realm_engine.cli.options import say
 from realm_engine.cli.progress import TERMINAL
+from realm_engine.cli.report import report
 from realm_engine.cli.score import score
 from realm_engine.cli.strict import is_strict, with_strict
 from realm_engine.cli.tune import tune
@@ -149,6 +150,7 @@ for _command in (
     score,
     map_command,
     compare,
+    report,
     measures,
     tune,
     info,

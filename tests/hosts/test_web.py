@@ -274,3 +274,32 @@ def compare(engine: Engine, case: Case, answer: dict[str, Any], folder: Path) ->
     height, width = image.shape[:2]
     difference = np.abs(saved[:height, :width].astype(int) - drawn[:height, :width].astype(int))
     assert difference.max() <= 2, case.name
+
+
+def test_pages_of_compare_and_report_in_a_browser(npm: Npm, tmp_path: Path) -> None:
+    """No request leaves, nothing planted could run, contrast and headings pass, also with names of strangers."""
+    from click.testing import CliRunner
+
+    from realm_engine.cli.main import main
+
+    cat, names = load_image(SAMPLES / "cat.jpg"), ["<script>alert(1)</script>", "b" * 90, "\u202eflesruoy"]
+    for place, name in enumerate(("one", "two", "three")):
+        (tmp_path / name).mkdir()
+        for index in range(20):
+            part = cat[index * 8 : 120 + index * 8, : 160 + 20 * place]
+            file = f"{index} {'long ' * 20 if index == 3 else ''}'&quot;.png"
+            Image.fromarray(np.clip(part.astype(int) + 9 * place, 0, 255).astype(np.uint8)).save(
+                tmp_path / name / file
+            )
+    folders = [
+        f"{shown}={tmp_path / name}" for shown, name in zip(names, ("one", "two", "three"), strict=True)
+    ]
+    commands = [
+        ["compare", *folders, "--maps", "1", "--output", str(tmp_path / "compare")],
+        ["report", str(tmp_path / "one"), "--maps", "1", "--output", str(tmp_path / "report")],
+    ]
+    for command in commands:
+        done = CliRunner().invoke(main, command)
+        assert done.exit_code == 0, done.output
+    reports = [str(tmp_path / command[0] / "report.html") for command in commands]
+    npm("run", "test:page", "--", "report", REALM_REPORTS=json.dumps(reports))

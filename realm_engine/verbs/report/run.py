@@ -1,0 +1,204 @@
+"""The work behind `realm-engine report`: one folder, or a table of scores, to a folder with a page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from realm_engine.bundle.bundle import Bundle
+from realm_engine.engine import Engine, EngineOptions
+from realm_engine.errors import UsageError
+from realm_engine.machine.files import check_folder, write_atomically
+from realm_engine.machine.packages import needs
+from realm_engine.opened import Contents
+from realm_engine.pictures.find import look_for_images
+from realm_engine.pictures.inputs import Entry, Texts, descriptions_by_root, file_entries
+from realm_engine.tables.rows import Measured
+from realm_engine.verbs.compare.library import NUMBERS, PAGE, SCORES
+from realm_engine.verbs.compare.scores import Row, read_scores, scores_csv
+from realm_engine.verbs.compare.subjects import Subject, pick, subject_of, subjects_of_table
+from realm_engine.verbs.console import Console, open_engine, say_descriptions, say_left_out, say_terms
+from realm_engine.verbs.report.measured import measure_into
+from realm_engine.verbs.score import columns_of
+
+if TYPE_CHECKING:
+    from realm_engine.verbs.report.single import Pair, Single
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """What `realm-engine report` is asked for; see its help. `maps` None: all that are shown, where the bundle can."""
+
+    path: Path
+    output: Path
+    images: Path | None = None
+    descriptions: Path | None = None
+    no_descriptions: bool = False
+    metrics: tuple[str, ...] | None = None
+    headline: str | None = None
+    maps: int | None = None
+    gallery: bool = True
+    batch_size: int | None = None
+    resume: str | None = None
+    command: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.no_descriptions and self.descriptions is not None:
+            raise UsageError("--no-descriptions contradicts --descriptions; give one of them")
+        if not self.gallery and self.maps:
+            raise UsageError("--maps contradicts --no-gallery; give one of them")
+        for option, value in (("--descriptions", self.descriptions), ("--resume", self.resume)):
+            if self.of_table and value is not None:
+                raise UsageError(f"{option} is for a folder of pictures; {self.path} holds finished scores")
+        if self.images is not None and not self.of_table:
+            raise UsageError(f"--images says where the pictures of a table lie; {self.path} is no table")
+
+    @property
+    def of_table(self) -> bool:
+        """Whether finished scores are reported, not pictures."""
+        return self.path.suffix.lower() == ".csv" and not self.path.is_dir()
+
+
+def report_folder(options: ReportOptions, how: EngineOptions, console: Console) -> int:
+    """Measure, or read scores, and write the page; returns how many pictures failed.
+
+    Raises RealmError where nothing can be done.
+    """
+    with needs("realm-engine report", "compare"):
+        import jinja2  # noqa: F401
+        import matplotlib  # noqa: F401
+        import scipy  # noqa: F401
+    check_folder(options.output)
+    return _of_table(options, how, console) if options.of_table else _of_folder(options, how, console)
+
+
+def _of_folder(options: ReportOptions, how: EngineOptions, console: Console) -> int:
+    from realm_engine.verbs.report.facts import Run, engine_facts, sizes_of
+    from realm_engine.verbs.report.single import Single
+
+    seen = look_for_images([options.path])
+    say_left_out(seen, console)
+    by_root = {} if options.no_descriptions else descriptions_by_root(seen.files, options.descriptions)
+    entries = file_entries(seen.files, by_root)
+    say_descriptions(entries, by_root, [options.path], console)
+    with open_engine(how, lambda engine: engine.chosen(options.metrics)[0].part.name, console) as engine:
+        chosen = engine.chosen(options.metrics)
+        say_terms({measure.name: measure.terms for measure in chosen}, console)
+        subjects = [subject_of(measure) for measure in chosen]
+        headline = _headline(subjects, options.headline, engine.measures[0].name)
+        if options.maps and options.gallery:
+            engine.presets()  # a bundle without maps is found before any work
+        found = measure_into(
+            options.output,
+            engine,
+            entries,
+            options.metrics,
+            options.batch_size,
+            options.resume == "continue",
+            console,
+        )
+        rows = [_row(options.path.resolve().name, entry, found[entry.name]) for entry in entries]
+        facts = engine_facts(engine) | {
+            "Descriptions": ", ".join(used.source for used in by_root.values()) or "none",
+            "Pictures": str(len(rows)),
+            "Size in pixels": sizes_of(row.path for row in rows if row.path is not None),
+        }
+        single = Single(
+            str(options.path), tuple(rows), tuple(subjects), headline, Run(facts, options.command)
+        )
+        texts = {entry.source: entry.text for entry in entries if isinstance(entry.source, Path)}
+        decimals = {column.name: column.decimals for column in columns_of(engine, options.metrics)}
+        best, worst, left_out = _pictures(single, engine, options, texts, console)
+    return _write(single, best, worst, left_out, decimals, options, console)
+
+
+def _of_table(options: ReportOptions, how: EngineOptions, console: Console) -> int:
+    from realm_engine.verbs.report.facts import Run
+    from realm_engine.verbs.report.single import Single
+
+    rows, columns = read_scores(options.path, options.path.stem)
+    several = list(dict.fromkeys(row.generator for row in rows))
+    if len(several) > 1:
+        raise UsageError(
+            f"{options.path}: holds {len(several)} generators; realm-engine compare --scores {options.path} is for them"
+        )
+    contents = [Contents(Bundle.open(name)) for name in (how.bundle, *how.more)]
+    measures = [measure for each in contents for measure in each.measures.all]
+    subjects = subjects_of_table(columns, measures, options.metrics, {})
+    if options.images is not None:
+        rows = [_at(row, options.images) for row in rows]
+    facts = {"Scores": str(options.path), "Known by": ", ".join(each.bundle.name for each in contents)}
+    headline = _headline(subjects, options.headline, measures[0].name if measures else None)
+    single = Single(str(options.path), tuple(rows), tuple(subjects), headline, Run(facts, options.command))
+    known = {column.name: column.decimals for measure in measures for column in measure.columns}
+    decimals = {name: known.get(name, 6) for name in columns}
+    if options.images is None:
+        return _write(single, [], [], 0, decimals, options, console)
+    with open_engine(how, lambda engine: engine.map_part, console) as engine:
+        best, worst, left_out = _pictures(single, engine, options, {}, console)
+    return _write(single, best, worst, left_out, decimals, options, console)
+
+
+def _headline(subjects: Sequence[Subject], wished: str | None, usual: str | None) -> Subject:
+    by_name = {subject.name: subject for subject in subjects}
+    if wished is not None:
+        return pick(by_name, wished, "--headline:")
+    return by_name.get(usual or "", subjects[0])
+
+
+def _row(folder: str, entry: Entry, measured: Measured) -> Row:
+    path = entry.source if isinstance(entry.source, Path) else None
+    return Row(folder, entry.name, measured.values, None, measured.error, path)
+
+
+def _at(row: Row, folder: Path) -> Row:
+    return Row(row.generator, row.filename, row.values, row.prompt, row.error, folder / row.filename)
+
+
+def _pictures(
+    single: Single, engine: Engine, options: ReportOptions, texts: dict[Path, Texts], console: Console
+) -> tuple[list[Pair], list[Pair], int]:
+    """The best and the worst with their maps, and how many the page had no room for."""
+    from realm_engine.verbs.compare.gallery import SHOWN
+    from realm_engine.verbs.report.drawn import map_drawer
+    from realm_engine.verbs.report.single import chosen_pictures
+    from realm_engine.verbs.report.thumbnails import Thumbnails
+
+    if not options.gallery:
+        return [], [], 0
+    can = engine.contents.maps is not None and engine.can(engine.map_part)
+    if not can and options.maps is None:
+        console.say(f"{engine.bundle.name} makes no maps; the page shows the pictures alone")
+    maps = (SHOWN if can else 0) if options.maps is None else options.maps
+    thumbnails = Thumbnails()
+    with console.progress("mapping", min(2 * min(maps, SHOWN), len(single.rows))) as advance:
+        draw = map_drawer(engine, thumbnails, texts, advance) if maps else None
+        best, worst = chosen_pictures(single, thumbnails, maps, draw)
+    return best, worst, thumbnails.left_out
+
+
+def _write(
+    single: Single,
+    best: Sequence[Pair],
+    worst: Sequence[Pair],
+    left_out: int,
+    decimals: dict[str, int],
+    options: ReportOptions,
+    console: Console,
+) -> int:
+    from realm_engine.verbs.report.single import single_page
+
+    text = json.dumps(single.document(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    write_atomically(options.output / SCORES, scores_csv(single.rows, decimals))
+    write_atomically(options.output / NUMBERS, text.encode("utf-8", "backslashreplace"))
+    write_atomically(options.output / PAGE, single_page(single, best, worst, left_out))
+    for sentence in single.sentences():
+        console.say(sentence)
+    failed = sum(row.error is not None for row in single.rows)
+    if failed:
+        console.say(f"{failed} of {len(single.rows)} images failed; the page says why")
+    console.say(f"wrote {SCORES}, {NUMBERS}, {PAGE} in {options.output}; open {options.output / PAGE}")
+    return failed
