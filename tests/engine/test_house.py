@@ -92,7 +92,7 @@ def test_the_table_has_no_circle():
 
 def test_the_house_stays_small():
     assert len(ARROWS) <= 18
-    assert sum(len(imported_rooms(room)) for room in ARROWS) <= 80
+    assert sum(len(imported_rooms(room)) for room in ARROWS) <= 81
 
 
 @pytest.mark.parametrize("package", sorted(PACKAGES))
