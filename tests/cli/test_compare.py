@@ -204,6 +204,7 @@ def test_a_broken_picture_fails_alone(cli, folders):
         (["a", "a"], "two generators are called 'a' (a and a); name them: NAME=FOLDER"),
         (["a", "x=a"], "x and a are the same folder (a); a comparison needs two"),
         (["a", "nowhere"], "nowhere: no such file or directory"),
+        (["a", "b/01.png"], "b/01.png: is a file; a generator is a folder of pictures, or give --table CSV"),
         (["a", "x="], "'x=': give a folder, or NAME=FOLDER"),
         (["a", "=b"], "'=b': give a folder, or NAME=FOLDER"),
         ([], "give folders, or --table CSV, or --scores CSV: one of the three"),

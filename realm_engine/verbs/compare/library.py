@@ -174,6 +174,7 @@ def comparison_of(
     """Compare what was measured, by key. Raises UsageError as `comparison.numbers_of`."""
     from realm_engine.verbs.compare.comparison import numbers_of
     from realm_engine.verbs.compare.comparison_page import Told
+    from realm_engine.verbs.compare.words import too_many
     from realm_engine.verbs.report.facts import Run, engine_facts, sizes_of
 
     chosen = engine.chosen(metrics)
@@ -194,6 +195,7 @@ def comparison_of(
         failed=tuple(row for row in rows if row.error is not None),
     )
     numbers = numbers_of(rows, subjects, main, paired)
+    told = replace(told, warnings=(*told.warnings, *too_many(numbers)))
     decimals = {column.name: column.decimals for measure in chosen for column in measure.columns}
     return Comparison(numbers, tuple(rows), decimals, told)
 

@@ -102,10 +102,10 @@ def compare_generators(options: CompareOptions, how: EngineOptions, console: Con
     check_folder(options.output)
     if options.scores is not None:
         found = _of_scores(options.scores, options, how)
-        for warning in found.told.warnings:
-            console.warn(warning)
     else:
         found = _of_pictures(options, how, console)
+    for warning in found.told.warnings:
+        console.warn(warning)
     written = found.write(options.output)
     for sentence in found.sentences():
         console.say(sentence)
@@ -125,8 +125,6 @@ def _of_pictures(options: CompareOptions, how: EngineOptions, console: Console) 
     for sentence in sources.sentences:
         console.say(sentence)
     warnings = warnings_of(sources)
-    for warning in warnings:
-        console.warn(warning)
     descriptions = None if options.descriptions is None else read_descriptions(options.descriptions)
     if descriptions is None:
         for csv in filter(None, dict.fromkeys(map(find_descriptions, sources.folders.values()))):
@@ -217,6 +215,7 @@ def _of_scores(path: Path, options: CompareOptions, how: EngineOptions) -> Compa
     """A comparison of finished scores; the bundles only say what their columns mean."""
     from realm_engine.verbs.compare.comparison import numbers_of
     from realm_engine.verbs.compare.comparison_page import Told
+    from realm_engine.verbs.compare.words import too_many
     from realm_engine.verbs.report.facts import Run
 
     rows, columns = read_scores(path)
@@ -237,7 +236,10 @@ def _of_scores(path: Path, options: CompareOptions, how: EngineOptions) -> Compa
         ),
         sources=dict.fromkeys(counts, str(path)),
         counts=counts,
-        warnings=tuple(few(generator, count) for generator, count in counts.items() if count < FEW),
+        warnings=(
+            *(few(generator, count) for generator, count in counts.items() if count < FEW),
+            *too_many(numbers),
+        ),
         failed=tuple(row for row in rows if row.error is not None),
     )
     return Comparison(numbers, tuple(rows), {name: known.get(name, 6) for name in columns}, told)

@@ -90,6 +90,8 @@ def of_folders(folders: Mapping[str, Path], prompts: Descriptions | None = None)
     sentences: list[str] = []
     found: list[Found] = []
     for generator, folder in folders.items():
+        if folder.is_file():
+            raise UsageError(f"{folder}: is a file; a generator is a folder of pictures, or give --table CSV")
         seen = look_for_images([folder])
         found.append(seen)
         pictures += [Picture(generator, file.name, file.path) for file in seen.files]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from realm_engine.verbs.compare.comparison import Difference, Numbers
+from realm_engine.verbs.compare.comparison import SIGNIFICANT, Difference, Numbers
+from realm_engine.verbs.compare.statistics.permutation import DRAWS
 from realm_engine.verbs.compare.subjects import Subject
 from realm_engine.verbs.report.numbers import interval, number, probability
 
@@ -67,6 +68,17 @@ def leading(numbers: Numbers, say: Callable[[str], str] = str) -> list[str]:
     return found
 
 
+def too_many(numbers: Numbers) -> list[str]:
+    """A warning where so much is tested that nothing could be found, whatever there is."""
+    tests = sum(pair.p is not None for pair in numbers.pairs)
+    if tests < SIGNIFICANT * (DRAWS + 1):
+        return []
+    return [
+        f"{tests} tests are too many for {DRAWS} draws: the least corrected p value is above .05, so nothing can be "
+        "found; compare fewer generators or measures"
+    ]
+
+
 def how_sure(numbers: Numbers) -> str:
     """What stands behind it, one sentence."""
     pictures = sum(1 for row in numbers.rows)
@@ -74,11 +86,12 @@ def how_sure(numbers: Numbers) -> str:
     unit = (
         f"{len(numbers.pairing.keys)} {numbers.pairing.by}s that all have"
         if numbers.pairing.paired
-        else "no pairs"
+        else "each by itself"
     )
+    corrected = f", corrected for all {tests} tests of this page," if tests > 1 else ""
     return (
         f"{pictures} pictures of {len(numbers.generators)} generators, {unit}; a difference counts as found where the "
-        f"p value, corrected for all {tests} tests of this page, is below .05."
+        f"p value{corrected} is below .05."
     )
 
 

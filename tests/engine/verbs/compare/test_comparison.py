@@ -12,7 +12,7 @@ from realm_engine.errors import UsageError
 from realm_engine.verbs.compare.comparison import Numbers, numbers_of
 from realm_engine.verbs.compare.scores import Row
 from realm_engine.verbs.compare.subjects import Subject
-from realm_engine.verbs.compare.words import how_sure, leading, verdict
+from realm_engine.verbs.compare.words import how_sure, leading, too_many, verdict
 
 GOOD = Subject("quality", "quality", "high", "how good", distrust={"odd": (1.0, "how odd")})
 BAD = Subject("noise", "noise", "low", "how noisy")
@@ -185,6 +185,12 @@ def test_memory_stays_small():
             assert tracemalloc.get_traced_memory()[1] - before < 64e6
     finally:
         tracemalloc.stop()
+
+
+def test_so_many_tests_that_nothing_can_be_found_are_said():
+    few, many = (dict.fromkeys("abcdefghijklmnopqrstuvwxyzABCDEFG"[:count], 0.0) for count in (5, 33))
+    assert too_many(numbers_of(table(few, 4), [GOOD])) == []
+    assert "528 tests are too many for 9999 draws" in too_many(numbers_of(table(many, 4), [GOOD]))[0]
 
 
 def test_results_are_the_same_every_time():
