@@ -14,12 +14,13 @@ LEAN := $(VENV)/.lean
 FULL := $(VENV)/.full
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
 
+COMMA := ,
 # HASHED=1 installs the files of locks/ alone, by their checksums; pip refuses any other.
 ifeq ($(HASHED),1)
 install = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/$(1).txt && \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 else
-install = $(PIP_INSTALL) '.[$(if $(filter engine,$(1)),cpu,all)]'
+install = $(PIP_INSTALL) '.[$(if $(filter engine,$(1)),cpu$(COMMA)compare,all)]'
 endif
 # Tools that look at the dependencies, apart from these.
 TOOLS := $(VENV)/tools
@@ -130,7 +131,7 @@ $(TOOLS)/.stamp: | $(BIN)/python
 	@touch $@
 
 lock: $(TOOLS)/.stamp
-	@set -e; for each in cpu:engine all:all; do file=locks/$${each#*:}.txt; \
+	@set -e; for each in 'cpu --extra compare:engine' all:all; do file=locks/$${each#*:}.txt; \
 	$(LOCK) --extra $${each%%:*} -o out.lock; { head -1 $$file; cat out.lock; } > out.lock.new; \
 	mv out.lock.new $$file; rm out.lock; done
 
