@@ -71,6 +71,8 @@ def test_a_score_leaves_no_trace(device, module, script: Callable, environment, 
 VERBS = {
     "score": ["score", "PICTURE", "--bundle", "BUNDLE"],
     "map": ["map", "PICTURE", "--bundle", "BUNDLE", "--text", "x", "--output", "OUT"],
+    "compare": ["compare", "FOLDER", "OTHER", "--bundle", "BUNDLE", "--maps", "1", "--output", "OUT"],
+    "report": ["report", "FOLDER", "--bundle", "BUNDLE", "--output", "OUT"],
     "measures": ["measures", "BUNDLE"],
     "tune": ["tune", "FOLDER", "--bundle", "BUNDLE"],
     "info": ["info"],
@@ -107,9 +109,12 @@ def test_no_verb_asks_for_a_connection(verb, environment, home, tmp_path, bundle
     """Whatever becomes of it: a verb that fails here, for want of a GPU, may not go online either."""
     (tmp_path / "pictures").mkdir()
     Image.fromarray(photo()).save(tmp_path / "pictures" / "a.png")
+    (tmp_path / "others").mkdir()
+    Image.fromarray(photo(seed=1)).save(tmp_path / "others" / "b.png")
     places = {
         "PICTURE": tmp_path / "pictures" / "a.png",
         "FOLDER": tmp_path / "pictures",
+        "OTHER": tmp_path / "others",
         "BUNDLE": bundle_path,
         "OUT": tmp_path / "out",
     }

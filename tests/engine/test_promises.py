@@ -403,7 +403,7 @@ PROMISES = [
         ],
     ),
     Promise(
-        "realm_engine/cli/score.py",
+        "realm_engine/cli/options.py",
         "[default: as tuned, else 8, on a GPU 32]",
         [8, 32, 8],
         lambda: [

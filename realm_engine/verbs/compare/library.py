@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from realm_engine.machine.files import check_folder, write_atomically
-from realm_engine.machine.packages import needs
 from realm_engine.tables.rows import Measured, rounded
 from realm_engine.verbs.compare.scores import Row, scores_csv
 from realm_engine.verbs.compare.sources import Picture, Sources, entries_of, of_folders, warnings_of
 from realm_engine.verbs.compare.subjects import subject_of
+from realm_engine.verbs.report.ready import need_packages
 
 if TYPE_CHECKING:
     from realm_engine.engine import Engine
@@ -147,10 +147,7 @@ def compare(
     """
     from realm_engine.verbs.compare.sources import read_prompts
 
-    with needs("compare", "compare"):
-        import jinja2  # noqa: F401
-        import matplotlib  # noqa: F401
-        import scipy  # noqa: F401
+    need_packages("compare")
     known = None if prompts is None else read_prompts(Path(prompts))
     sources = of_folders({name: Path(path) for name, path in folders.items()}, known)
     warnings = warnings_of(sources)

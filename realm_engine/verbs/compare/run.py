@@ -11,7 +11,6 @@ from realm_engine.bundle.bundle import Bundle
 from realm_engine.engine import Engine, EngineOptions
 from realm_engine.errors import UsageError
 from realm_engine.machine.files import check_folder
-from realm_engine.machine.packages import needs
 from realm_engine.measures.measure import Measure
 from realm_engine.opened import Contents
 from realm_engine.pictures.descriptions import Descriptions, read_descriptions
@@ -34,6 +33,7 @@ from realm_engine.verbs.compare.sources import (
 from realm_engine.verbs.compare.subjects import subjects_of_table
 from realm_engine.verbs.console import Console, open_engine, say_left_out, say_terms
 from realm_engine.verbs.report.measured import measure_into
+from realm_engine.verbs.report.ready import need_packages
 
 if TYPE_CHECKING:
     from realm_engine.verbs.compare.gallery import DrawMap
@@ -95,10 +95,7 @@ class CompareOptions:
 
 def compare_generators(options: CompareOptions, how: EngineOptions, console: Console) -> int:
     """Compare and write the page; returns how many pictures failed. Raises RealmError where nothing can be done."""
-    with needs("realm-engine compare", "compare"):
-        import jinja2  # noqa: F401
-        import matplotlib  # noqa: F401
-        import scipy  # noqa: F401
+    need_packages("realm-engine compare")
     check_folder(options.output)
     if options.scores is not None:
         found = _of_scores(options.scores, options, how)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,12 +63,21 @@ class Dots:
     values: Float64
 
 
+@contextmanager
+def _drawing(**more: str) -> Iterator[None]:
+    """In our style. A letter that no font here has is no matter: the page's reader has his own fonts."""
+    with matplotlib.rc_context({**_STYLE, **more}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
+        yield
+
+
 def intervals(rows: Sequence[Dots], label: str, prefix: str, density: bool = True) -> Markup:
     """Dots with their intervals, a row each, and beside them how the values are spread (curve, 5 to 95 %, median).
 
     `prefix`: of the ids within it, different for every plot of a page.
     """
-    with matplotlib.rc_context(_STYLE):
+    with _drawing():
         figure = Figure(figsize=(9.2, 0.75 + _INCHES_PER_ROW * len(rows)))
         if density:
             left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.0, 1.15))
@@ -123,7 +134,7 @@ def _curve(values: Float64, grid: Float64) -> Float64 | None:
 
 def histogram(values: Float64, label: str, prefix: str) -> Markup:
     """How the values of one folder are spread, with their median and the 5th and 95th percentile."""
-    with matplotlib.rc_context({**_STYLE, "ytick.labelcolor": _MUTED}):
+    with _drawing(**{"ytick.labelcolor": _MUTED}):
         figure = Figure(figsize=(8.0, 2.9))
         axes = figure.subplots()
         bins = int(np.clip(np.sqrt(len(values)) * 1.5, 6, 40))

@@ -12,7 +12,6 @@ from realm_engine.bundle.bundle import Bundle
 from realm_engine.engine import Engine, EngineOptions
 from realm_engine.errors import UsageError
 from realm_engine.machine.files import check_folder, write_atomically
-from realm_engine.machine.packages import needs
 from realm_engine.opened import Contents
 from realm_engine.pictures.find import look_for_images
 from realm_engine.pictures.inputs import Entry, Texts, descriptions_by_root, file_entries
@@ -22,6 +21,7 @@ from realm_engine.verbs.compare.scores import Row, read_scores, scores_csv
 from realm_engine.verbs.compare.subjects import Subject, pick, subject_of, subjects_of_table
 from realm_engine.verbs.console import Console, open_engine, say_descriptions, say_left_out, say_terms
 from realm_engine.verbs.report.measured import measure_into
+from realm_engine.verbs.report.ready import need_packages
 from realm_engine.verbs.score import columns_of
 
 if TYPE_CHECKING:
@@ -67,10 +67,7 @@ def report_folder(options: ReportOptions, how: EngineOptions, console: Console) 
 
     Raises RealmError where nothing can be done.
     """
-    with needs("realm-engine report", "compare"):
-        import jinja2  # noqa: F401
-        import matplotlib  # noqa: F401
-        import scipy  # noqa: F401
+    need_packages("realm-engine report")
     check_folder(options.output)
     return _of_table(options, how, console) if options.of_table else _of_folder(options, how, console)
 

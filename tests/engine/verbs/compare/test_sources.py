@@ -95,3 +95,17 @@ def test_a_page_holds_pictures_until_it_is_full(tmp_path, photo):
     assert full.of_file(tmp_path / "0.png") is shown[0]  # made once
     (tmp_path / "broken.png").write_bytes(b"nothing")
     assert Thumbnails().of_file(tmp_path / "broken.png") is None and Thumbnails().of_file(None) is None
+
+
+def test_names_in_any_script_are_drawn_without_a_word(recwarn):
+    import numpy as np
+
+    from realm_engine.verbs.report.plots import Dots, histogram, intervals
+
+    names = ["生成器", "مولد", "👩\u200d🎨", "$a_{b$", "<b>&amp;"]
+    drawn = intervals([Dots(name, 1.0, 0.5, 1.5, np.arange(9.0)) for name in names], "名", "m0")
+    assert all(name in drawn for name in ("生成器", "مولد", "$a_{b$", "&lt;b&gt;&amp;amp;"))
+    assert "var(--mark)" in drawn and "#04" not in drawn and 'id="m0-' in drawn
+    assert intervals([Dots("a", None, None, None, np.empty(0))], "x", "m1").startswith("<svg")
+    assert histogram(np.ones(4), "x", "h0").startswith("<svg")
+    assert not [str(each.message) for each in recwarn.list]
