@@ -66,7 +66,8 @@ class Dots:
 @contextmanager
 def _drawing(**more: str) -> Iterator[None]:
     """In our style. A letter that no font here has is no matter: the page's reader has his own fonts."""
-    with matplotlib.rc_context({**_STYLE, **more}), warnings.catch_warnings():
+    style: Any = {**_STYLE} | more
+    with matplotlib.rc_context(style), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
         yield
