@@ -16,9 +16,9 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "support"), str(HERE.parents[1])]
 
-from colour_profiles import profiled_pictures  # noqa: E402
 from cpp_hostile import MANIFESTS, seeds  # noqa: E402
 from PIL import Image, PngImagePlugin  # noqa: E402
+from profiled_pictures import profiled_pictures  # noqa: E402
 
 
 def drawn(height: int, width: int) -> np.ndarray:

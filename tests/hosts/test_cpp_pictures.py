@@ -14,10 +14,10 @@ from pathlib import Path
 import cpp_host
 import numpy as np
 import pytest
-from colour_profiles import DISPLAY_P3, icc_profile, profiled_pictures
 from cpp_host import errors, run, table
 from cpp_hostile import encoded
 from PIL import Image, PngImagePlugin
+from profiled_pictures import DISPLAY_P3, icc_profile, profiled_pictures
 
 from realm_engine import RealmError
 from realm_engine.pictures.decode import load_image

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from colour_profiles import profiled_pictures
 from measured_bundles import expected, measured_bundle
 from one_pass_cases import write_one_pass_cases
 from PIL import Image
+from profiled_pictures import profiled_pictures
 from repository import ROOT
 
 from realm_engine.engine import Engine
