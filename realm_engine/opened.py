@@ -142,7 +142,7 @@ class Opened:
             lambda: sessions.session(graph),
             spec.input_names,
             spec.outputs[0].name,
-            together=sessions.resident(graph),
+            together=sessions.texts_together(graph),
         )
 
     def ready(self, measures: Sequence[Measure]) -> None:

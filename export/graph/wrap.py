@@ -18,7 +18,7 @@ from export.errors import ExportError
 from export.graph.model import Port
 from export.graph.nodes import Nodes, value_info
 from export.measures import View
-from realm_engine.bundle.onnx_file import external_locations
+from realm_engine.bundle.onnx_file import external_locations, refuse_operators
 
 OLDEST_OPSET = 8  # the first in which all that is put before a graph broadcasts
 HALF_BITS = 2048.0  # 2^11, half of the 22 bits of a resample coefficient (export.graph.resize)
@@ -56,6 +56,12 @@ def open_brought(path: Path, view: View) -> Brought:
         model = onnx.load(str(path), load_external_data=False)
     except Exception as error:  # protobuf's errors have no base of their own
         raise ExportError(f"{path}: not a readable ONNX file ({_first_line(error)})") from None
+    try:
+        refuse_operators(path)
+    except ValueError as error:
+        raise ExportError(
+            f"{path}: {error}; export the network without branches, loops and functions"
+        ) from None
     if outside:
         raise ExportError(f"{path}: keeps weights in {min(outside)}; save it as one file (up to 2 GB)")
     weights = {tensor.name for tensor in model.graph.initializer}

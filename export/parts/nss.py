@@ -134,7 +134,8 @@ class Niqe(SceneStatistics):
     @cached_property
     def photographs(self) -> Gaussian:
         """The parameters."""
-        return parse_gaussian(DATA / GAUSSIAN_FILE, niqe.FEATURES)
+        path = DATA / GAUSSIAN_FILE
+        return parse_gaussian(path.read_bytes(), str(path), niqe.FEATURES)
 
     def graphs(self) -> Sequence[Graph]:
         """`nss_blocks`."""

@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import stat
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -115,6 +116,10 @@ def open_stream(path: Path) -> IO[bytes]:
     An open file of this process is not opened once more, which would empty what `>> FILE` adds to. Raises OSError.
     """
     descriptor = _descriptor(path)
+    if descriptor == 1:
+        # The command line keeps standard output elsewhere, so that a library's prints do not get into results.
+        with suppress(AttributeError, OSError, ValueError):
+            descriptor = sys.stdout.fileno()
     return path.open("wb") if descriptor is None else os.fdopen(os.dup(descriptor), "wb")
 
 

@@ -90,7 +90,8 @@ class Backend(Protocol):
     anything is chosen. `resident`: the device has a memory of its own, so what several calls share is worth
     an `upload`. `window_batch` and `image_batch`: DREAM's windows and CORE's images per call where nothing
     else is known. `row_sizes`: where a call of another size is slow, the few numbers of rows that calls shall
-    have, by the name of the graph's free dimension ("batch", "windows").
+    have, by the name of the graph's free dimension ("batch", "windows"). `texts_together`: a call costs so much that
+    texts share one, although the number of its rows shows in the last bits.
     """
 
     name: str
@@ -101,6 +102,7 @@ class Backend(Protocol):
     native: tuple[str, ...]
     lacks: Mapping[str, str]
     resident: bool
+    texts_together: bool
     window_batch: int
     image_batch: int
     row_sizes: Mapping[str, tuple[int, ...]]

@@ -90,6 +90,7 @@ class OnnxRuntimeBackend:
         # Neither on the CPU nor on CUDA.
         self.lacks: Mapping[str, str] = {"bf16": "ONNX Runtime has no bf16 convolutions"}
         self.resident = device == "cuda"
+        self.texts_together = self.resident
         # Enough to fill the device, few enough that memory stays small.
         self.window_batch = 256 if device == "cuda" else 32
         self.image_batch = 32 if device == "cuda" else 8

@@ -53,6 +53,7 @@ class OpenVinoBackend:
     name = "openvino"
     device = "openvino"
     resident = False
+    texts_together = False
     window_batch = 32
     image_batch = 8
     row_sizes: Mapping[str, tuple[int, ...]] = MappingProxyType({})

@@ -63,9 +63,9 @@ class Sessions:
         with self._lock:
             return CheckedSession(self._session(graph), self.bundle.graphs[graph])
 
-    def resident(self, graph: str) -> bool:
-        """Whether a graph runs on a device with a memory of its own. Raises BundleError as `session`."""
-        return self._runs_on(graph)[0].resident
+    def texts_together(self, graph: str) -> bool:
+        """Whether texts share the calls of a graph (`Backend.texts_together`). Raises BundleError as `session`."""
+        return self._runs_on(graph)[0].texts_together
 
     def _session(self, graph: str) -> Session:
         backend, precision = self._runs_on(graph)

@@ -76,6 +76,7 @@ class TritonBackend:
     native: tuple[str, ...] = ()
     lacks: Mapping[str, str] = MappingProxyType({})
     resident = False
+    texts_together = True
     row_sizes: Mapping[str, tuple[int, ...]] = MappingProxyType({})
 
     def __init__(self, bundle: Bundle, utils: Any, max_batch: int, window_batch: int) -> None:

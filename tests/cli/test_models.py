@@ -297,14 +297,14 @@ HOSTILE = {
     ),
     "the manifest": (
         lambda m: m["files"].update({"./bundle.json": m["files"]["core.onnx"]}),
-        "not its to list",
+        "not written the short way",
     ),
     "our record": (lambda m: m["files"].update({".pulled.json": m["files"]["core.onnx"]}), "not its to list"),
     "a length below 0": (lambda m: m["files"]["core.onnx"].update(size_bytes=-1), "below 0"),
     "a length of petabytes": (lambda m: m["files"]["core.onnx"].update(size_bytes=1 << 50), "above"),
     "more than the disk holds": (
         lambda m: m["files"].update(
-            {f"{i}": {"size_bytes": 1 << 34, "sha256": "0" * 64} for i in range(5000)}
+            {f"{i}": {"size_bytes": 1 << 34, "sha256": "0" * 64} for i in range(100)}
         ),
         "make room",
     ),
@@ -322,6 +322,8 @@ HOSTILE = {
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_a_hostile_manifest_writes_nothing_anywhere(server, published, cache, tmp_path, kind):
     change, words = HOSTILE[kind]
+    if kind == "more than the disk holds" and shutil.disk_usage(cache.parent).free > 100 << 34:
+        pytest.skip("it would fit")
     edited(published, change)
     before = {path for path in tmp_path.rglob("*") if not path.is_relative_to(cache)}
     failed(pull(server, published), words)

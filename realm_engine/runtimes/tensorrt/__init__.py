@@ -41,6 +41,7 @@ class TensorRTBackend:
     native: tuple[str, ...] = ()
     lacks: Mapping[str, str] = MappingProxyType({})
     resident = True
+    texts_together = True
     row_sizes: Mapping[str, tuple[int, ...]] = MappingProxyType({})
 
     def __init__(self, runtime: TrtRuntime, cuda: Cuda, gpu: Gpu, engines: Engines, threads: int) -> None:

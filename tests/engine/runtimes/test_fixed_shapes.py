@@ -44,7 +44,7 @@ def seen(monkeypatch, watched) -> Shapes:
 
     def init(self, *arguments):
         made(self, *arguments)
-        self.row_sizes, self.resident = sizes, True
+        self.row_sizes, self.resident, self.texts_together = sizes, True, True
 
     monkeypatch.setattr(OnnxRuntimeBackend, "__init__", init)
     return watched

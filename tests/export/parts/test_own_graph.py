@@ -18,6 +18,7 @@ from own_graphs import COMMAND, MEAN_LEVEL, PICTURES, SIDE, export, parsed, save
 from PIL import Image
 from repository import ROOT
 
+from export.errors import ExportError
 from export.graph.wrap import wrap
 from export.measures import View
 from export.parts.graph import OwnGraph
@@ -149,7 +150,7 @@ def test_the_manifest_says_what_was_said(tmp_path):
 
 
 def test_names_of_the_network_may_be_ours(tmp_path):
-    """Tensors called as the wrapped graph's inputs and outputs, one inside a branch, are other tensors."""
+    """Tensors called as the wrapped graph's inputs and outputs are other tensors; branches are refused."""
     x = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["batch", 3, "height", "width"])
     y = helper.make_tensor_value_info("value", TensorProto.FLOAT, ["batch", 1])
 
@@ -171,6 +172,15 @@ def test_names_of_the_network_may_be_ours(tmp_path):
     ]
     constants = [helper.make_tensor(n, TensorProto.FLOAT, [], [v]) for n, v in (("limit", 0.4), ("one", 1.0))]
     graph = helper.make_graph(nodes, "net", [x], [y], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7)
+    with pytest.raises(
+        ExportError, match=r"'If' holds a graph of its own.*export the network without branches"
+    ):
+        export(tmp_path / "b", OwnGraph(saved(model, tmp_path), "half", "high", SIDE))
+    (branched,) = [node for node in graph.node if node.op_type == "If"]
+    half = helper.make_tensor("resample_rows", TensorProto.FLOAT, [], [0.5])
+    branched.CopyFrom(helper.make_node("Mul", ["level", "resample_rows"], ["twice"]))
+    graph.initializer.append(half)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7)
     export(tmp_path / "b", OwnGraph(saved(model, tmp_path), "half", "high", SIDE))
     picture = np.full((40, 30, 3), 128, dtype=np.uint8)
