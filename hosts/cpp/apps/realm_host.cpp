@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <future>
 #include <map>
 #include <optional>
@@ -101,6 +102,7 @@ std::vector<std::string> descriptions(const std::vector<std::string>& paths, con
 // for which there is no memory. The limit that was given, else 4 GiB and eight times the files; stacks of threads count.
 void hold_within(const Settings& settings) {
     constexpr std::uint64_t kUsual = std::uint64_t{4} << 30, kStack = std::uint64_t{8} << 20, kFilesTimes = 8;
+    constexpr std::uint64_t kLeast = std::uint64_t{256} << 20;  // with less, models would fail without saying what they need
     if (settings.engine.device != "cpu") return;  // a GPU's libraries reserve more than they use
     std::uint64_t bytes = settings.engine.max_memory;
     if (bytes == 0) {
@@ -112,10 +114,17 @@ void hold_within(const Settings& settings) {
             if (!ignored) bytes += kFilesTimes * size;
         }
     }
+    // What is mapped counts, used or not: the limit is on what comes on top of what there is.
+    std::uint64_t pages = 0, resident = 0, shared = 0, text = 0, library = 0, data = 0;
+    std::ifstream statm("/proc/self/statm");
+    if (!(statm >> pages >> resident >> shared >> text >> library >> data)) return;
+    const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    bytes = std::max(bytes, kLeast);
+    bytes -= std::min(bytes, resident * page);
     rlimit limit{};
     if (::getrlimit(RLIMIT_DATA, &limit) != 0) return;
     const std::uint64_t threads = std::max(1U, std::thread::hardware_concurrency()) + 4;
-    limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, static_cast<rlim_t>(bytes + threads * kStack));
+    limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, static_cast<rlim_t>(data * page + bytes + threads * kStack));
     ::setrlimit(RLIMIT_DATA, &limit);
 }
 

@@ -166,9 +166,11 @@ std::vector<int> Section::positives(const char* key) const {
     const OrderedJson& values = list(key);
     std::vector<int> found;
     for (const OrderedJson& value : values)
-        if (value.is_number_integer() && value >= 1 && value <= limits::kWindowPx) found.push_back(value.get<int>());
+        if (value.is_number_integer() && value >= 1 && value <= std::numeric_limits<int>::max())
+            found.push_back(value.get<int>());
     if (found.empty() || found.size() != values.size() || found.size() > limits::kSizes)
-        refuse(where_ + ": '" + key + "' must list whole numbers from 1; export it again");
+        refuse(where_ + ": '" + key + "' must list 1 to " + std::to_string(limits::kSizes) + " whole numbers from 1 to " +
+               std::to_string(std::numeric_limits<int>::max()) + "; export it again");
     return found;
 }
 

@@ -14,10 +14,11 @@ export const MOST_PHRASES = 1024;
 export const MOST_PHRASE_CHARACTERS = 1000;
 export const PHRASES_LIMITS: JsonLimits = MANIFEST_LIMITS;
 
-/** Files of a bundle, axes of a tensor, entries of a list of whole numbers, window sizes of a preset. */
+/** Files of a bundle, axes of a tensor, entries of a list of whole numbers and the largest, window sizes of a preset. */
 export const MOST_FILES = 128;
 export const MOST_DIMENSIONS = 8;
 export const MOST_SIZES = 64;
+export const MOST_WHOLE = 2147483647;
 export const MOST_SCALES = 8;
 /** Further from 0 than any range or slope. */
 export const MOST_NUMBER = 1e12;

@@ -1,7 +1,7 @@
 /** Checked access to JSON that nobody vouches for: every fault is an error that names the field. */
 
 import { RealmError } from "./errors";
-import { MOST_NUMBER, MOST_SIZES, MOST_WINDOW_PX } from "./limits";
+import { MOST_NUMBER, MOST_SIZES, MOST_WHOLE } from "./limits";
 
 /** A JSON object together with the place it stands, for errors that name both. */
 export class Section {
@@ -59,11 +59,11 @@ export class Section {
   positives(key: string): number[] {
     const values = this.array(key);
     const fits = (v: unknown) =>
-      typeof v === "number" && Number.isInteger(v) && v >= 1 && v <= MOST_WINDOW_PX;
+      typeof v === "number" && Number.isInteger(v) && v >= 1 && v <= MOST_WHOLE;
     if (values.length === 0 || values.length > MOST_SIZES || !values.every(fits)) {
       throw new RealmError(
         "bundle",
-        `${this.where}: '${key}' must list whole numbers from 1; export it again`,
+        `${this.where}: '${key}' must list 1 to ${MOST_SIZES} whole numbers from 1 to ${MOST_WHOLE}; export it again`,
       );
     }
     return values as number[];
