@@ -35,7 +35,7 @@ def add_parts(
     Args:
         bundle: Name or folder of what there is.
         output: Folder of the new bundle, which may be the old one with `overwrite`.
-        info: Terms and metrics of the parts; its name is the new bundle's.
+        info: Terms and metrics of the parts; its name, and its description if it has one, are the new bundle's.
         parts: Measures alone, in float32.
         images: Photographs to prove them on.
         overwrite: Replace a bundle at `output`.
@@ -61,6 +61,7 @@ def add_parts(
         before = read_manifest(folder)
         added, _ = write_files(folder, info, parts, Work(), report)
         manifest = {**before, "name": info.name, **_terms(before, added, parts)}
+        manifest |= {"description": info.description} if info.description else {}
         manifest["graphs"] = dict(sorted({**before["graphs"], **added["graphs"]}.items()))
         manifest["measures"] = {**before.get("measures", {}), **added["measures"]}
         write_manifest(folder, manifest)

@@ -186,7 +186,7 @@ def _smoothed(nodes: Nodes, values: str) -> str:
 def _weighed(nodes: Nodes, values: str, axis: int, weights: Array, step: int) -> str:
     """Sums of neighbours along an axis with `weights`, at every `step`-th place.
 
-    As a product of tiles with a matrix, ten times as fast as a convolution of one channel. What the axis holds is
+    As a product of tiles with a matrix, several times as fast as a convolution of one channel. What the axis holds is
     whole tiles of `step` * TILE and one more; the result has TILE places for each tile but the last.
     """
     side, halo = step * TILE, len(weights) - step

@@ -75,7 +75,9 @@ def test_a_bundle_may_be_replaced_by_itself_with_more(listed) -> None:
 def test_the_strictest_terms_go_for_the_whole(listed, tmp_path) -> None:
     part = Brisque()
     manifest = read_manifest(listed)
-    after = add_parts(listed, tmp_path / "new", info(part), [part], PICTURES, report=lambda _: None)
+    said = info(part, description="With brisque.")
+    after = add_parts(listed, tmp_path / "new", said, [part], PICTURES, report=lambda _: None)
+    assert after["description"] == "With brisque."
     assert after["licence"] == manifest["licence"]
     assert after["training_data"].endswith("; brisque: the LIVE image quality database of the authors")
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from bundles import read_manifest, write_manifest
 from measures import add_measures, check_measure
+from PIL import Image
 from repository import SAMPLES
 
 from export.bundle import Photographs, export_bundle
@@ -18,10 +19,13 @@ from export.into import add_parts
 from export.manifest import BundleInfo
 from export.parts.nss import Brisque, Niqe
 from realm_engine import Engine
+from realm_engine import engine as engine_module
 from realm_engine.bundle.bundle import Bundle
 from realm_engine.errors import BundleError, UsageError
 from realm_engine.opened import Contents
 from realm_engine.pictures.decode import load_image
+from realm_engine.pictures.inputs import entries
+from realm_engine.runtimes.base import CheckedSession
 
 
 @pytest.fixture(scope="module")
@@ -258,6 +262,25 @@ def test_a_precision_that_others_have_leaves_them_in_float32(tmp_path, bundle_pa
             engine.describe()["precision"] == "fp16" and engine.describe("nss_blocks")["precision"] == "fp32"
         )
     assert row.error is None and row.niqe == pytest.approx(reference.niqe(image), abs=0.01)
+
+
+def test_the_embedded_default_decodes_once_and_runs_each_graph_once(tmp_path, photo, monkeypatch) -> None:
+    paths = [tmp_path / f"{seed}.png" for seed in range(3)]
+    for seed, path in enumerate(paths):
+        Image.fromarray(photo(200, 264, seed=seed)).save(path)
+    decoded, ran = [], []
+    load, run = engine_module.load_image, CheckedSession.run
+
+    def counted(session: CheckedSession, inputs, outputs):
+        ran.append(session._graph.name)
+        return run(session, inputs, outputs)
+
+    monkeypatch.setattr(engine_module, "load_image", lambda *given: decoded.append(given[0]) or load(*given))
+    monkeypatch.setattr(CheckedSession, "run", counted)
+    with Engine.open("realm-tiny", device="cpu", threads=1) as engine:
+        list(engine.measure(entries(paths), ["core", "niqe", "brisque"], 3, gather=True))
+    assert decoded == paths
+    assert sorted(ran) == ["brisque_machine", "core", "nss_blocks", "nss_whole"]
 
 
 def test_on_openvino(statistics, images) -> None:
