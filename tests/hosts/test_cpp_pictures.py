@@ -216,6 +216,17 @@ def test_a_jpeg_of_many_empty_scans_is_refused_at_once(release, photo, tmp_path,
         assert decoded(release, tmp_path / "400.jpg") == [by_python(tmp_path / "400.jpg")]
 
 
+def test_many_scans_of_many_pixels_are_too_many(release, tmp_path) -> None:
+    whole = encoded(Image.new("RGB", (9000, 9000)), "JPEG", progressive=True)
+    (tmp_path / "large.jpg").write_bytes(many_scans(whole, 60))
+    begun = time.monotonic()
+    (answer,) = decoded(release, tmp_path / "large.jpg")
+    assert time.monotonic() - begun < 3
+    assert answer.endswith("large.jpg: more than 49 scans of 81 megapixels; save it anew as PNG or JPEG")
+    with pytest.raises(RealmError, match=r"more than 49 scans of 81\.0 megapixels"):
+        load_image(tmp_path / "large.jpg")
+
+
 # ----------------------------------------------------------------- damaged JPEGs
 
 

@@ -175,7 +175,8 @@ void to_rgb(const jpeg_decompress_struct& info, const std::optional<ColourProfil
 }  // namespace
 
 Decoded decode_jpeg(const std::uint8_t* bytes, std::size_t size, const std::string& name) {
-    if (count_scans({reinterpret_cast<const char*>(bytes), size}, limits::kScans) > limits::kScans)
+    const int scans = count_scans({reinterpret_cast<const char*>(bytes), size}, limits::kScans);
+    if (scans > limits::kScans)
         throw ImageError(name + ": more than " + std::to_string(limits::kScans) + " scans; save it anew as PNG or JPEG");
     Reader reader{};
     reader.info.err = jpeg_std_error(&reader.failure.base);
@@ -198,6 +199,11 @@ Decoded decode_jpeg(const std::uint8_t* bytes, std::size_t size, const std::stri
     if (!read_header(reader)) throw BrokenImage{reader.failure.message};
     jpeg_decompress_struct& info = reader.info;
     check_pixels(info.image_width, info.image_height, name);
+    const std::uint64_t pixels = std::uint64_t{info.image_width} * info.image_height;
+    const std::uint64_t most_scans = std::max<std::uint64_t>(1, limits::kScannedPx / std::max<std::uint64_t>(1, pixels));
+    if (jpeg_has_multiple_scans(&info) && static_cast<std::uint64_t>(scans) > most_scans)
+        throw ImageError(name + ": more than " + std::to_string(most_scans) + " scans of " + std::to_string(pixels / 1'000'000) +
+                         " megapixels; save it anew as PNG or JPEG");
     if (info.num_components != 1 && info.num_components != 3 && info.num_components != 4)
         throw BrokenImage{std::to_string(info.num_components) + " colour channels"};
     info.out_color_space = info.num_components == 1 ? JCS_GRAYSCALE : info.num_components == 3 ? JCS_RGB : JCS_CMYK;

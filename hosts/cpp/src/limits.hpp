@@ -26,6 +26,7 @@ constexpr std::size_t kScales = 8;                                          // w
 constexpr std::uint64_t kPixels = 200'000'000, kSidePx = 100'000;
 constexpr std::uint64_t kPictureBytes = std::uint64_t{1} << 30;
 constexpr int kScans = 500;  // of a JPEG: a progressive one of many empty scans would take minutes
+constexpr std::uint64_t kScannedPx = 4'000'000'000;  // scans times pixels: twenty scans of the largest picture
 
 // Answers of graphs.
 constexpr float kCosine = 1.01F;     // what float16 makes of 1 is within
