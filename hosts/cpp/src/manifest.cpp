@@ -152,10 +152,11 @@ std::int64_t Section::whole(const char* key) const {
     return value.get<std::int64_t>();
 }
 
-int Section::positive(const char* key, int most) const {
+int Section::positive(const char* key, int most, int least) const {
     const std::int64_t value = whole(key);
-    if (value < 1)
-        refuse(where_ + ": '" + key + "' is " + std::to_string(value) + ", below 1; export the bundle again");
+    if (value < least)
+        refuse(where_ + ": '" + key + "' is " + std::to_string(value) + ", below " + std::to_string(least) +
+               "; export the bundle again");
     if (value > most)
         refuse(where_ + ": '" + key + "' is " + std::to_string(value) + ", above " + std::to_string(most) +
                "; export the bundle again");
@@ -298,10 +299,7 @@ DreamSpec parse_dream(const Section& section, std::vector<std::string> encoders)
         PresetSpec preset;
         preset.name = name;
         preset.windows_px = preset_windows(entry);
-        preset.stride_px = entry.positive("stride_px", limits::kWindowPx);
-        if (preset.stride_px < limits::kLeastStridePx)
-            refuse(entry.where() + ": 'stride_px' is " + std::to_string(preset.stride_px) + ", below " +
-                   std::to_string(limits::kLeastStridePx) + "; export the bundle again");
+        preset.stride_px = entry.positive("stride_px", limits::kWindowPx, limits::kLeastStridePx);
         preset.aggregate = entry.choice("aggregate", kAggregates);
         preset.encoder = entry.has("encoder") ? entry.choice("encoder", encoders) : encoders.front();
         if (entry.has("stands_out")) {

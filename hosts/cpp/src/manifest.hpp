@@ -166,7 +166,7 @@ public:
 
     std::string text(const char* key) const;
     std::int64_t whole(const char* key) const;
-    int positive(const char* key, int most) const;
+    int positive(const char* key, int most, int least = 1) const;
     std::vector<int> positives(const char* key) const;
     double number(const char* key) const;
     bool truth(const char* key) const;

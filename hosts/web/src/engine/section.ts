@@ -58,8 +58,7 @@ export class Section {
 
   positives(key: string): number[] {
     const values = this.array(key);
-    const fits = (v: unknown) =>
-      typeof v === "number" && Number.isInteger(v) && v >= 1 && v <= MOST_WHOLE;
+    const fits = (v: unknown) => typeof v === "number" && Number.isInteger(v) && v >= 1 && v <= MOST_WHOLE;
     if (values.length === 0 || values.length > MOST_SIZES || !values.every(fits)) {
       throw new RealmError(
         "bundle",

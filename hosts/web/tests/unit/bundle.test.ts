@@ -47,7 +47,11 @@ describe("manifests", () => {
     ["core/image/height_px", true, "m, 'core', 'image': 'height_px' is true, of the wrong kind"],
     ["core/image/interpolation", "lanczos", "'interpolation' is 'lanczos', must be one of bilinear, bicubic"],
     ["core/text/buckets", [32], "m, 'core', 'text': 'buckets' must end with 'max_tokens'"],
-    ["core/text/buckets", [], "'buckets' must list 1 to 64 whole numbers from 1 to 2147483647; export it again"],
+    [
+      "core/text/buckets",
+      [],
+      "'buckets' must list 1 to 64 whole numbers from 1 to 2147483647; export it again",
+    ],
     [
       "core/text/tokenizer",
       "other.json",

@@ -252,7 +252,10 @@ describe.skipIf(folder === undefined)("bundles that map in one pass", () => {
       "m, 'dream', 'one_pass': cells of 4, 6 px and a halo of 8 px do not fit into one another; export the",
     ],
     [{ cells_px: [4, 8], halo_px: 12 }, "a halo of 12 px do not fit into one another"],
-    [{ cells_px: [], halo_px: 8 }, "m, 'dream', 'one_pass': 'cells_px' must list 1 to 64 whole numbers from 1"],
+    [
+      { cells_px: [], halo_px: 8 },
+      "m, 'dream', 'one_pass': 'cells_px' must list 1 to 64 whole numbers from 1",
+    ],
     [{ cells_px: [4, 8], halo_px: 0 }, "'halo_px' is 0, below 1"],
     [{ cells_px: [4, 8], halo_px: 32768 }, "'halo_px' is 32768, above 16384; export the bundle again"],
     [{ cells_px: [4, 8] }, "'halo_px' is missing"],
