@@ -43,7 +43,7 @@ def test_nothing_is_found_in_a_short_time(fuzzers, tmp_path, kind) -> None:
     (tmp_path / "found").mkdir()
     done = subprocess.run(
         [
-            # The peak of memory that libFuzzer looks at begins with that of who started it: a shell's, not this process's.
+            # The peak of memory that libFuzzer judges begins with that of who started it: a small shell.
             *("sh", "-c", '"$0" "$@"; exit $?'),
             *(
                 fuzzers / f"fuzz_{kind}",

@@ -73,10 +73,12 @@ void check_file(const fs::path& root, const std::string& relative, const Section
     check_inside(path, root);
     if (!is_file(path)) throw BundleError(where + ": is missing; get the bundle again");
     const std::int64_t expected = entry.whole("size_bytes");
+    if (expected < 0)
+        throw BundleError(entry.where() + ": 'size_bytes' is " + std::to_string(expected) + ", below 0; export the bundle again");
     std::error_code unknown;
     const std::uintmax_t size = fs::file_size(path, unknown);
     if (unknown) throw BundleError(where + ": is missing; get the bundle again");
-    if (expected < 0 || size != static_cast<std::uintmax_t>(expected))
+    if (size != static_cast<std::uintmax_t>(expected))
         throw BundleError(where + ": has " + std::to_string(size) + " bytes, the manifest says " +
                           std::to_string(expected) + "; get the bundle again");
     std::string digest = entry.text("sha256");
