@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from measured_bundles import expected, measured_bundle
 from one_pass_cases import write_one_pass_cases
 from PIL import Image
@@ -143,9 +144,10 @@ def npm(require: Callable[..., None]) -> Npm:
 
     lock = hashlib.sha256((WEB / "package-lock.json").read_bytes()).hexdigest()
     installed = WEB / "node_modules/.realm-lock"
-    if not installed.is_file() or installed.read_text() != lock:
-        run("ci")
-        installed.write_text(lock)
+    with FileLock(OUT / "npm.lock"):  # another process may run the page's tests as well
+        if not installed.is_file() or installed.read_text() != lock:
+            run("ci")
+            installed.write_text(lock)
     return run
 
 
