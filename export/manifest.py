@@ -16,7 +16,7 @@ from realm_engine.bundle.bundle import MANIFEST
 from realm_engine.bundle.manifest import NAME_RULE, is_bundle_name
 from realm_engine.machine.files import sha256_of
 
-FORMAT, FORMAT_VERSION = "realm-bundle", "1.3"
+FORMAT, FORMAT_VERSION = "realm-bundle", "1.4"
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,17 @@ def column_entry(column: Column) -> dict[str, Any]:
     return {**entry, "meaning": column.meaning}
 
 
+def word_column_entry(column: Column) -> dict[str, Any]:
+    """A column of words as the manifest holds it."""
+    return {
+        "name": column.name,
+        "output": column.output,
+        "words": list(column.words),
+        "better": column.better,
+        "meaning": column.meaning,
+    }
+
+
 def _by_text(values: ByText[T], entry: Callable[[T], Any]) -> dict[str, Any]:
     if values.with_text == values.image_only:
         return {"any": entry(values.image_only)}
@@ -93,7 +104,8 @@ class Measure:
     """A measure of a part: its kind with what that kind needs (graph, view), and its columns.
 
     `more`: those that a reader before 1.2 would read wrongly, as one with a curve, which it would take for the raw
-    output.
+    output. `words`: columns of words, which a reader before 1.4 does not know. `ranks`: whether pictures and generators
+    may be put in an order by it.
     """
 
     kind: str
@@ -101,6 +113,8 @@ class Measure:
     columns: tuple[Column, ...]
     inside: Mapping[str, Any] = field(default_factory=dict)
     more: tuple[Column, ...] = ()
+    words: tuple[Column, ...] = ()
+    ranks: bool = True
 
     def manifest(self, terms: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
         """The object of a bundle's manifest; `terms` are those of its weights."""
@@ -110,6 +124,8 @@ class Measure:
             "says": self.says,
             "columns": [column_entry(column) for column in self.columns],
             **({"more_columns": [column_entry(column) for column in self.more]} if self.more else {}),
+            **({"word_columns": [word_column_entry(column) for column in self.words]} if self.words else {}),
+            **({} if self.ranks else {"ranks": False}),
             **terms,
             "metrics": dict(metrics),
         }

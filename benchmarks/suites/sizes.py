@@ -71,4 +71,4 @@ def _score(engine: Engine, image: np.ndarray) -> float:
     (score,) = engine.score([image], [TEXT])
     if score.mos is None:
         raise RuntimeError(score.error)
-    return score.mos
+    return float(score.mos)

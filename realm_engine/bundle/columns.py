@@ -1,4 +1,4 @@
-"""The numbers of a measure as the manifest lists them: what each is, and how sure."""
+"""The numbers and words of a measure as the manifest lists them: what each is, and how sure."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Column:
-    """One number of a measure.
+    """One number of a measure, or one word.
 
     `name`: header in tables. `output`: of the measure's graph, the raw value. `line`: (offset, slope); the value is
     then offset + slope * raw, clipped to `low`..`high`. `curve`: the value is the curve at raw. With neither it is
@@ -69,6 +69,7 @@ class Column:
     may move it, None: no limit of its own. `interval`: how sure the value is; where there is one, the columns
     NAME_low and NAME_high follow. `flag_above`: a value above it is a reason to distrust the row. `bound`: what is
     added to the value of a line, and clipped again, or to the raw one: NAME_low and NAME_high alone have it.
+    `words`: of a column whose cells are words; its raw output is the place of one of them.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Column:
     interval: Interval | None = None
     flag_above: float | None = None
     bound: ByText[float] | None = None
+    words: tuple[str, ...] = ()
 
     def value(self, raw: float, described: bool = False) -> float:
         """The column's value for a raw output of a picture that was looked at with a description or without."""
@@ -97,7 +99,10 @@ class Column:
 
     def plausible(self, raw: float, described: bool = False) -> bool:
         """Whether a raw output is a number that the column could have: finite, and no further outside its usual range
-        (or, of a curve, the points of that) than 100 times its width. What a float16 that overflowed gives is not."""
+        (or, of a curve, the points of that) than 100 times its width. What a float16 that overflowed gives is not.
+        Of words it is the place of one."""
+        if self.words:
+            return raw in range(len(self.words))
         if self.curve is not None:
             points = self.curve.of(described).x
             low, high, value = points[0], points[-1], raw
@@ -106,6 +111,13 @@ class Column:
             low, high, value = self.low, self.high, offset + slope * raw
         reach = _MOST_WIDTHS * max(high - low, 1.0)
         return low - reach <= value <= high + reach
+
+    @property
+    def span(self) -> str:
+        """Its usual range and direction, or its words, for eyes."""
+        if self.words:
+            return ", ".join(self.words)
+        return f"{self.low:g} to {self.high:g}, {self.better} = better"
 
     def _clipped(self, value: float) -> float:
         return min(max(value, self.low), self.high)
@@ -134,11 +146,13 @@ class Column:
 
 def parse_columns(section: Section) -> tuple[Column, ...]:
     """The columns of a measure: those that it lists, at least one, the bounds of each behind it, and then those that
-    readers before 1.2 would read wrongly ("more_columns"). Their names are different.
+    readers before 1.2 ("more_columns") and before 1.4 ("word_columns") would read wrongly. Their names are different.
     """
     listed = [_column(item) for item in _items(section, "columns")]
     if "more_columns" in section.data:
         listed += [_column(item) for item in _items(section, "more_columns")]
+    if "word_columns" in section.data:
+        listed += [_word_column(item) for item in _items(section, "word_columns")]
     columns = tuple(each for column in listed for each in (column, *column.bounds()))
     names = [column.name for column in columns]
     if not columns or len(set(names)) != len(names):
@@ -150,10 +164,37 @@ def _items(section: Section, key: str) -> list[Section]:
     return [Section(item, f"{section.where}, '{key}'") for item in section.get(key, list)]
 
 
-def _column(section: Section) -> Column:
+def _name(section: Section) -> str:
     name = safe_name(section.get("name", str), section.where)
     if name in RESERVED_COLUMNS:
         raise BundleError(f"{section.where}: a column cannot be called {name!r}; export the bundle again")
+    return name
+
+
+def _word_column(section: Section) -> Column:
+    words = tuple(safe_name(str(word), section.where) for word in section.get("words", list))
+    if len(words) < 2 or len(set(words)) != len(words):
+        raise BundleError(
+            f"{section.where}: 'words' must be two or more different ones; export the bundle again"
+        )
+    return Column(
+        name=_name(section),
+        output=section.get("output", str),
+        low=0.0,
+        high=len(words) - 1.0,
+        better=_better(section),
+        meaning=section.get("meaning", str),
+        decimals=0,
+        words=words,
+    )
+
+
+def _better(section: Section) -> Literal["high", "low"]:
+    return "high" if section.choice("better", ("high", "low")) == "high" else "low"
+
+
+def _column(section: Section) -> Column:
+    name = _name(section)
     low, high = section.number("low"), section.number("high")
     if not low < high:
         raise BundleError(f"{section.where}: 'low' must be below 'high'; export the bundle again")
@@ -166,7 +207,7 @@ def _column(section: Section) -> Column:
         output=section.get("output", str),
         low=low,
         high=high,
-        better="high" if section.choice("better", ("high", "low")) == "high" else "low",
+        better=_better(section),
         meaning=section.get("meaning", str),
         line=None if line is None else (line.number("offset"), line.number("slope")),
         decimals=section.whole("decimals", 0, 12) if "decimals" in section.data else 6,

@@ -11,7 +11,7 @@ from typing import Any
 from realm_engine.errors import BundleError
 
 FORMAT = "realm-bundle"
-FORMAT_MAJOR, FORMAT_MINOR = 1, 3
+FORMAT_MAJOR, FORMAT_MINOR = 1, 4
 INTERPOLATIONS = ("bilinear", "bicubic")
 # Beyond these a resample matrix, or the ids of one text, would fill the memory.
 MOST_PIXELS = 1 << 14

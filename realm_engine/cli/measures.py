@@ -32,8 +32,8 @@ def _lines(row: Mapping[str, Any]) -> Iterator[str]:
         return
     yield f"{row['name']}: {row['says']}"
     for column in row["columns"]:
-        limits = f"{column['low']:g} to {column['high']:g}, {column['better']} = better"
-        yield f"  column {column['name']}: {column['meaning']} ({'; '.join([limits, *column['certainty']])})"
+        certainty = "; ".join([column["span"], *column["certainty"]])
+        yield f"  column {column['name']}: {column['meaning']} ({certainty})"
     yield f"  text: {'a description, optional' if row['takes_text'] else 'none'}"
     if row["profiles"][1:]:
         yield f"  profiles: {', '.join(row['profiles'])}"

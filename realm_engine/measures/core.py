@@ -109,6 +109,7 @@ def implied_core(bundle: Bundle) -> Measure | None:
         columns=columns_of(spec),
         terms=Terms.of_bundle(bundle.manifest),
         worth=worth if isinstance(worth, Mapping) else {},
+        ranks=True,
     )
     return _measure(bundle, SECTION, words)
 

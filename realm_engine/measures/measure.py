@@ -38,7 +38,8 @@ class Measure:
     decide its device and precision. `view`: how its tower looks at a picture. `text`: the tokens of its text tower,
     None where it takes no text. `outputs`: what it reads of which graph. `worth`: measured numbers, free form.
     `profiles`: how it is read in others than the default one.
-    `files`: what else of the bundle it reads, but its tokenizer.
+    `files`: what else of the bundle it reads, but its tokenizer. `ranks`: whether pictures, and generators, may be put
+    in an order by it.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Measure:
     read: Read
     profiles: Mapping[str, Reading] = field(default_factory=dict)
     files: tuple[str, ...] = ()
+    ranks: bool = True
 
     def in_profile(self, profile: str) -> Measure:
         """The measure as it counts in a profile. Raises UsageError where it has no such profile."""
@@ -100,6 +102,7 @@ class Words:
     columns: tuple[Column, ...]
     terms: Terms
     worth: Mapping[str, Any]
+    ranks: bool
 
     @classmethod
     def parse(cls, section: Section, columns: tuple[Column, ...]) -> Words:
@@ -109,6 +112,7 @@ class Words:
             columns=columns,
             terms=Terms.parse(section),
             worth=section.section("metrics").data,
+            ranks=section.get("ranks", bool) if "ranks" in section.data else True,
         )
 
     def measure(
@@ -138,6 +142,7 @@ class Words:
             read=read,
             profiles=profiles or {},
             files=files,
+            ranks=self.ranks,
         )
 
 

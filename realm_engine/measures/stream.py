@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from realm_engine.arrays import UInt8
@@ -71,7 +71,7 @@ class MeasureStream:
         pictures = (Together.of_many_sizes if self._many_sizes else Together.of_one_size)(decoded)
         texts = [_text(entry) for entry in entries]
         looks = {id(group): group.look(pictures, texts) for group in self._groups}
-        values: list[dict[str, float | None]] = [{} for _ in entries]
+        values: list[dict[str, float]] = [{} for _ in entries]
         errors: list[str] = []
         for group, measure in self._order:
             try:
@@ -83,20 +83,26 @@ class MeasureStream:
                 continue
             for row, numbers in zip(values, found, strict=True):
                 row.update(zip((c.name for c in measure.columns), map(float, numbers), strict=True))
+        wrong = "; ".join(errors) or None
         return [
-            Measured(
-                entry.name,
-                {column.name: row.get(column.name) for column in self._columns},
-                text,
-                "; ".join(errors) or None,
-                flags_of(row, self._columns),
-            )
+            self._row(entry.name, row, text, wrong)
             for entry, row, text in zip(entries, values, texts, strict=True)
         ]
 
     def fail(self, entry: Entry, message: str) -> Measured:
         """Answer a picture that cannot be measured."""
-        return Measured(entry.name, {column.name: None for column in self._columns}, _text(entry), message)
+        return self._row(entry.name, {}, _text(entry), message)
+
+    def _row(self, name: str, found: Mapping[str, float], text: str | None, error: str | None) -> Measured:
+        values: dict[str, float | None] = {}
+        words: dict[str, str | None] = {}
+        for column in self._columns:
+            value = found.get(column.name)
+            if column.words:
+                words[column.name] = None if value is None else column.words[int(value)]
+            else:
+                values[column.name] = value
+        return Measured(name, values, text, error, flags_of(values, self._columns), words)
 
     def key(self, image: UInt8) -> tuple[int, int]:
         """Pictures with one key may share a call: height and width of the array that would hold this one."""

@@ -149,7 +149,8 @@ class ResultFile:
     def __enter__(self) -> Self:
         # Rewriting what is kept heals a line cut by the kill; the rename keeps the old journal until then.
         lines = itertools.chain(
-            [json_line(run_header(self._run))], (_journal_line(*made) for made in self._earlier.values())
+            [json_line(run_header(self._run))],
+            (_journal_line(*made, self._columns) for made in self._earlier.values()),
         )
         journal = journal_path(self._path)
         write_atomically(journal, (f"{line}\n".encode(**ENCODING) for line in lines))
@@ -164,7 +165,7 @@ class ResultFile:
             OutputError: the journal cannot be written (disk full).
         """
         assert self._journal is not None
-        line = _journal_line(rounded(row, self._columns), self._pictures[row.name])
+        line = _journal_line(rounded(row, self._columns), self._pictures[row.name], self._columns)
         try:
             place = self._journal.tell()
             self._journal.write(f"{line}\n".encode(**ENCODING))
@@ -247,5 +248,5 @@ def _made_of(line: str, columns: Sequence[Column]) -> _Made:
     return row_of(entry, columns), None if entry["picture"] is None else read_picture(entry["picture"])
 
 
-def _journal_line(row: Measured, picture: Picture | None) -> str:
-    return json_line({**cells(row), "picture": picture})
+def _journal_line(row: Measured, picture: Picture | None, columns: Sequence[Column]) -> str:
+    return json_line({**cells(row, columns), "picture": picture})

@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,11 +25,12 @@ ENCODING: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}
 
 @dataclass(frozen=True)
 class Measured:
-    """One picture's numbers, and the row of a table.
+    """One picture's numbers and words, and the row of a table.
 
     `name`: of the picture; in a table its path relative to the directory given, POSIX style. `values`: by column, None
-    where the measure has no answer; they are attributes as well (`measured.mos`). `description`: the text that was
-    looked at with the picture, None if there was no text. `error`: why a number is missing, None if none is.
+    where the measure has no answer; they are attributes as well (`measured.mos`). `words`: the same of columns that
+    hold words, as a verdict. `description`: the text that was looked at with the picture, None if there was no text.
+    `error`: why a number is missing, None if none is.
     `flags`: columns whose value is a reason to distrust the row, as "unlike" where the picture is like none that the
     model has seen; () where there is none.
     """
@@ -39,6 +40,7 @@ class Measured:
     description: str | None = None
     error: str | None = None
     flags: tuple[str, ...] = ()
+    words: Mapping[str, str | None] = field(default_factory=dict)
 
     def interval(self, column: str) -> tuple[float, float] | None:
         """Where the true value of a column lies, (low, high) in its unit; None where the bundle does not say.
@@ -48,24 +50,35 @@ class Measured:
         low, high = self.values.get(f"{column}_low"), self.values.get(f"{column}_high")
         return None if low is None or high is None else (low, high)
 
-    def __getitem__(self, column: str) -> float | None:
-        """The value of a column."""
-        return self.values[column]
+    def __getitem__(self, column: str) -> Any:
+        """The value of a column, float, or its word, str; None where there is no answer."""
+        return self.words[column] if column in self.words else self.values[column]
 
-    def __getattr__(self, column: str) -> float | None:
-        """The value of a column."""
-        if not column.startswith("_") and column in self.values:
-            return self.values[column]
-        raise AttributeError(f"no column {column!r}, only {', '.join(self.__dict__.get('values', ()))}")
+    def __getattr__(self, column: str) -> Any:
+        """See `__getitem__`."""
+        has = {**self.__dict__.get("values", {}), **self.__dict__.get("words", {})}
+        if not column.startswith("_") and column in has:
+            return has[column]
+        raise AttributeError(f"no column {column!r}, only {', '.join(has)}")
 
 
 def rounded(row: Measured, columns: Sequence[Column]) -> Measured:
     """The row as every format holds it: values rounded once, so that all of them agree."""
     values: dict[str, float | None] = {}
-    for column in columns:
+    for column in numbers_of(columns):
         value = row.values.get(column.name)
         values[column.name] = None if value is None else round(float(value), column.decimals)
     return replace(row, values=values)
+
+
+def numbers_of(columns: Iterable[Column]) -> list[Column]:
+    """The columns that hold numbers, in order."""
+    return [column for column in columns if not column.words]
+
+
+def words_of(columns: Iterable[Column]) -> list[Column]:
+    """The columns that hold words, in order."""
+    return [column for column in columns if column.words]
 
 
 def flags_of(values: Mapping[str, float | None], columns: Sequence[Column]) -> tuple[str, ...]:
@@ -108,13 +121,21 @@ def row_of(entry: Mapping[str, Any], columns: Sequence[Column]) -> Measured:
         found = number_of(value) if isinstance(value, str) else float(value)
         return found if math.isfinite(found) else None
 
-    values = {column.name: number(entry[column.name]) for column in columns}
+    def word(value: Any, column: Column) -> str | None:
+        if value is None or is_blank(str(value)):
+            return None
+        if value not in column.words:
+            raise ValueError(f"{column.name} is {value!r}, none of {', '.join(column.words)}")
+        return str(value)
+
+    values = {column.name: number(entry[column.name]) for column in numbers_of(columns)}
     return Measured(
         name=str(entry["filename"]),
         values=values,
         description=str(entry["description"]) if entry["description"] else None,
         error=str(entry["error"]) if entry["error"] else None,
         flags=flags_of(values, columns),
+        words={column.name: word(entry[column.name], column) for column in words_of(columns)},
     )
 
 
@@ -125,7 +146,7 @@ def table_parts(path: Path, rows: Iterable[Measured], columns: Sequence[Column])
         yield _parquet(parts, columns)
     elif path.suffix.lower() == ".jsonl":
         for part in parts:
-            yield "".join(f"{json_line(cells(row))}\n" for row in part).encode(**ENCODING)
+            yield "".join(f"{json_line(cells(row, columns))}\n" for row in part).encode(**ENCODING)
     else:
         yield csv_text((), columns, first=True).encode(**ENCODING)
         for part in parts:
@@ -139,11 +160,11 @@ def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield part
 
 
-def cells(row: Measured) -> dict[str, Any]:
+def cells(row: Measured, columns: Sequence[Column]) -> dict[str, Any]:
     """A row by column."""
     return {
         "filename": row.name,
-        **row.values,
+        **{column.name: row[column.name] for column in columns},
         "description": row.description or "",
         "error": row.error or "",
     }
@@ -161,21 +182,24 @@ def csv_text(rows: Iterable[Measured], columns: Sequence[Column], first: bool) -
     """
     lines = [csv_line(header(columns))] if first else []
     for row in rows:
-        numbers = [
-            "" if (value := row.values[column.name]) is None else f"{value:.{column.decimals}f}"
-            for column in columns
-        ]
+        answers = [_csv_cell(row, column) for column in columns]
         texts = (row.name, row.description or "", row.error or "")
         name, description, error = map(defused, texts)
-        lines.append(csv_line([name, *numbers, description, error]))
+        lines.append(csv_line([name, *answers, description, error]))
     return "".join(lines)
+
+
+def _csv_cell(row: Measured, column: Column) -> str:
+    answer = row[column.name]
+    return "" if answer is None else answer if column.words else f"{answer:.{column.decimals}f}"
 
 
 def _parquet(parts: Iterable[Sequence[Measured]], columns: Sequence[Column]) -> bytes:
     import pyarrow
     import pyarrow.parquet
 
-    numbers = {column.name for column in columns}
+    numbers = {column.name for column in numbers_of(columns)}
+    texts = ("filename", "description", "error")
     types = {name: pyarrow.float64() if name in numbers else pyarrow.string() for name in header(columns)}
 
     def values(table: Sequence[Mapping[str, Any]], name: str) -> list[Any]:
@@ -184,12 +208,14 @@ def _parquet(parts: Iterable[Sequence[Measured]], columns: Sequence[Column]) -> 
             return found
         if name == "filename":
             found = [_unicode_name(text) for text in found]
+        if name not in texts:
+            return found
         # Parquet strings are Unicode: an error that names such a file gets replacement characters.
         return [text.encode(**ENCODING).decode("utf-8", "replace") for text in found]
 
     chunks: dict[str, list[Any]] = {name: [] for name in types}
     for part in parts:
-        table = [cells(row) for row in part]
+        table = [cells(row, columns) for row in part]
         for name, kind in types.items():
             chunks[name].append(pyarrow.array(values(table, name), kind))
     arrays = {name: pyarrow.chunked_array(chunks[name], kind) for name, kind in types.items()}

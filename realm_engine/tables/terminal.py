@@ -82,6 +82,8 @@ def _half_width(column: Column) -> float:
 
 def cell(row: Measured, column: Column, places: int) -> str:
     """A value as a terminal shows it."""
+    if column.words:
+        return row.words.get(column.name) or "-"
     value = row.values.get(column.name)
     if value is None:
         return "-"
@@ -99,7 +101,9 @@ def _number(value: float, places: int) -> str:
 
 
 def _width(column: Column, places: int) -> int:
-    """Of the longest value in the usual range."""
+    """Of the longest value in the usual range, or the longest word."""
+    if column.words:
+        return max(map(len, column.words))
     ends = (column.low, column.high)
     longest = max(len(_number(end, places)) for end in ends)
     if column.interval is None:

@@ -74,7 +74,7 @@ class ResultStream:
         if self._format == ".parquet":
             self._rows.append(row)
         elif self._format == ".jsonl":
-            self._put(json_line(cells(row)) + "\n")
+            self._put(json_line(cells(row, self._columns)) + "\n")
         else:
             shown = _for_eyes(row) if self._stream.isatty() else row
             self._put(csv_text([shown], self._columns, first=self._empty))

@@ -12,6 +12,7 @@ from realm_engine.bundle.bundle import Bundle
 from realm_engine.bundle.manifest import GraphSpec, TensorSpec
 from realm_engine.errors import UsageError
 from realm_engine.opened import Contents
+from realm_engine.tables.rows import numbers_of
 from realm_engine.triton.pbtxt import Word, dims, string_map
 
 PLATFORMS = ("onnxruntime", "tensorrt-plan")
@@ -133,7 +134,7 @@ def score_config(contents: Contents, options: TritonOptions, precision: str) -> 
         ],
         "output": [
             {**_port(column.name, "TYPE_FP32", [1]), "label_filename": f"{column.name}.labels"}
-            for column in contents.measures.all[0].columns
+            for column in numbers_of(contents.measures.all[0].columns)
         ],
         "dynamic_batching": {"max_queue_delay_microseconds": _QUEUE_DELAY_US},
     }

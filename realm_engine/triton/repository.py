@@ -16,6 +16,7 @@ from realm_engine.bundle.onnx_file import external_locations
 from realm_engine.errors import BundleError, OutputError, UsageError
 from realm_engine.maps.spec import PART as MAP_PART
 from realm_engine.opened import Contents
+from realm_engine.tables.rows import numbers_of
 from realm_engine.triton import client
 from realm_engine.triton.config import (
     TritonOptions,
@@ -112,9 +113,9 @@ def _write(contents: Contents, folder: Path, options: TritonOptions, precisions:
         precision = precisions[contents.measures.all[0].part.name]
         config = score_config(contents, options, precision)
         names.append(_write_python(contents, models, config, "ScoreModel"))
-        for column in contents.measures.all[0].columns:
+        for column in numbers_of(contents.measures.all[0].columns):
             # Triton names a class by a line of this file; there is one class here.
-            label = f"{column.meaning}, {column.low:g} to {column.high:g}, {column.better} = better\n"
+            label = f"{column.meaning}, {column.span}\n"
             (models / str(config["name"]) / f"{column.name}.labels").write_text(label, encoding="utf-8")
         listed.append("score")
     if MAP_PART.name in precisions:

@@ -98,8 +98,7 @@ def _measure_facts(measure: Measure) -> dict[str, Any]:
         column.name: ", ".join(
             [
                 column.meaning,
-                f"{column.low:g} to {column.high:g}",
-                f"{column.better} = better",
+                column.span,
                 *certainty(column),
             ]
         )
@@ -165,6 +164,8 @@ def measure_rows(bundle: str) -> list[dict[str, Any]]:
                     "low": column.low,
                     "high": column.high,
                     "meaning": column.meaning,
+                    "span": column.span,
+                    **({"words": list(column.words)} if column.words else {}),
                     "certainty": certainty(column),
                 }
                 for column in measure.columns
@@ -175,6 +176,7 @@ def measure_rows(bundle: str) -> list[dict[str, Any]]:
             "training_data": measure.terms.training_data,
             "worth": dict(measure.worth),
             "takes_text": measure.text is not None,
+            "ranks": measure.ranks,
             "profiles": [DEFAULT_PROFILE, *measure.profiles],
         }
         for measure in contents.measures.all

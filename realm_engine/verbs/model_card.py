@@ -117,9 +117,9 @@ def _body(contents: Contents) -> Iterator[str]:
     yield "```\n"
     for measure in contents.measures.all:
         yield f"## {measure.name}\n\n{_line(measure.says)}\n"
-        yield "| column | range | better | meaning |\n|---|---|---|---|"
+        yield "| column | values | meaning |\n|---|---|---|"
         for column in measure.columns:
-            cells = (column.name, f"{column.low:g} to {column.high:g}", column.better, column.meaning)
+            cells = (column.name, column.span, column.meaning)
             yield f"| {' | '.join(map(_cell, cells))} |"
         yield ""
     if contents.maps is not None:

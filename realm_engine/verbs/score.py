@@ -82,7 +82,7 @@ def _fill(
     table: ResultFile | ResultStream | TerminalTable
     terminal = output is None and stdout.isatty()
     if terminal and any(
-        column.interval or column.curve or column.flag_above is not None for column in columns
+        column.interval or column.curve or column.words or column.flag_above is not None for column in columns
     ):
         measures = [measure.columns for measure in engine.chosen(options.metrics)]
         table = TerminalTable(stdout, measures, [entry.name for entry in entries])

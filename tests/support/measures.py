@@ -24,6 +24,21 @@ brightness (uint8[batch, height, width, 3] pixels) => (float[batch] value) {
   top = Constant<value = float {255.0}>()
   value = Div(mean, top)
 }""",
+    # brightness, and the third of the scale that it lies in: 0, 1 or 2, but 3 for white and 7 for black
+    "thirds": """
+thirds (uint8[batch, height, width, 3] pixels) => (float[batch] value, float[batch] third) {
+  levels = Cast<to = 1>(pixels)
+  mean = ReduceMean<axes = [1, 2, 3], keepdims = 0>(levels)
+  top = Constant<value = float {255.0}>()
+  value = Div(mean, top)
+  three = Constant<value = float {3.0}>()
+  scaled = Mul(value, three)
+  place = Floor(scaled)
+  zero = Constant<value = float {0.0}>()
+  black = Equal(value, zero)
+  seven = Constant<value = float {7.0}>()
+  third = Where(black, seven, place)
+}""",
     # logarithm of the same: minus infinity for a black picture
     "log_brightness": """
 log_brightness (uint8[batch, height, width, 3] pixels) => (float[batch] value) {
@@ -205,6 +220,28 @@ SURE = {
     },
     "flag_above": 0.5,
 }
+
+
+WORDS = ("dark", "middling", "bright")
+
+
+def build_words(source: Path, folder: Path) -> Path:
+    """A bundle of format 1.4 with a measure that answers in words, and ranks nothing."""
+    shutil.copytree(source, folder)
+    add_graph(folder, "thirds")
+    word = {
+        "name": "light",
+        "output": "third",
+        "words": list(WORDS),
+        "better": "high",
+        "meaning": "how bright",
+    }
+    thirds = measure(
+        "graph", [column("share")], graph="thirds", view=NATIVE, word_columns=[word], ranks=False
+    )
+    add_measures(folder, {"thirds": thirds})
+    write_manifest(folder, read_manifest(folder) | {"format_version": "1.4"})
+    return folder
 
 
 def build_sure(source: Path, folder: Path) -> Path:

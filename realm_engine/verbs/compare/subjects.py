@@ -10,6 +10,7 @@ from typing import Any, Literal
 from realm_engine.bundle.columns import Column
 from realm_engine.errors import UsageError
 from realm_engine.measures.measure import Measure
+from realm_engine.tables.rows import numbers_of
 
 Direction = Literal["high", "low"]
 
@@ -60,7 +61,8 @@ def subject_of(measure: Measure) -> Subject:
 
 def lead_column(columns: Sequence[Column]) -> Column:
     """The column of a measure that means are taken of."""
-    plain = [c for c in columns if c.bound is None and c.curve is None and c.flag_above is None] or [*columns]
+    numbers = numbers_of(columns)
+    plain = [c for c in numbers if c.bound is None and c.curve is None and c.flag_above is None] or numbers
     return next((column for column in plain if column.interval is not None), plain[0])
 
 
