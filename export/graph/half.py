@@ -119,12 +119,14 @@ def to_half(
                     output.dtype = dtype
                     native.add(output)
     for index, output in enumerate(graph.outputs):
-        if output in native:  # only where the last node itself holds weights
+        if output in native:  # of a node that itself holds weights; others may read it as well
             name, output.name = output.name, f"{output.name}_{precision}"
-            attributes = {"to": int(ir.DataType.FLOAT)}
-            cast = ir.node("Cast", [output], attributes=attributes, name=f"{name}_float32")
-            graph.append(cast)
-            twin = cast.outputs[0]
+            if output not in fulls:
+                attributes = {"to": int(ir.DataType.FLOAT)}
+                cast = ir.node("Cast", [output], attributes=attributes, name=f"{name}_float32")
+                graph.append(cast)
+                fulls[output] = cast.outputs[0]
+            twin = fulls[output]
             twin.name, twin.shape, twin.dtype = name, output.shape, ir.DataType.FLOAT
             graph.outputs[index] = twin
     for name in [name for name, value in graph.initializers.items() if not value.uses()]:

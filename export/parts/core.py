@@ -178,11 +178,24 @@ def core_export(core: CoreSource) -> GraphExport:
             Port("text_features", "float32", ("batch", features)),
             Port("has_text", "float32", ("batch",)),
         ),
-        outputs=tuple(
-            Port(name, "float32", ("batch",)) for name in ("mos", *(["unlike"] if core.knows_unlike else []))
+        outputs=(
+            *(
+                Port(name, "float32", ("batch",))
+                for name in ("mos", *(["unlike"] if core.knows_unlike else []))
+            ),
+            *_stage_ports(core),
         ),
         matrices=("resample_rows", "resample_cols"),
     )
+
+
+@torch.no_grad()
+def _stage_ports(core: CoreSource) -> Sequence[Port]:
+    """`features` of all stages that are computed, and `stage_0`, `stage_1`, ...: their maps."""
+    _, stages = core.model.encode_stages(torch.zeros(1, 3, core.height_px, core.width_px))
+    shapes = [tuple(map(int, stage.shape[1:])) for stage in stages]
+    features = Port("features", "float32", ("batch", 2 * sum(shape[0] for shape in shapes)))
+    return (features, *(Port(f"stage_{i}", "float32", ("batch", *shape)) for i, shape in enumerate(shapes)))
 
 
 def _text_example() -> tuple[torch.Tensor, torch.Tensor]:

@@ -9,6 +9,7 @@ from torch import nn
 
 from export.graph.resize import resample
 from export.towers.transformer import AdditiveMask, with_child
+from realm_train.core.model import moments
 
 
 class CoreText(nn.Module):
@@ -30,7 +31,7 @@ class CoreText(nn.Module):
 
 
 class CoreGraph(nn.Module):
-    """CORE from raw pixels: Pillow's resize, the image tower, fusion with text features.
+    """CORE from raw pixels: Pillow's resize, the image tower, fusion with text features; and what the tower saw.
 
     Args:
         model: See `CoreSource`.
@@ -55,8 +56,8 @@ class CoreGraph(nn.Module):
         resample_cols: torch.Tensor,
         text_features: torch.Tensor,
         has_text: torch.Tensor,
-    ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
-        """Mean opinion scores, and where the model says so how far the pictures are from those of its training.
+    ) -> tuple[torch.Tensor, ...]:
+        """Mean opinion scores, where the model says so how far the pictures are from those of its training, and stages.
 
         Args:
             pixels: uint8 [B, H, W, 3] RGB.
@@ -66,11 +67,13 @@ class CoreGraph(nn.Module):
             has_text: float32 [B], 1 or 0.
 
         Returns:
-            float32 [B], each.
+            `mos`, where there is one `unlike`, float32 [B]; `features` float32 [B, F], the `moments` of all stages;
+            and the map of each stage, float32 [B, C_i, H_i, W_i].
         """
         image = resample(pixels.to(torch.float32).permute(0, 3, 1, 2), resample_rows, resample_cols)
         if self.substitute:
             text_features = torch.where(has_text.unsqueeze(1) > 0.5, text_features, self.empty_text)
-        features = self.model.encode_image(image)
-        mos: torch.Tensor = self.model.fuse(features, text_features, has_text)
-        return (mos, self.model.distance(features)) if self.unlike else mos
+        features, stages = self.model.encode_stages(image)
+        scores = [self.model.fuse(features, text_features, has_text)]
+        scores += [self.model.distance(features)] if self.unlike else []
+        return (*scores, moments(stages), *stages)

@@ -1,6 +1,6 @@
 """The CORE network. Its three methods are what the export turns into graphs, so none branches on a tensor."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -118,14 +118,23 @@ class CoreModel(nn.Module):
 
     def encode_image(self, pixels: Tensor) -> Tensor:
         """Float32 RGB [B, 3, H, W] in [0, 255], of the configured size -> image features float32 [B, Fi]."""
-        x = (pixels / 255.0 - self.pixel_mean) / self.pixel_std
         if not self.config.stages:
-            return self.image(x).float()  # type: ignore[no-any-return]
-        if self.config.image_pooling == "stages":
-            maps = self.image.stage_maps(x, self.config.stages)
-            return torch.cat([moment for stage in maps for moment in _moments(stage)], dim=1)
-        maps, pooled = self.image.stages(x, self.config.stages)
-        return torch.cat([*(moment for stage in maps for moment in _moments(stage)), pooled.float()], dim=1)
+            return self.image(self._normalised(pixels)).float()  # type: ignore[no-any-return]
+        return self.encode_stages(pixels)[0]
+
+    def encode_stages(self, pixels: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The features of `encode_image`, and the maps [B, C_i, H_i, W_i] of every stage that is computed for them."""
+        x, wanted = self._normalised(pixels), self.config.stages
+        if wanted and self.config.image_pooling == "stages":
+            maps = self.image.stage_maps(x, tuple(range(max(wanted) + 1)))
+            return moments([maps[i] for i in wanted]), maps
+        maps, pooled = self.image.stages(x, tuple(range(len(self.image.stage_widths))))
+        return torch.cat(
+            [*([moments([maps[i] for i in wanted])] if wanted else []), pooled.float()], dim=1
+        ), maps
+
+    def _normalised(self, pixels: Tensor) -> Tensor:
+        return (pixels / 255.0 - self.pixel_mean) / self.pixel_std
 
     def encode_text(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Token ids and mask int64 [B, T] -> text features float32 [B, Ft]."""
@@ -242,6 +251,11 @@ def _head(width: int, hidden: int, dropout: float) -> nn.Module:
     if not hidden:
         return nn.Sequential(*drop, nn.Linear(width, 1))
     return nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), *drop, nn.Linear(hidden, 1))
+
+
+def moments(stages: Sequence[Tensor]) -> Tensor:
+    """Means over space and then deviations of [B, C_i, H_i, W_i], stage by stage, float32 [B, 2 sum C_i]."""
+    return torch.cat([moment for stage in stages for moment in _moments(stage)], dim=1)
 
 
 def _moments(maps: Tensor) -> tuple[Tensor, Tensor]:

@@ -99,6 +99,26 @@ def test_a_weight_beyond_float16_keeps_its_layer_in_float32():
     np.testing.assert_allclose(evaluate(ir.to_proto(half.model)), evaluate(model), rtol=5e-3)
 
 
+def test_an_output_that_half_and_float32_nodes_read_as_well_is_one_float32_tensor():
+    """As the maps of a tower's stages are: given out, reduced in float32, and the input of the next layer."""
+    model = chain([1.0, 1.0])
+    model.graph.node.append(helper.make_node("ReduceMean", ["m0"], ["mean"], name="mean", keepdims=1))
+    model.graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in (("m0", ["n", 8]), ("mean", [1, 1]))
+    )
+    half = ir.to_proto(to_half(ir.from_proto(model)).model)
+    onnx.checker.check_model(half, full_check=True)
+    names = [node.name for node in half.graph.node]
+    assert len(set(names)) == len(names)
+    assert [output.name for output in half.graph.output] == ["r1", "m0", "mean"]
+    with np.errstate(all="ignore"):
+        found, wanted = (ReferenceEvaluator(each).run(None, {"x": X}) for each in (half, model))
+    for mine, its in zip(found, wanted, strict=True):
+        assert mine.dtype == np.float32
+        np.testing.assert_allclose(mine, its, rtol=5e-3)
+
+
 def test_bf16_holds_them_all(steep):
     half = to_half(ir.from_proto(steep), "bf16", largest_values(steep, [{"x": X}]))
     assert half.converted == 9 and not any(entry.largest for entry in half.float32)
