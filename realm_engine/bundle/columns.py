@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Generic, Literal, TypeVar
 
@@ -142,6 +142,16 @@ class Column:
             )
             for end, sign in (("low", -1.0), ("high", 1.0))
         )
+
+
+def numbers_of(columns: Iterable[Column]) -> list[Column]:
+    """The columns that hold numbers, in order."""
+    return [column for column in columns if not column.words]
+
+
+def words_of(columns: Iterable[Column]) -> list[Column]:
+    """The columns that hold words, in order."""
+    return [column for column in columns if column.words]
 
 
 def parse_columns(section: Section) -> tuple[Column, ...]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from realm_engine.bundle.columns import Column
+from realm_engine.bundle.columns import Column, numbers_of, words_of
 from realm_engine.errors import OutputError
 from realm_engine.machine.csv_files import csv_line, defused, is_blank, lines_of, number_of, read_csv, text_of
 from realm_engine.machine.packages import install_command
@@ -69,16 +69,6 @@ def rounded(row: Measured, columns: Sequence[Column]) -> Measured:
         value = row.values.get(column.name)
         values[column.name] = None if value is None else round(float(value), column.decimals)
     return replace(row, values=values)
-
-
-def numbers_of(columns: Iterable[Column]) -> list[Column]:
-    """The columns that hold numbers, in order."""
-    return [column for column in columns if not column.words]
-
-
-def words_of(columns: Iterable[Column]) -> list[Column]:
-    """The columns that hold words, in order."""
-    return [column for column in columns if column.words]
 
 
 def flags_of(values: Mapping[str, float | None], columns: Sequence[Column]) -> tuple[str, ...]:

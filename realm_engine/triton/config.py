@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from realm_engine.bundle.bundle import Bundle
+from realm_engine.bundle.columns import numbers_of
 from realm_engine.bundle.manifest import GraphSpec, TensorSpec
 from realm_engine.errors import UsageError
 from realm_engine.opened import Contents
-from realm_engine.tables.rows import numbers_of
 from realm_engine.triton.pbtxt import Word, dims, string_map
 
 PLATFORMS = ("onnxruntime", "tensorrt-plan")

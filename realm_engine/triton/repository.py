@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from realm_engine.bundle.bundle import MANIFEST, Bundle
+from realm_engine.bundle.columns import numbers_of
 from realm_engine.bundle.manifest import GraphSpec
 from realm_engine.bundle.onnx_file import external_locations
 from realm_engine.errors import BundleError, OutputError, UsageError
 from realm_engine.maps.spec import PART as MAP_PART
 from realm_engine.opened import Contents
-from realm_engine.tables.rows import numbers_of
 from realm_engine.triton import client
 from realm_engine.triton.config import (
     TritonOptions,

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from realm_engine.bundle.columns import Column
+from realm_engine.bundle.columns import Column, numbers_of
 from realm_engine.errors import UsageError
 from realm_engine.measures.measure import Measure
-from realm_engine.tables.rows import numbers_of
 
 Direction = Literal["high", "low"]
 
