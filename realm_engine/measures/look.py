@@ -12,11 +12,12 @@ from realm_engine.arrays import Array, Float32, UInt8
 from realm_engine.bundle.bundle import Bundle
 from realm_engine.bundle.manifest import INTERPOLATIONS, MOST_PIXELS, GraphSpec, Section
 from realm_engine.errors import BundleError, ImageError
-from realm_engine.pictures.together import LARGE_PX, Together
+from realm_engine.pictures.resample import Span
+from realm_engine.pictures.together import LARGE_PX, Spans, Together
 from realm_engine.runtimes.base import Session
 from realm_engine.text import TextEncoder
 
-VIEWS = ("whole", "native")
+VIEWS = ("whole", "centre-crop", "native")
 ROWS, COLUMNS = "resample_rows", "resample_cols"
 
 
@@ -31,9 +32,11 @@ class UnknownKindError(BundleError):
 
 @dataclass(frozen=True)
 class View:
-    """How a tower looks at a picture: "whole" resized to height x width, or "native", as it is (sizes None).
+    """How a tower looks at a picture.
 
-    `least_px`: of "native", the shortest side that it needs.
+    "whole": resized to height x width; "centre-crop": its short side resized to `short_px`, and of that the centre,
+    height x width, which are equal; "native": as it is (sizes None). `least_px`: of "native", the shortest side that it
+    needs.
     """
 
     kind: str
@@ -41,6 +44,7 @@ class View:
     width_px: int | None = None
     interpolation: str | None = None
     least_px: int = 1
+    short_px: int | None = None
 
     @classmethod
     def parse(cls, section: Section) -> View:
@@ -51,12 +55,30 @@ class View:
         if kind == "native":
             least = section.positive("least_px", MOST_PIXELS) if "least_px" in section.data else 1
             return cls(kind, least_px=least)
+        interpolation = section.choice("interpolation", INTERPOLATIONS)
+        if kind == "centre-crop":
+            size = section.positive("size_px", MOST_PIXELS)
+            short = section.whole("short_px", size, MOST_PIXELS) if "short_px" in section.data else size
+            return cls(kind, size, size, interpolation, short_px=short)
         return cls(
             kind,
             section.positive("height_px", MOST_PIXELS),
             section.positive("width_px", MOST_PIXELS),
-            section.choice("interpolation", INTERPOLATIONS),
+            interpolation,
         )
+
+    def spans(self, height: int, width: int) -> tuple[Span, Span]:
+        """What it takes of the height and of the width of a picture of this size. Not of "native"."""
+        assert self.height_px is not None and self.width_px is not None
+        if self.short_px is None:
+            return Span.whole(self.height_px), Span.whole(self.width_px)
+        short = min(height, width)
+        resized = (self.short_px * height // short, self.short_px * width // short)
+        rows, columns = (
+            Span(side, round((side - size) / 2), size)
+            for side, size in zip(resized, (self.height_px, self.width_px), strict=True)
+        )
+        return rows, columns
 
     def feeds(self, pictures: Together, graph: GraphSpec) -> dict[str, Array]:
         """Inputs of a graph; pictures of several sizes need one that takes matrices for each. Raises ImageError."""
@@ -64,11 +86,13 @@ class View:
         found: dict[str, Array] = {"pixels": pictures.pixels}
         if self.height_px is None or self.width_px is None or self.interpolation is None:
             return found
+        spans: Spans = self.spans
         if pictures.pixels.shape[1] * pictures.pixels.shape[2] > LARGE_PX:
-            pictures = pictures.shrunk(self.height_px, self.width_px, self.interpolation)
+            pictures = pictures.shrunk(spans, self.interpolation)
             found["pixels"] = pictures.pixels
-        for axis, (name, out_px) in enumerate(((ROWS, self.height_px), (COLUMNS, self.width_px))):
-            matrices = pictures.resample(axis, out_px, self.interpolation)
+            spans = _as_they_are
+        for axis, name in enumerate((ROWS, COLUMNS)):
+            matrices = pictures.resample(axis, spans, self.interpolation)
             found[name] = matrices[:, None] if resizes_each(graph) else matrices[0]
         return found
 
@@ -89,6 +113,10 @@ class View:
     def input_px(self, pixels: UInt8) -> tuple[int, int]:
         """Height and width of what the tower gets of a picture, uint8 [H, W, 3]."""
         return self.height_px or pixels.shape[0], self.width_px or pixels.shape[1]
+
+
+def _as_they_are(height: int, width: int) -> tuple[Span, Span]:
+    return Span.whole(height), Span.whole(width)
 
 
 class Runner(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,7 +16,7 @@ PRECISION_BITS = 22
 # One matrix of a 6000 px photograph is 9 MB at 384 px: photographs of many sizes must not add up.
 KEPT_BYTES = 64 << 20
 
-_kept: dict[tuple[int, int, str], Float32] = {}
+_kept: dict[tuple[int, Span, str], Float32] = {}
 _lock = threading.Lock()
 
 
@@ -39,8 +40,30 @@ _FILTERS: dict[str, tuple[Callable[[float], float], float]] = {
 }
 
 
-def resample_matrix(in_size: int, out_size: int, filter: str) -> Float64:
+@dataclass(frozen=True)
+class Span:
+    """What a view takes of an axis resized to `resized_px`: its pixels from `first_px` on, `count_px` of them."""
+
+    resized_px: int
+    first_px: int
+    count_px: int
+
+    @classmethod
+    def whole(cls, resized_px: int) -> Span:
+        """All of it."""
+        return cls(resized_px, 0, resized_px)
+
+    @property
+    def pixels(self) -> range:
+        """Those that are taken."""
+        return range(self.first_px, self.first_px + self.count_px)
+
+
+def resample_matrix(in_size: int, out_size: int, filter: str, rows: range | None = None) -> Float64:
     """Return R, float64 (out_size, in_size), with which Pillow resizes one axis from in_size to out_size.
+
+    `rows`: of R those alone, since each depends on nothing but its own weights.
+
 
     `floor(R @ pixels + 0.5)` clipped to 0..255, per pass, horizontal first, equals
     `Image.resize(..., Resampling.BILINEAR | BICUBIC)` of an 8-bit image bit for bit in float64. (From
@@ -54,14 +77,15 @@ def resample_matrix(in_size: int, out_size: int, filter: str) -> Float64:
         raise ValueError(f"sizes must be at least 1, got {in_size} -> {out_size}")
     if filter not in _FILTERS:
         raise ValueError(f"unknown filter {filter!r}; choose one of {', '.join(_FILTERS)}")
+    rows = range(out_size) if rows is None else rows
     if in_size == out_size:
-        return np.eye(in_size)
+        return np.eye(len(rows), in_size, rows.start)
     kernel, support = _FILTERS[filter]
     scale = in_size / out_size
     filter_scale = max(scale, 1.0)
     reach = support * filter_scale
-    matrix = np.zeros((out_size, in_size))
-    for row in range(out_size):
+    matrix = np.zeros((len(rows), in_size))
+    for kept, row in enumerate(rows):
         center = (row + 0.5) * scale
         first = max(int(center - reach + 0.5), 0)
         last = min(int(center + reach + 0.5), in_size)
@@ -73,21 +97,24 @@ def resample_matrix(in_size: int, out_size: int, filter: str) -> Float64:
         for x, weight in zip(range(first, last), weights, strict=True):
             share = weight / total if total != 0.0 else weight
             fixed = math.trunc(share * (1 << PRECISION_BITS) + math.copysign(0.5, share))
-            matrix[row, x] = fixed / (1 << PRECISION_BITS)
+            matrix[kept, x] = fixed / (1 << PRECISION_BITS)
     return matrix
 
 
-def resample_matrix_float32(in_size: int, out_size: int, filter: str) -> Float32:
-    """`resample_matrix` as the graphs take it, float32 (out_size, in_size), made once per sizes and filter.
+def resample_matrix_float32(in_size: int, out: int | Span, filter: str) -> Float32:
+    """`resample_matrix` as the graphs take it, float32 (out, in_size), made once per sizes and filter.
+
+    `out`: the size of the resized axis, or what is taken of it.
 
     Those used last are kept, `KEPT_BYTES` of them. Every caller gets the same array: read only. Raises ValueError
     as `resample_matrix`.
     """
-    key = (in_size, out_size, filter)
+    span = out if isinstance(out, Span) else Span.whole(out)
+    key = (in_size, span, filter)
     with _lock:
         matrix = _kept.pop(key, None)
         if matrix is None:
-            matrix = resample_matrix(*key).astype(np.float32)
+            matrix = resample_matrix(in_size, span.resized_px, filter, span.pixels).astype(np.float32)
             room = KEPT_BYTES - matrix.nbytes
             while _kept and sum(other.nbytes for other in _kept.values()) > room:
                 del _kept[next(iter(_kept))]

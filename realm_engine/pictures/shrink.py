@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from realm_engine.arrays import Float32, UInt8
-from realm_engine.pictures.resample import resample_matrix_float32
+from realm_engine.pictures.resample import Span, resample_matrix_float32
 
 # Products of this size are one thread's work to BLAS libraries, whose own threads wait for each other by spinning:
 # beside a busy decoder four megapixels took 6 s instead of 0.1 s.
@@ -17,17 +17,21 @@ STRIP_PX = 1 << 15
 BAND_PX = 16
 
 
-def resized(picture: UInt8, height_px: int, width_px: int, interpolation: str) -> UInt8:
-    """A picture uint8 [H, W, 3] resized as graphs do it, columns, then rows: uint8 [height_px, width_px, 3]."""
+def resized(picture: UInt8, spans: tuple[Span, Span], interpolation: str) -> UInt8:
+    """A picture uint8 [H, W, 3] resized as graphs do it, columns, then rows, and what is taken of it.
+
+    `spans`: of its height and of its width. uint8 [height's count, width's count, 3].
+    """
     height, width = picture.shape[:2]
-    columns = _bands(resample_matrix_float32(width, width_px, interpolation))
+    height_px, width_px = (span.count_px for span in spans)
+    columns = _bands(resample_matrix_float32(width, spans[1], interpolation))
     narrow = np.empty((height, width_px, 3), dtype=np.uint8)
     step = max(1, STRIP_PX // width)
     for top in range(0, height, step):
         strip = picture[top : top + step].transpose(0, 2, 1).astype(np.float32)
         planes = _product(columns, strip.reshape(-1, width).T).T  # [rows * 3, width_px]
         narrow[top : top + step] = _bytes(planes).reshape(-1, 3, width_px).transpose(0, 2, 1)
-    rows = _bands(resample_matrix_float32(height, height_px, interpolation))
+    rows = _bands(resample_matrix_float32(height, spans[0], interpolation))
     found = np.empty((height_px, width_px, 3), dtype=np.uint8)
     step = max(1, STRIP_PX // height)
     for left in range(0, width_px, step):

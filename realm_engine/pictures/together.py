@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
 from realm_engine.arrays import Float32, UInt8
-from realm_engine.pictures.resample import resample_matrix_float32
+from realm_engine.pictures.resample import Span, resample_matrix_float32
 from realm_engine.pictures.shrink import resized
+
+Spans: TypeAlias = Callable[[int, int], tuple[Span, Span]]
+"""Height and width of a picture -> what is taken of each; as many pixels of every picture."""
 
 # Heights and widths of an array that holds pictures of several sizes. Those of one call lie within one step of each
 # other, so that no more than about half of what is resized are zeros; larger pictures go with their equals alone.
@@ -54,27 +58,25 @@ class Together:
         for row, (height, width) in zip(self.pixels, self.sizes_px, strict=True):
             yield row[:height, :width]
 
-    def shrunk(self, height_px: int, width_px: int, interpolation: str) -> Together:
-        """The same pictures resized: uint8 [N, height_px, width_px, 3]."""
-        each = [
-            resized(row[:height, :width], height_px, width_px, interpolation)
-            for row, (height, width) in zip(self.pixels, self.sizes_px, strict=True)
-        ]
+    def shrunk(self, spans: Spans, interpolation: str) -> Together:
+        """What is taken of the same pictures resized: uint8 [N, height's count, width's count, 3]."""
+        each = [resized(picture, spans(*picture.shape[:2]), interpolation) for picture in self.each()]
         return Together.of_one_size(each)
 
-    def resample(self, axis: int, out_px: int, interpolation: str) -> Float32:
-        """The matrices that resize an axis (0: rows, 1: columns) to `out_px`.
+    def resample(self, axis: int, spans: Spans, interpolation: str) -> Float32:
+        """The matrices that resize an axis (0: rows, 1: columns), and take what is to be taken of it.
 
-        float32 [M, out_px, H or W]: M is 1 where all pictures have one size along it, else N. What stands for pixels
+        float32 [M, count, H or W]: M is 1 where all pictures need the same along it, else N. What stands for pixels
         beyond a picture is 0, so that they count for nothing.
         """
         held = self.pixels.shape[1 + axis]
-        lengths = [size[axis] for size in self.sizes_px]
-        if len(set(lengths)) == 1:
-            lengths = lengths[:1]
-        if lengths == [held]:
-            return resample_matrix_float32(held, out_px, interpolation)[None]
-        matrices = np.zeros((len(lengths), out_px, held), dtype=np.float32)
-        for matrix, length in zip(matrices, lengths, strict=True):
-            matrix[:, :length] = resample_matrix_float32(length, out_px, interpolation)
+        wanted = [(size[axis], spans(*size)[axis]) for size in self.sizes_px]
+        if len(set(wanted)) == 1:
+            wanted = wanted[:1]
+        length, span = wanted[0]
+        if len(wanted) == 1 and length == held:
+            return resample_matrix_float32(held, span, interpolation)[None]
+        matrices = np.zeros((len(wanted), span.count_px, held), dtype=np.float32)
+        for matrix, (length, span) in zip(matrices, wanted, strict=True):
+            matrix[:, :length] = resample_matrix_float32(length, span, interpolation)
         return matrices

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from realm_engine.pictures import resample
-from realm_engine.pictures.resample import resample_matrix, resample_matrix_float32
+from realm_engine.pictures.resample import Span, resample_matrix, resample_matrix_float32
 
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 SIZES = [
@@ -121,3 +121,13 @@ def test_what_is_kept_is_bounded_in_bytes_and_the_last_used_stays(monkeypatch):
 def test_refuses_what_makes_no_sense(arguments):
     with pytest.raises(ValueError):
         resample_matrix(*arguments)
+
+
+def test_rows_of_a_matrix_are_those_of_the_whole() -> None:
+    for sizes in ((37, 224), (500, 256), (64, 64)):
+        whole = resample_matrix(*sizes, "bicubic")
+        np.testing.assert_array_equal(resample_matrix(*sizes, "bicubic", range(5, 30)), whole[5:30])
+        taken = resample_matrix_float32(sizes[0], Span(sizes[1], 5, 25), "bicubic")
+        np.testing.assert_array_equal(taken, whole[5:30].astype(np.float32))
+    # Only what is taken is made: the whole would have 22 million rows.
+    assert resample_matrix_float32(100, Span(22_400_000, 11_000_000, 224), "bilinear").shape == (224, 100)
