@@ -71,6 +71,7 @@ _SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content
     lazy={
         "core": ("realm_train.cli.core:core", "Train CORE: images and descriptions -> MOS of realness."),
         "clip": ("realm_train.cli.clip:clip", "Train the CLIP towers of DREAM: where an image looks unreal."),
+        "probe": ("realm_train.cli.probe:probe", "Fit a probe: is a picture a photograph or generated."),
         "evaluate": ("realm_train.cli.evaluate:evaluate", "Measure trained models."),
         "import-core": (
             "realm_train.cli.core:import_core",

@@ -8,7 +8,7 @@ labels.csv                                              filename,label,source[,g
 import csv
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -74,6 +74,28 @@ def read_labelled(root: Path | str) -> tuple[Labelled, ...]:
         if not any(picture.fake == fake for picture in pictures):
             raise DataError(f"{root}: has no {label} pictures; a probe needs both kinds")
     return _copies_in_one_group(pictures)
+
+
+def read_photographs(folder: Path) -> tuple[Labelled, ...]:
+    """Pictures of a folder, all of them real; the folder's name is their source.
+
+    Raises:
+        DataError: there is none.
+    """
+    try:
+        found = look_for_images([folder]).files
+    except ImageError as error:
+        raise DataError(str(error)) from error
+    return tuple(Labelled(file.path, False, folder.resolve().name, str(file.path)) for file in found)
+
+
+def together(parts: Iterable[Sequence[Labelled]]) -> tuple[Labelled, ...]:
+    """Pictures of several places; copies of one file, wherever they lie, become one group.
+
+    Raises:
+        DataError: a file is both real and fake.
+    """
+    return _copies_in_one_group([picture for part in parts for picture in part])
 
 
 def labels(pictures: Sequence[Labelled]) -> Bool:
