@@ -4,6 +4,7 @@ The published ones are those of `PUBLISHED_WIDTHS`; their features are taken as 
 """
 
 import difflib
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from realm_engine.arrays import Float32, UInt8
 from realm_engine.machine.online import refuse_offline
+from realm_engine.pictures.decode import ImageSource, load_image
 from realm_engine.tables.rows import batched
 from realm_train.errors import TowerError
 from realm_train.hub import prepare_hub, refuse_offline_tag
@@ -92,12 +94,22 @@ class Backbone(nn.Module):
         features: Tensor = self.network((pixels / 255 - self.mean) / self.std)
         return features
 
+    @property
+    def sha256(self) -> str:
+        """Of what decides its features: weights, and what it sees of a picture."""
+        digest = hashlib.sha256(repr((self.name, self.look, self.normalisation)).encode())
+        for key, value in sorted(self.network.state_dict().items()):
+            digest.update(key.encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
     @torch.no_grad()
-    def features(self, pictures: Iterable[UInt8], batch_size: int = 16) -> Float32:
-        """Pictures uint8 RGB (H, W, 3) of any sizes -> features float32 [N, width], in evaluation mode."""
+    def features(self, pictures: Iterable[ImageSource], batch_size: int = 16) -> Float32:
+        """Pictures of any sizes -> features float32 [N, width], in evaluation mode. Raises ImageError."""
         self.eval()
         found = [np.zeros((0, self.width), np.float32)]
-        for batch in batched(map(self.look.of, pictures), batch_size):
+        seen = (self.look.of(load_image(picture)) for picture in pictures)
+        for batch in batched(seen, batch_size):
             found.append(self(self.pixels(batch)).float().cpu().numpy())
         return np.concatenate(found)
 
@@ -204,6 +216,11 @@ def image_tower_of_clip(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Of a whole CLIP's state_dict what belongs to its image tower; that of an image tower is returned as it is."""
     inside = {key.removeprefix("visual."): value for key, value in state.items() if key.startswith("visual.")}
     return inside or dict(state)
+
+
+def is_classifier(key: str) -> bool:
+    """Whether a key of a whole network's state_dict belongs to what follows the penultimate features."""
+    return key.startswith(_CLASSIFIERS)
 
 
 def _tagged(name: str, model: str, tag: str) -> Any:

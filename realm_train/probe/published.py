@@ -22,6 +22,7 @@ from realm_engine.pictures.decode import load_image
 from realm_engine.tables.rows import batched
 from realm_train.errors import ConfigError, RunError
 from realm_train.probe.backbones import PRETRAINED, Backbone, backbone
+from realm_train.probe.checkpoint import about, backbone_of, save_probe
 from realm_train.probe.data import Labelled, folds, labels
 from realm_train.probe.stopping import progress_after
 from realm_train.probe.views import published_training_view, published_validation_view
@@ -29,7 +30,6 @@ from realm_train.runs import RunFolder, epoch_seed, open_run, progress, set_seed
 
 T = TypeVar("T")
 
-FORMAT, RECIPE = "realm-probe", "published"
 SUMMARY, SOURCES, PREDICTIONS = "summary.json", "sources.csv", "predictions.csv"
 VALIDATION, TEST = "validation", "test"
 HELD_OUT = 5  # a fifth
@@ -128,8 +128,7 @@ def train_published(
     set_seed(config.seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     probe = Probe(backbone(config.arch, config.weights, published=True)).to(device)
-    about = {"format": FORMAT, "recipe": RECIPE, "arch": config.arch, "width": probe.backbone.width}
-    run = open_run(output, config, resume, **about)
+    run = open_run(output, config, resume, **about(probe.backbone))
     if (run.path / SUMMARY).is_file():
         return run.read_json(SUMMARY)
     _train(probe, pictures, validation, config, run, show)
@@ -167,7 +166,7 @@ def _train(
         run.append_metrics({"epoch": epoch, "loss": loss, "lr": standing.rate, **found})
         run.curves({"loss": ["loss"], "validation": ["accuracy", "real_accuracy", "fake_accuracy"]})
         if progress_after(history, config.lr, config.patience).keep:
-            _keep(probe, run, epoch)
+            save_probe(run, probe.backbone, probe.head.weight[0], probe.head.bias, {"epoch": epoch})
         state = {"epoch": epoch, "moved": probe.moved(), "optimizer": optimizer.state_dict()}
         run.save_state(
             state
@@ -260,23 +259,6 @@ def by_source(pictures: Sequence[Labelled], predicted: Float64) -> list[dict[str
     return rows
 
 
-def _keep(probe: Probe, run: RunFolder, epoch: int) -> None:
-    """The head in the form of every probe, where standardisation and temperature change nothing, and the backbone."""
-    width = probe.backbone.width
-    network = probe.backbone.network.state_dict()
-    run.save_checkpoint(
-        {
-            "weight": probe.head.weight[0],
-            "bias": probe.head.bias,
-            "mean": torch.zeros(width),
-            "std": torch.ones(width),
-            "temperature": torch.ones(1),
-            **{f"backbone.{key}": value for key, value in network.items()},
-        },
-        {"epoch": epoch},
-    )
-
-
 def _restore(probe: Probe, optimizer: torch.optim.Optimizer, run: RunFolder) -> int:
     """Go back to where a killed run stopped; the number of epochs that it has done."""
     state = run.load_state()
@@ -293,10 +275,8 @@ def _report(
     probe: Probe, test: Sequence[Labelled], config: PublishedConfig, run: RunFolder
 ) -> dict[str, Any]:
     kept = run.load_checkpoint()
-    device = probe.head.weight.device
-    network = {key.removeprefix("backbone."): v for key, v in kept.items() if key.startswith("backbone.")}
-    probe.backbone.network.load_state_dict(network)
-    probe.head.load_state_dict({"weight": kept["weight"][None].to(device), "bias": kept["bias"].to(device)})
+    probe.backbone.network.load_state_dict(backbone_of(kept))
+    probe.head.load_state_dict({"weight": kept["weight"][None], "bias": kept["bias"]})
 
     def view(row: int) -> UInt8:
         return probe.backbone.look.of(load_image(test[row].path))
