@@ -122,32 +122,32 @@ def image_tower(name: str, weights: str = "pretrained") -> ImageTower:
         TowerError: Unknown name, weights that cannot be fetched, or weights that do not fit.
     """
     fetched = weights == "pretrained"
-    backbone = (
-        _torchvision(name, fetched)
-        if name in TORCHVISION_RESNETS
-        else _timm(name.removeprefix("timm:"), fetched)
-    )
+    if name in TORCHVISION_RESNETS:
+        backbone: Any = torchvision_model(name, fetched)
+        backbone.fc = nn.Identity()
+    else:
+        backbone = timm_model(name, fetched)
     tower = ImageTower(name, backbone)
     if weights not in ("pretrained", "none"):
         load_strictly(tower.backbone, load_weights(weights), weights, ignore=_CLASSIFIERS)
     return tower.eval()
 
 
-def _torchvision(name: str, pretrained: bool) -> nn.Module:
+def torchvision_model(name: str, pretrained: bool) -> nn.Module:
+    """A model of torchvision with its classifier. Raises TowerError where its weights cannot be fetched."""
     import torchvision
 
     if pretrained:
         _refuse_offline_unless_kept(name)
     try:
         # V1 are the weights of the published recipe ("pretrained=True" of its time).
-        model = getattr(torchvision.models, name)(weights="IMAGENET1K_V1" if pretrained else None)
+        model: nn.Module = torchvision.models.get_model(name, weights="IMAGENET1K_V1" if pretrained else None)
     except OSError as error:
         raise TowerError(
             f"image tower {name}: weights cannot be fetched ({first_line(error)}); "
             "give the path of a state_dict as image weights, or 'none'"
         ) from error
-    model.fc = nn.Identity()
-    return model  # type: ignore[no-any-return]
+    return model
 
 
 def _refuse_offline_unless_kept(name: str) -> None:
@@ -162,9 +162,15 @@ def _refuse_offline_unless_kept(name: str) -> None:
         )
 
 
-def _timm(name: str, pretrained: bool) -> nn.Module:
+def timm_model(name: str, pretrained: bool) -> nn.Module:
+    """A model of timm ("timm:" may stand before its name) without its classifier.
+
+    Raises:
+        TowerError: timm does not know it, or its weights cannot be fetched.
+    """
     import timm
 
+    name = name.removeprefix("timm:")
     base = name.split(".")[0]
     if not timm.is_model(base):
         near = [found.split(".")[0] for found in timm.list_models(f"*{base}*")[:3]]
