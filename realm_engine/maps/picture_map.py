@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import cv2
 import numpy as np
 
-from realm_engine.arrays import Array, Bool, Float32
+from realm_engine.arrays import Array, Bool, Float32, UInt8
 
 FLAT_STD = 1e-6  # of a map whose values are about 1: what varies less is constant up to rounding
 
@@ -84,6 +84,23 @@ class PictureMap(ABC):
             "p95": float(p95),
             "covered_fraction": float(self.covered.mean()),
         }
+
+
+M_co = TypeVar("M_co", bound=PictureMap, covariant=True)
+
+
+@dataclass(frozen=True)
+class Mapped(Generic[M_co]):
+    """The answer for one image of many: the decoded image (uint8 RGB H x W x 3) and its map, or `error`."""
+
+    name: str
+    image: UInt8 | None
+    map: M_co | None
+    error: str | None = None
+
+
+MapProgress = Callable[[float, int], None]
+"""Told how many images, fractions included, are done, and how many windows were encoded."""
 
 
 @dataclass(frozen=True)
