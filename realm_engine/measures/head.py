@@ -55,16 +55,17 @@ def _attribution(bundle: Bundle, measure: Section, tower: str, view: View, colum
         return None
     section = measure.section("map")
     stages = section.get("stages", list)
-    if not 1 <= len(stages) <= MOST_STAGES or len(set(map(str, stages))) != len(stages):
+    named = all(isinstance(stage, str) for stage in stages)
+    if not named or not 1 <= len(stages) <= MOST_STAGES or len(set(stages)) != len(stages):
         raise BundleError(
             f"{section.where}: 'stages' must list 1 to {MOST_STAGES} different outputs; export the bundle again"
         )
     speaks_for = section.text("speaks_for") if "speaks_for" in section.data else column[:LONGEST_WORD]
-    if len(speaks_for) > LONGEST_WORD:
+    if len(speaks_for) > LONGEST_WORD or not speaks_for.isprintable():
         raise BundleError(
-            f"{section.where}: 'speaks_for' is longer than {LONGEST_WORD} letters; export the bundle again"
+            f"{section.where}: 'speaks_for' is no word of at most {LONGEST_WORD} letters; export the bundle again"
         )
-    found = Attribution(tower, view, section.get("graph", str), tuple(map(str, stages)), speaks_for)
+    found = Attribution(tower, view, section.get("graph", str), tuple(stages), speaks_for)
     if view.kind == "centre-crop":
         raise BundleError(
             f"{section.where}: a map needs a tower that sees the whole picture; export the bundle again"

@@ -31,13 +31,15 @@ def test_it_is_read(attributed):
 BROKEN = [
     ({"stages": []}, "must list 1 to 64 different outputs"),
     ({"stages": ["stage_0", "stage_0"]}, "must list 1 to 64 different outputs"),
+    ({"stages": [["stage_0"], 7]}, "must list 1 to 64 different outputs"),
     ({"stages": ["stage_0", "stage_1"]}, "'fakeness_map' does not take the stages"),
     ({"stages": ["stage_0", "stage_1", "stage_9"]}, "graph 'small_tower' has no output 'stage_9'"),
     ({"graph": "nothing"}, "there is no graph 'nothing'"),
     ({"graph": "fakeness"}, "graph 'fakeness' has no output 'bias'"),
     ({"graph": None}, "'graph' is None, of the wrong kind"),
     ({"speaks_for": ""}, "'speaks_for' is empty"),
-    ({"speaks_for": "a" * 17}, "longer than 16 letters"),
+    ({"speaks_for": "a" * 17}, "no word of at most 16 letters"),
+    ({"speaks_for": "fake\nnews"}, "no word of at most 16 letters"),
 ]
 
 
