@@ -8,13 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from realm_engine.engine import DreamConfig, Engine, Measured, RealnessMap
+    from realm_engine.engine import AttributionMap, DreamConfig, Engine, Measured, RealnessMap
     from realm_engine.errors import RealmError
     from realm_engine.verbs.compare.library import Comparison, compare
 
     __version__: str
 
 __all__ = [
+    "AttributionMap",
     "Comparison",
     "DreamConfig",
     "Engine",
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AttributionMap": "maps.attribution",
     "Comparison": "verbs.compare.library",
     "DreamConfig": "maps.realness_map",
     "Engine": "engine",

@@ -6,10 +6,10 @@ import itertools
 import logging
 import os
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal, NoReturn, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar, overload
 
 import numpy as np
 
@@ -17,12 +17,15 @@ from realm_engine.arrays import Float32, UInt8
 from realm_engine.bundle.bundle import Bundle
 from realm_engine.errors import AnswerError, ImageError, UsageError
 from realm_engine.machine.memory import MemoryLimit, format_bytes, parse_bytes, resident_bytes
+from realm_engine.maps.attribution import Attributed, AttributionMap, AttributionStream
 from realm_engine.maps.dream import Progress
+from realm_engine.maps.picture_map import Mapped, MapProgress
 from realm_engine.maps.realness_map import DreamConfig, RealnessMap
-from realm_engine.maps.spec import ENCODERS
+from realm_engine.maps.spec import ENCODERS, RegionPolicy
 from realm_engine.maps.spec import PART as MAP_PART
-from realm_engine.maps.stream import Mapped, Mapper, MapProgress, MapStream, texts_of_map
+from realm_engine.maps.stream import Mapper, MapStream, texts_of_map
 from realm_engine.maps.windows import WindowGrid
+from realm_engine.measures.contributions import ContributionStream, with_attribution
 from realm_engine.measures.features import Features, FeatureStream, tower_of
 from realm_engine.measures.measure import Measure
 from realm_engine.measures.profiles import DEFAULT
@@ -40,6 +43,7 @@ from realm_engine.tables.rows import Measured
 __all__ = [
     "DEFAULT_BUNDLE",
     "PREFER_FP16",
+    "AttributionMap",
     "DreamConfig",
     "Engine",
     "EngineOptions",
@@ -375,22 +379,49 @@ class Engine:
         """The maps of the bundle, for those who need more than `map`. Raises BundleError where it makes none."""
         return self._main.mapper()
 
+    @overload
     def map(
         self,
         image: ImageSource,
         text: str | Sequence[str] | None = None,
         config: DreamConfig | None = None,
         progress: Progress | None = None,
-    ) -> RealnessMap:
+        *,
+        metric: None = None,
+    ) -> RealnessMap: ...
+
+    @overload
+    def map(self, image: ImageSource, *, metric: str) -> AttributionMap: ...
+
+    def map(
+        self,
+        image: ImageSource,
+        text: str | Sequence[str] | None = None,
+        config: DreamConfig | None = None,
+        progress: Progress | None = None,
+        *,
+        metric: str | None = None,
+    ) -> RealnessMap | AttributionMap:
         """Map one image of any size (path, bytes, stream or uint8 RGB H x W x 3 array).
 
         `text`: what looks unreal; several texts count by the mean of their similarities; None lets the
         bundle's phrase bank decide, and the map's `phrases` says what it chose. `config` None is the bundle's
         recommended preset. `progress(done, total)` is called while working, in windows that are encoded.
+        `metric`: not how real each pixel looks, but what it adds to the number of this measure, one that
+        `with_map` knows; such a map takes none of the others.
         Raises ImageError, WindowError, TextError, DeviceError, AnswerError where the model's answer is not a
-        number, and BundleError where the bundle makes no maps.
+        number, BundleError where the bundle makes no maps, and UsageError for a measure without one.
         """
-        return self._map_one(image, [text], config, progress)[0]
+        if metric is None:
+            return self._map_one(image, [text], config, progress)[0]
+        if any(given is not None for given in (text, config, progress)):
+            raise UsageError(f"the map of {metric} takes an image alone: no text, configuration or progress")
+        stream = self._attributions(metric, None)[0]
+        with _named(image):
+            pixels = self._load(image)
+            (found,) = stream.run([pixels], [Entry(0, "image", pixels)])
+        assert found.map is not None
+        return found.map
 
     def map_texts(
         self,
@@ -407,6 +438,7 @@ class Engine:
             raise UsageError("a map needs at least one text")
         return self._map_one(image, texts, config, progress)
 
+    @overload
     def iter_maps(
         self,
         images: Iterable[ImageSource],
@@ -415,20 +447,47 @@ class Engine:
         *,
         names: Sequence[str] | None = None,
         progress: MapProgress | None = None,
-    ) -> Iterator[Mapped]:
+        metric: None = None,
+    ) -> Iterator[Mapped[RealnessMap]]: ...
+
+    @overload
+    def iter_maps(
+        self,
+        images: Iterable[ImageSource],
+        *,
+        names: Sequence[str] | None = None,
+        progress: MapProgress | None = None,
+        metric: str,
+    ) -> Iterator[Mapped[AttributionMap]]: ...
+
+    def iter_maps(
+        self,
+        images: Iterable[ImageSource],
+        texts: str | Sequence[str | Sequence[str] | None] | None = None,
+        config: DreamConfig | None = None,
+        *,
+        names: Sequence[str] | None = None,
+        progress: MapProgress | None = None,
+        metric: str | None = None,
+    ) -> Iterator[Mapped[RealnessMap]] | Iterator[Mapped[AttributionMap]]:
         """Yield one Mapped per image, in order; the next images are decoded while the model works.
 
         Images of one size with few windows share calls. `texts`: one for all images, or one entry per
         image (as `map` takes it). `progress(images, windows)` is called with how many images, fractions
         included, are done and how many windows were encoded. An image that fails is a Mapped with `error`.
+        `metric`: see `map`.
         Raises DeviceError, UsageError, and BundleError where the bundle makes no maps.
         """
+        if metric is not None:
+            if texts is not None or config is not None:
+                raise UsageError(f"maps of {metric} take no texts and no configuration; leave them out")
+            return self.attribution_entries(entries(images, None, names), metric, progress)
         each = itertools.repeat(texts) if isinstance(texts, str) else texts
         return self.map_entries(entries(images, each, names), config, progress)
 
     def map_entries(
         self, todo: Iterable[Entry], config: DreamConfig | None = None, progress: MapProgress | None = None
-    ) -> Iterator[Mapped]:
+    ) -> Iterator[Mapped[RealnessMap]]:
         """Yield one Mapped per entry, in order. See `iter_maps`."""
         mapper = self.maps
         stream = MapStream(mapper, config or mapper.recommended, progress)
@@ -436,6 +495,56 @@ class Engine:
         most = mapper.dream.encoder.per_call
         pipeline = self._pipeline(stream.run, stream.fail, stream.per_call, most, threads)
         return self._while_open(pipeline.stream(iter(todo)))
+
+    def with_map(self, metric: str) -> Measure:
+        """The measure of that name, whose number a map can attribute to pixels. Raises UsageError where none can."""
+        have = [each.name for each in self.measures if each.attribution is not None]
+        known = f"with a map: {', '.join(have) or 'none'} (without a metric a map shows realness)"
+        try:
+            (measure,) = self.chosen(metric)
+        except UsageError as error:
+            raise UsageError(f"{error}; {known}") from error
+        if measure.attribution is None:
+            raise UsageError(
+                f"{self.bundle.name}: no map says where the number of {metric} comes from; {known}"
+            )
+        return measure
+
+    def attribution_entries(
+        self, todo: Iterable[Entry], metric: str, progress: MapProgress | None = None
+    ) -> Iterator[Mapped[AttributionMap]]:
+        """Yield one Mapped per entry, in order; texts are not looked at. See `iter_maps`."""
+        stream, plan, most = self._attributions(metric, progress)
+        # A limit below the models' own need fails now.
+        stream.per_call(np.empty((1, 1, 3), dtype=np.uint8))
+        pipeline = self._pipeline(
+            stream.run,
+            stream.fail,
+            stream.per_call,
+            most,
+            plan.backend.threads,
+            plan.backend.resident,
+            stream.key,
+        )
+        return self._while_open(pipeline.stream(iter(todo)))
+
+    def _attributions(
+        self, metric: str, progress: MapProgress | None
+    ) -> tuple[AttributionStream, PartPlan, int]:
+        """A stream of attribution maps, the plan of its tower, and how many pictures a call shall hold."""
+        self.with_map(metric)
+        ((opened, (measure,)),) = self._grouped(metric, DEFAULT)
+        attribution, measure = measure.attribution, with_attribution(measure)
+        assert attribution is not None
+        opened.ready([measure])
+        plan = opened.sessions.plan(measure.part.name)
+        memory = None if plan.backend.resident else self._memory
+        most = plan.batch or plan.backend.image_batch
+        source = ContributionStream(Group(opened, (measure,), memory, opened.many_sizes([plan])), most)
+        what = Attributed(measure.name, measure.columns[0].name, attribution.speaks_for)
+        maps = opened.contents.maps
+        policy = RegionPolicy() if maps is None else maps.region_policy
+        return AttributionStream(source, what, policy, progress), plan, most
 
     # ---------------------------------------------------------------- embed
 
@@ -492,12 +601,8 @@ class Engine:
         pixels = self._load(image)
         config.grids(*pixels.shape[:2])  # a window that does not fit is found before any work
         each = [texts_of_map(text) for text in texts]
-        try:
+        with _named(image):
             return mapper.map_together([pixels] * len(texts), each, config, progress)
-        except AnswerError as error:
-            if isinstance(image, str | os.PathLike):
-                raise AnswerError(f"{os.fspath(image)}: {error}") from error
-            raise
 
     def _while_open(self, answers: Generator[T, None, None]) -> Iterator[T]:
         """The answers, of which none is given once the engine is closed, not even one that is made already."""
@@ -542,3 +647,14 @@ class Engine:
                 )
 
         return load_image(source, check)
+
+
+@contextmanager
+def _named(image: ImageSource) -> Iterator[None]:
+    """Within the block an answer that is no number is an error that names the file."""
+    try:
+        yield
+    except AnswerError as error:
+        if isinstance(image, str | os.PathLike):
+            raise AnswerError(f"{os.fspath(image)}: {error}") from error
+        raise

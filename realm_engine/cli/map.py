@@ -48,9 +48,13 @@ if TYPE_CHECKING:
 @click.option(
     "--quantity",
     type=click.Choice(["realness", "similarity"]),
-    default="realness",
-    show_default=True,
-    help="realness = 1 - cosine, low = unreal; similarity = cosine, high = unreal.",
+    help="realness = 1 - cosine, low = unreal; similarity = cosine, high = unreal. [default: realness]",
+)
+@click.option(
+    "--metric",
+    metavar="NAME",
+    help="Map where the number of this measure comes from: what every pixel adds to it. Without text and windows; "
+    "realm-engine measures says which have one.",
 )
 @click.option(
     "--output",
@@ -97,7 +101,8 @@ def map_command(
     stride_px: int | None,
     aggregate: str | None,
     encoder: str,
-    quantity: str,
+    quantity: str | None,
+    metric: str | None,
     output: Path,
     formats: str,
     limits: tuple[float, float] | None,
@@ -107,7 +112,8 @@ def map_command(
 ) -> None:
     """Map where images look unreal: per image an overlay, a heat map, the values (.npy) and a record (.json).
 
-    Without --text and --descriptions, the bundle's phrases that fit an image best are used and named.
+    Without --text and --descriptions, the bundle's phrases that fit an image best are used and named. With --metric the
+    map says where that measure's number comes from, not where a picture is false.
     Exit code 1 when some images failed.
     """
     from realm_engine.verbs.map import MapOptions, map_images
@@ -127,6 +133,7 @@ def map_command(
         limits,
         regions,
         resume,
+        metric,
     )
     if map_images(asked, replace(options, encoder=encoder), TERMINAL):
         click.get_current_context().exit(1)

@@ -35,6 +35,8 @@ def _lines(row: Mapping[str, Any]) -> Iterator[str]:
         certainty = "; ".join([column["span"], *column["certainty"]])
         yield f"  column {column['name']}: {column['meaning']} ({certainty})"
     yield f"  text: {'a description, optional' if row['takes_text'] else 'none'}"
+    if row["has_map"]:
+        yield f"  map: where its number comes from (realm-engine map --metric {row['name']})"
     if row["profiles"][1:]:
         yield f"  profiles: {', '.join(row['profiles'])}"
     commercial = "allowed" if row["commercial_use"] else "not allowed"

@@ -7,6 +7,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,16 +19,12 @@ from realm_engine.arrays import UInt8
 from realm_engine.errors import UsageError
 from realm_engine.machine.files import check_folder, write_atomically
 from realm_engine.maps import render
-from realm_engine.maps.realness_map import RealnessMap
+from realm_engine.maps.picture_map import PictureMap
 from realm_engine.pictures.find import DRAWN_BY
 
 LONGEST_STEM_BYTES = 255 - len(".overlay.png") - 1
 FORMATS = ("overlay", "heatmap", "npy", "json")
 _SUFFIXES = {"overlay": ".overlay.png", "heatmap": ".heatmap.png", "npy": ".npy", "json": ".json"}
-SIGNS = {
-    "realness": "1 - cosine similarity with the text; low = unreal",
-    "similarity": "cosine similarity with the text; high = unreal",
-}
 
 
 def parse_formats(text: str) -> tuple[str, ...]:
@@ -114,7 +111,7 @@ class MapFolder:
         """Where the files of a map lie, by format."""
         return {name: self.folder / f"{stem}{_SUFFIXES[name]}" for name in self.formats}
 
-    def write(self, stem: str, image: UInt8, result: RealnessMap, facts: Mapping[str, Any]) -> list[Path]:
+    def write(self, stem: str, image: UInt8, result: PictureMap, facts: Mapping[str, Any]) -> list[Path]:
         """Write the files of one map as `<folder>/<stem>.<...>` and return their paths.
 
         `facts` go into the JSON beside what the map itself tells.
@@ -135,11 +132,11 @@ class MapFolder:
         self,
         name: str,
         image: UInt8,
-        result: RealnessMap,
+        result: PictureMap,
         limits: tuple[float, float],
         facts: Mapping[str, Any],
     ) -> bytes:
-        quantity = result.config.quantity
+        legend = result.legend
         if name == "npy":
             stream = io.BytesIO()
             np.save(stream, result.values, allow_pickle=False)
@@ -150,68 +147,28 @@ class MapFolder:
                 "utf-8", "backslashreplace"
             )
         if name == "heatmap":
-            return _png(render.heatmap(result.values, quantity, result.covered, limits))
+            return _png(render.heatmap(result.values, legend, result.covered, limits))
         boxes = [(r.x, r.y, r.width, r.height) for r in result.regions(self._regions)]
-        return _png(render.overlay(image, result.values, quantity, result.covered, limits, boxes))
+        return _png(render.overlay(image, result.values, legend, result.covered, limits, boxes))
 
 
-def colour_limits(result: RealnessMap) -> tuple[float, float]:
-    """The values at the ends of a map's colours: on the scale of photographs where that is known, else its own."""
+def colour_limits(result: PictureMap) -> tuple[float, float]:
+    """The values at the ends of a map's colours: those that it knows of itself, else the range of its values."""
     return result.own_limits or render.colour_limits(result.values, result.covered)
 
 
-def map_record(
-    result: RealnessMap, limits: tuple[float, float], regions: int | None = None
-) -> dict[str, Any]:
-    """Everything a map knows about itself, ready for JSON: parameters, texts, statistics and regions."""
+def map_record(result: PictureMap, limits: tuple[float, float], regions: int | None = None) -> dict[str, Any]:
+    """Everything a map knows about itself, ready for JSON: parameters, statistics and regions."""
     height, width = result.values.shape
-    config = result.config
     return {
-        "quantity": config.quantity,
-        "meaning": SIGNS[config.quantity],
+        "quantity": result.legend.quantity,
+        "meaning": result.legend.meaning,
         "width_px": width,
         "height_px": height,
-        "preset": result.preset,
-        "windows_px": list(config.windows_px),
-        "stride_px": config.stride_px,
-        "aggregate": config.aggregate,
-        "encoder": result.encoder,
-        "window_count": result.windows,
-        "windows_of_grid": result.windows_of_grid,
-        "uncovered_pixels": int((~result.covered).sum()),
-        "texts": list(result.texts),
-        "phrases": [
-            {"text": phrase.text, "kind": phrase.kind, "z_score": phrase.z_score} for phrase in result.phrases
-        ],
-        "photographs": _photographs(result),
+        **result.facts(),
         "statistics": result.statistics(),
         "colour_limits": list(limits),
-        "regions": [
-            {
-                "x": region.x,
-                "y": region.y,
-                "width": region.width,
-                "height": region.height,
-                "mean_realness": region.mean_realness,
-                "area_px": region.area_px,
-            }
-            for region in result.regions(regions)
-        ],
-    }
-
-
-def _photographs(result: RealnessMap) -> dict[str, Any] | None:
-    """Where the map lies among untouched photographs; null where that is not known."""
-    known = result.photographs
-    if known is None:
-        return None
-    return {
-        "mean": known.mean,
-        "std": known.std,
-        "z_max": result.z_max,
-        "z_high": result.z_high,
-        "threshold": known.threshold,
-        "stands_out": result.stands_out,
+        "regions": [asdict(region) for region in result.regions(regions)],
     }
 
 

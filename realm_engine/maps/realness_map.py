@@ -6,14 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
+from types import MappingProxyType
+from typing import Any
 
-import cv2
 import numpy as np
 
 from realm_engine.arrays import Array, Bool, Float32
 from realm_engine.errors import UsageError, WindowError
 from realm_engine.maps.adaptive import FAST_FRACTION, fast_fraction
 from realm_engine.maps.photographs import HIGH_PERCENTILE, REAL_END, UNREAL_END, Photographs
+from realm_engine.maps.picture_map import Box, Legend, PictureMap, patches
 from realm_engine.maps.spec import AGGREGATES, EACH_WINDOW, ENCODERS, ONE_PASS, Preset, RegionPolicy
 from realm_engine.maps.windows import WindowGrid, covered_by_any
 
@@ -23,6 +25,18 @@ class Quantity(StrEnum):
 
     REALNESS = "realness"
     SIMILARITY = "similarity"
+
+
+LEGENDS: Mapping[str, Legend] = MappingProxyType(
+    {
+        Quantity.REALNESS.value: Legend(
+            "realness", "1 - cosine similarity with the text; low = unreal", "unreal", "real", True
+        ),
+        Quantity.SIMILARITY.value: Legend(
+            "similarity", "cosine similarity with the text; high = unreal", "unreal", "real", False
+        ),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -132,19 +146,15 @@ class Phrase:
 
 
 @dataclass(frozen=True)
-class Region:
-    """A connected area that looks unreal: its box in pixels, (x, y) its top left corner."""
+class Region(Box):
+    """A connected area that looks unreal."""
 
-    x: int
-    y: int
-    width: int
-    height: int
     mean_realness: float
     area_px: int
 
 
 @dataclass(frozen=True)
-class RealnessMap:
+class RealnessMap(PictureMap):
     """A map and everything that made it; `values` is float32 (H, W) of the original image.
 
     `values` holds `config.quantity`; a pixel that no window covers is NaN (`covered` says which, and `np.nanargmin`
@@ -164,6 +174,11 @@ class RealnessMap:
     region_policy: RegionPolicy = field(default_factory=RegionPolicy)
     encoder: str = EACH_WINDOW
     photographs: Photographs | None = None
+
+    @property
+    def legend(self) -> Legend:
+        """That of the quantity that it holds."""
+        return LEGENDS[self.config.quantity]
 
     @property
     def windows_of_grid(self) -> int:
@@ -229,19 +244,37 @@ class RealnessMap:
         real, unreal = (known.similarity(z) for z in ends)
         return (real, unreal) if self.config.quantity == Quantity.SIMILARITY else (1.0 - unreal, 1.0 - real)
 
-    def statistics(self) -> dict[str, float]:
-        """Minimum, maximum, mean, standard deviation and percentiles of the covered pixels' values."""
-        values = self.values[self.covered]
-        p5, median, p95 = np.percentile(values, [5, 50, 95])
+    def facts(self) -> dict[str, Any]:
+        """How it was made, of which texts, and where it lies among untouched photographs."""
+        config = self.config
         return {
-            "min": float(values.min()),
-            "max": float(values.max()),
-            "mean": float(values.mean(dtype=np.float64)),
-            "std": float(values.std(dtype=np.float64)),
-            "p5": float(p5),
-            "median": float(median),
-            "p95": float(p95),
-            "covered_fraction": float(self.covered.mean()),
+            "preset": self.preset,
+            "windows_px": list(config.windows_px),
+            "stride_px": config.stride_px,
+            "aggregate": config.aggregate,
+            "encoder": self.encoder,
+            "window_count": self.windows,
+            "windows_of_grid": self.windows_of_grid,
+            "uncovered_pixels": int((~self.covered).sum()),
+            "texts": list(self.texts),
+            "phrases": [
+                {"text": phrase.text, "kind": phrase.kind, "z_score": phrase.z_score}
+                for phrase in self.phrases
+            ],
+            "photographs": self._photograph_facts(),
+        }
+
+    def _photograph_facts(self) -> dict[str, Any] | None:
+        known = self.photographs
+        if known is None:
+            return None
+        return {
+            "mean": known.mean,
+            "std": known.std,
+            "z_max": self.z_max,
+            "z_high": self.z_high,
+            "threshold": known.threshold,
+            "stands_out": self.stands_out,
         }
 
     def regions(self, k: int | None = None) -> list[Region]:
@@ -253,29 +286,17 @@ class RealnessMap:
         is: then only regions count of which a pixel has a `z` above the threshold, else there is none.
         """
         policy = self.region_policy
-        realness, mask = self.realness, self.covered
-        mean, std = (float(f(realness[mask], dtype=np.float64)) for f in (np.mean, np.std))
-        if std < 1e-6 or self.stands_out is False:  # a constant map, up to rounding
+        if self.stands_out is False:
             return []
-        unreal = (mask & (realness < mean - policy.below_std * std)).astype(np.uint8)
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(unreal, connectivity=8)
-        areas = stats[:, cv2.CC_STAT_AREA]
-        sums = np.bincount(labels.ravel(), weights=realness.ravel(), minlength=count)
+        found, labels = patches(self.realness, self.covered, policy.below_std)
         outstanding = self._outstanding(labels)
         smallest = min(self.config.windows_px) ** 2 * policy.least_window_areas
-        found = [
-            Region(
-                x=int(stats[label, cv2.CC_STAT_LEFT]),
-                y=int(stats[label, cv2.CC_STAT_TOP]),
-                width=int(stats[label, cv2.CC_STAT_WIDTH]),
-                height=int(stats[label, cv2.CC_STAT_HEIGHT]),
-                mean_realness=float(sums[label] / areas[label]),
-                area_px=int(areas[label]),
-            )
-            for label in range(1, count)
-            if areas[label] >= smallest and (outstanding is None or label in outstanding)
+        regions = [
+            Region(each.x, each.y, each.width, each.height, each.total / each.area_px, each.area_px)
+            for each in found
+            if each.area_px >= smallest and (outstanding is None or each.label in outstanding)
         ]
-        return sorted(found, key=lambda region: region.mean_realness)[: policy.most if k is None else k]
+        return sorted(regions, key=lambda region: region.mean_realness)[: policy.most if k is None else k]
 
     def _outstanding(self, labels: Array) -> set[int] | None:
         """The labels of which a pixel stands out; None where that is not known."""

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 from realm_engine.arrays import UInt8
 from realm_engine.bundle.bundle import Bundle
 from realm_engine.errors import TextError
 from realm_engine.maps.dream import Dream, Progress
 from realm_engine.maps.phrases import BankEntry, parse_bank, pick_phrases
+from realm_engine.maps.picture_map import Mapped, MapProgress
 from realm_engine.maps.realness_map import DreamConfig, Phrase, RealnessMap
 from realm_engine.pictures.descriptions import is_missing
 from realm_engine.pictures.inputs import Entry, Texts
-
-MapProgress = Callable[[float, int], None]
-
-
-@dataclass(frozen=True)
-class Mapped:
-    """DREAM's answer for one image: the decoded image (uint8 RGB H x W x 3) and its map, or `error`."""
-
-    name: str
-    image: UInt8 | None
-    map: RealnessMap | None
-    error: str | None = None
 
 
 def texts_of_map(given: Texts) -> tuple[str, ...] | None:
@@ -112,7 +101,7 @@ class MapStream:
         self._config = config
         self._done = _Done(progress)
 
-    def run(self, decoded: list[UInt8], entries: list[Entry]) -> list[Mapped]:
+    def run(self, decoded: list[UInt8], entries: list[Entry]) -> list[Mapped[RealnessMap]]:
         """Answer images of one size. Raises what `Mapper.map_together` does, and TextError for an empty text."""
         texts = [texts_of_map(entry.text) for entry in entries]
         maps = self._mapper.map_together(decoded, texts, self._config, self._done.within(len(entries)))
@@ -122,7 +111,7 @@ class MapStream:
             for entry, image, found in zip(entries, decoded, maps, strict=True)
         ]
 
-    def fail(self, entry: Entry, message: str) -> Mapped:
+    def fail(self, entry: Entry, message: str) -> Mapped[RealnessMap]:
         """Answer an image that cannot be mapped."""
         self._done.add(1, 0)
         return Mapped(entry.name, None, None, message)

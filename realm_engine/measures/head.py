@@ -9,8 +9,11 @@ from realm_engine.bundle.bundle import Bundle, Part
 from realm_engine.bundle.columns import parse_columns
 from realm_engine.bundle.manifest import Section
 from realm_engine.errors import BundleError
+from realm_engine.measures.attribution import BIAS, LOGIT, Attribution
 from realm_engine.measures.look import Look, View
-from realm_engine.measures.measure import Measure, Words, required_numbers
+from realm_engine.measures.measure import Measure, Words, required_numbers, required_outputs
+
+MOST_STAGES, LONGEST_WORD = 64, 16
 
 
 def open_head(bundle: Bundle, name: str, section: Section) -> Measure:
@@ -42,4 +45,45 @@ def open_head(bundle: Bundle, name: str, section: Section) -> Measure:
             head: required_numbers(bundle, head, words.columns, section.where),
         },
         read=read,
+        attribution=_attribution(bundle, section, graph, view, words.columns[0].name),
     )
+
+
+def _attribution(bundle: Bundle, measure: Section, tower: str, view: View, column: str) -> Attribution | None:
+    """The "map" of a head, None where it has none. Raises BundleError."""
+    if "map" not in measure.data:
+        return None
+    section = measure.section("map")
+    stages = section.get("stages", list)
+    named = all(isinstance(stage, str) for stage in stages)
+    if not named or not 1 <= len(stages) <= MOST_STAGES or len(set(stages)) != len(stages):
+        raise BundleError(
+            f"{section.where}: 'stages' must list 1 to {MOST_STAGES} different outputs; export the bundle again"
+        )
+    speaks_for = section.text("speaks_for") if "speaks_for" in section.data else column[:LONGEST_WORD]
+    if len(speaks_for) > LONGEST_WORD or not speaks_for.isprintable():
+        raise BundleError(
+            f"{section.where}: 'speaks_for' is no word of at most {LONGEST_WORD} letters; export the bundle again"
+        )
+    found = Attribution(tower, view, section.get("graph", str), tuple(stages), speaks_for)
+    if view.kind == "centre-crop":
+        raise BundleError(
+            f"{section.where}: a map needs a tower that sees the whole picture; export the bundle again"
+        )
+    for graph, outputs in found.outputs.items():
+        required_outputs(bundle, graph, outputs, section.where)
+    spec = bundle.graphs[found.graph]
+    if set(spec.input_names) != set(found.stages):
+        raise BundleError(
+            f"{section.where}: graph {found.graph!r} does not take the stages; export the bundle again"
+        )
+    # A number for each picture, and for each position of a stage of one.
+    for name, axes in {**dict.fromkeys(found.maps, 3), LOGIT: 1, BIAS: 1}.items():
+        output = spec.output(name)
+        assert output is not None
+        if len(output.shape) != axes or not isinstance(output.shape[0], str):
+            raise BundleError(
+                f"{section.where}: output {name!r} of graph {found.graph!r} is {list(output.shape)}, with another "
+                "number of axes than it must have; export the bundle again"
+            )
+    return found

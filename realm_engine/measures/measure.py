@@ -14,6 +14,7 @@ from realm_engine.bundle.columns import Column
 from realm_engine.bundle.manifest import Section, TextSpec
 from realm_engine.bundle.terms import Terms
 from realm_engine.errors import AnswerError, BundleError, UsageError
+from realm_engine.measures.attribution import Attribution
 from realm_engine.measures.look import Look, View
 from realm_engine.measures.profiles import DEFAULT
 from realm_engine.pictures.descriptions import is_missing
@@ -39,7 +40,7 @@ class Measure:
     None where it takes no text. `outputs`: what it reads of which graph. `worth`: measured numbers, free form.
     `profiles`: how it is read in others than the default one.
     `files`: what else of the bundle it reads, but its tokenizer. `ranks`: whether pictures, and generators, may be put
-    in an order by it.
+    in an order by it. `attribution`: how a map says where its number comes from, None where it cannot.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Measure:
     profiles: Mapping[str, Reading] = field(default_factory=dict)
     files: tuple[str, ...] = ()
     ranks: bool = True
+    attribution: Attribution | None = None
 
     def in_profile(self, profile: str) -> Measure:
         """The measure as it counts in a profile. Raises UsageError where it has no such profile."""
@@ -126,6 +128,7 @@ class Words:
         text: TextSpec | None = None,
         profiles: Mapping[str, Reading] | None = None,
         files: tuple[str, ...] = (),
+        attribution: Attribution | None = None,
     ) -> Measure:
         """The measure that these words are about."""
         return Measure(
@@ -143,6 +146,7 @@ class Words:
             profiles=profiles or {},
             files=files,
             ranks=self.ranks,
+            attribution=attribution,
         )
 
 

@@ -85,24 +85,13 @@ class MeasureStream:
                 row.update(zip((c.name for c in measure.columns), map(float, numbers), strict=True))
         wrong = "; ".join(errors) or None
         return [
-            self._row(entry.name, row, text, wrong)
+            row_of(entry.name, row, self._columns, text, wrong)
             for entry, row, text in zip(entries, values, texts, strict=True)
         ]
 
     def fail(self, entry: Entry, message: str) -> Measured:
         """Answer a picture that cannot be measured."""
-        return self._row(entry.name, {}, _text(entry), message)
-
-    def _row(self, name: str, found: Mapping[str, float], text: str | None, error: str | None) -> Measured:
-        values: dict[str, float | None] = {}
-        words: dict[str, str | None] = {}
-        for column in self._columns:
-            value = found.get(column.name)
-            if column.words:
-                words[column.name] = None if value is None else column.words[int(value)]
-            else:
-                values[column.name] = value
-        return Measured(name, values, text, error, flags_of(values, self._columns), words)
+        return row_of(entry.name, {}, self._columns, _text(entry), message)
 
     def key(self, image: UInt8) -> tuple[int, int]:
         """Pictures with one key may share a call: height and width of the array that would hold this one."""
@@ -119,6 +108,21 @@ class MeasureStream:
                 size, own_px = measure.view.input_px(image), measure.view.source_px(height, width)
                 fits.append(group.memory.inputs_per_call(*size, self._batch_size, own_px=own_px))
         return min(fits)
+
+
+def row_of(
+    name: str, found: Mapping[str, float], columns: Sequence[Column], text: str | None, error: str | None
+) -> Measured:
+    """The row of a picture, of what was `found` for columns by their names; those of words by the place of one."""
+    values: dict[str, float | None] = {}
+    words: dict[str, str | None] = {}
+    for column in columns:
+        value = found.get(column.name)
+        if column.words:
+            words[column.name] = None if value is None else column.words[int(value)]
+        else:
+            values[column.name] = value
+    return Measured(name, values, text, error, flags_of(values, columns), words)
 
 
 def _text(entry: Entry) -> str | None:

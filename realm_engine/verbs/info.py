@@ -105,6 +105,8 @@ def _measure_facts(measure: Measure) -> dict[str, Any]:
         for column in measure.columns
         if column.bound is None
     }
+    if measure.attribution is not None:
+        facts["map"] = f"where the number comes from, map --metric {measure.name}"
     return facts
 
 
@@ -177,6 +179,7 @@ def measure_rows(bundle: str) -> list[dict[str, Any]]:
             "worth": dict(measure.worth),
             "takes_text": measure.text is not None,
             "ranks": measure.ranks,
+            "has_map": measure.attribution is not None,
             "profiles": [DEFAULT_PROFILE, *measure.profiles],
         }
         for measure in contents.measures.all

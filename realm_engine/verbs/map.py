@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +13,23 @@ from realm_engine.engine import Engine, EngineOptions
 from realm_engine.errors import UsageError
 from realm_engine.machine.packages import engine_version
 from realm_engine.maps.files import MapFolder, output_stems, parse_formats
-from realm_engine.maps.realness_map import DreamConfig, choose_config
-from realm_engine.maps.stream import Mapped
-from realm_engine.opened import MAPS
+from realm_engine.maps.picture_map import Mapped, PictureMap
+from realm_engine.maps.realness_map import Quantity, choose_config
 from realm_engine.pictures.descriptions import is_missing, not_text
 from realm_engine.pictures.find import look_for_images
 from realm_engine.pictures.inputs import Entry, descriptions_by_root, file_entries, find_descriptions
 from realm_engine.tables.made import Made, MapsMade
 from realm_engine.tables.record import Picture, picture_of
 from realm_engine.verbs.console import Console, open_engine, rate, say_descriptions, say_left_out, say_terms
+from realm_engine.verbs.map_kinds import AttributionMaps, MapKind, RealnessMaps
 
 
 @dataclass(frozen=True)
 class MapOptions:
-    """What `realm-engine map` is asked for; see its help."""
+    """What `realm-engine map` is asked for; see its help.
+
+    `metric` None: maps of realness, which alone take texts, windows and a `quantity`.
+    """
 
     paths: tuple[Path, ...]
     texts: tuple[str, ...]
@@ -36,14 +39,17 @@ class MapOptions:
     windows_px: tuple[int, ...]
     stride_px: int | None
     aggregate: str | None
-    quantity: str
+    quantity: str | None
     output: Path
     formats: str
     limits: tuple[float, float] | None
     regions: int | None
     resume: str | None = None
+    metric: str | None = None
 
     def __post_init__(self) -> None:
+        if self.metric is not None:
+            self._check_metric(self.metric)
         if self.texts and self.descriptions is not None:
             raise UsageError("--text contradicts --descriptions; give one of them")
         for text in self.texts:
@@ -52,6 +58,24 @@ class MapOptions:
             wrong = not_text(text)
             if wrong is not None:
                 raise UsageError(f"--text {wrong}")
+
+    def _check_metric(self, metric: str) -> None:
+        given = {
+            "--text": self.texts,
+            "--descriptions": self.descriptions,
+            "--missing-text error": self.missing_text == "error",
+            "--preset": self.preset,
+            "--window": self.windows_px,
+            "--stride": self.stride_px,
+            "--aggregate": self.aggregate,
+            "--quantity": self.quantity,
+        }
+        refused = [option for option, value in given.items() if value]
+        if refused:
+            raise UsageError(
+                f"--metric {metric} takes no {' and no '.join(refused)}: its map has no text and no windows; leave "
+                f"{'it' if len(refused) == 1 else 'them'} out"
+            )
 
 
 def map_images(options: MapOptions, how: EngineOptions, console: Console) -> int:
@@ -65,25 +89,21 @@ def map_images(options: MapOptions, how: EngineOptions, console: Console) -> int
         entries = [replace(entry, text=options.texts) for entry in entries]
     folder = MapFolder(options.output, parse_formats(options.formats), options.limits, options.regions)
     say_descriptions(entries, by_root, options.paths, console)
-    if not options.texts and not by_root:
+    if not options.texts and not by_root and options.metric is None:
         for found in filter(None, {find_descriptions(file.root) for file in files}):
             console.warn(f"{found} is not used; --descriptions {found} would use it")
-    with open_engine(how, lambda engine: engine.map_part, console) as engine:
-        if engine.contents.maps is not None:
-            say_terms({MAPS: engine.contents.maps.terms}, console)
-        config = choose_config(
-            engine.presets(),
-            options.preset,
-            options.windows_px,
-            options.stride_px,
-            options.aggregate,
-            options.quantity,
+    if options.metric is not None and how.encoder != "auto":
+        raise UsageError(
+            f"--encoder is about windows, which the map of {options.metric} has none of; leave it out"
         )
-        check_texts(engine, entries)
+    with open_engine(how, lambda engine: _part(engine, options.metric), console) as engine:
+        kind = _kind(engine, options)
+        say_terms(kind.terms, console)
+        kind.check(entries)
         stems = dict(
             zip((each.name for each in entries), output_stems([each.name for each in entries]), strict=True)
         )
-        made = MapsMade(options.output, run_identity(engine, config, options), options.resume == "continue")
+        made = MapsMade(options.output, run_identity(engine, kind, options), options.resume == "continue")
         todo = [each for each in entries if not _is_made(each, made.earlier, stems, folder)]
         if len(todo) < len(entries):
             console.say(f"{len(entries) - len(todo)} of {len(entries)} images are mapped already")
@@ -98,16 +118,19 @@ def map_images(options: MapOptions, how: EngineOptions, console: Console) -> int
                 advance(images, speed(windows))
 
             pictures = {each.name: _picture(each) for each in todo}
-            each_mapped = map_entries(engine, todo, stems, config, folder, bool(options.texts), show)
+            each_mapped = _written(engine, kind, todo, stems, folder, show)
             for entry, mapped in zip(todo, each_mapped, strict=True):
                 failed += mapped.error is not None
                 picture = pictures[entry.name]
-                if mapped.map is not None:
-                    known.append(mapped.map.stands_out)
+                if mapped.map is None:
+                    console.say(f"error: {mapped.error}")
+                else:
+                    stands_out, note = kind.stands_out(mapped.map), kind.note(mapped.map)
+                    known.append(stands_out)
                     if picture is not None:
-                        texts = _texts(entry)
-                        made.add(entry.name, Made(picture, texts, stems[entry.name], mapped.map.stands_out))
-                _say_mapped(mapped, console)
+                        made.add(entry.name, Made(picture, _texts(entry), stems[entry.name], stands_out))
+                    if note is not None:
+                        console.say(f"{mapped.name}: {note}")
                 del mapped  # the next picture is not decoded beside this one's map
     console.say(f"{len(entries) - failed} of {len(entries)} maps in {options.output}")
     known = [each for each in known if each is not None]
@@ -116,20 +139,38 @@ def map_images(options: MapOptions, how: EngineOptions, console: Console) -> int
     return failed
 
 
-def run_identity(engine: Engine, config: DreamConfig, options: MapOptions) -> dict[str, str]:
+def _part(engine: Engine, metric: str | None) -> str:
+    """The part whose device and precision are said. Raises UsageError for a measure that has no map."""
+    return engine.map_part if metric is None else engine.with_map(metric).part.name
+
+
+def _kind(engine: Engine, options: MapOptions) -> MapKind:
+    """The kind of maps that are asked for."""
+    if options.metric is not None:
+        return AttributionMaps(engine, options.metric)
+    config = choose_config(
+        engine.presets(),
+        options.preset,
+        options.windows_px,
+        options.stride_px,
+        options.aggregate,
+        options.quantity or Quantity.REALNESS,
+    )
+    return RealnessMaps(engine, config, bool(options.texts))
+
+
+def run_identity(engine: Engine, kind: MapKind, options: MapOptions) -> dict[str, str]:
     """What must be equal for the maps of two runs to lie in one folder."""
-    used = engine.describe(engine.map_part)
+    used = engine.describe(kind.part)
     manifest = Path(used["bundle_path"]) / MANIFEST
-    settled = asdict(engine.maps.dream.settled(config))
     return {
         "bundle": str(used["bundle"]),
         "manifest": hashlib.sha256(manifest.read_bytes()).hexdigest()[:16],
         "precision": str(used["precision"]),
-        "config": ", ".join(f"{name} {value}" for name, value in settled.items()),
         "formats": ",".join(parse_formats(options.formats)),
         "range": "own" if options.limits is None else "{:g} {:g}".format(*options.limits),
         "regions": "the bundle's" if options.regions is None else str(options.regions),
-        "texts": "given" if options.texts else "per image",
+        **kind.identity,
     }
 
 
@@ -157,62 +198,31 @@ def _texts(entry: Entry) -> tuple[str, ...] | None:
     return (entry.text,) if isinstance(entry.text, str) else tuple(entry.text)
 
 
-def check_texts(engine: Engine, entries: Sequence[Entry]) -> None:
-    """Find out before any work that no image has a text and the bundle no phrases. Raises UsageError."""
-    if not engine.maps.has_phrases and all(entry.text is None for entry in entries):
-        raise UsageError(f"{engine.bundle.name} has no phrases to choose from; give --text or --descriptions")
-
-
-def map_entries(
+def _written(
     engine: Engine,
+    kind: MapKind,
     entries: Sequence[Entry],
     stems: Mapping[str, str],
-    config: DreamConfig,
     folder: MapFolder,
-    given: bool,
-    advance: Callable[[float, int], None] = lambda images, windows: None,
-) -> Iterator[Mapped]:
+    advance: Callable[[float, int], None],
+) -> Iterator[Mapped[PictureMap]]:
     """Map entries and write their files, yielding what became of each, in order.
 
-    Args:
-        engine: An open engine.
-        entries: The images; those without a text get the bundle's phrases.
-        stems: Path without extension of the files of each, by its name.
-        config: How to map.
-        folder: Where to write.
-        given: The texts were given for this run, not read from descriptions; the records say so.
-        advance: Told how many images, in fractions, and windows are done.
-
-    Raises:
-        OutputError: the files cannot be written; what is wrong with one image is a Mapped with `error`.
+    `stems`: the path without extension of the files of each, by its name. What is wrong with one image is a Mapped
+    with `error`. Raises OutputError where files cannot be written.
     """
-    for entry, found in zip(entries, engine.map_entries(entries, config, advance), strict=True):
+    used = engine.describe(kind.part)
+    facts: dict[str, Any] = {
+        "engine_version": engine_version(),
+        **{key: used[key] for key in ("bundle", "weights", "device", "runtime", "precision", "threads")},
+    }
+    for entry, found in zip(entries, kind.maps(entries, advance), strict=True):
         if found.map is None or found.image is None:
             message = found.error or "no map came out"
             known = entry.name in message or str(entry.source) in message
             yield replace(found, error=message if known else f"{entry.name}: {message}")
             continue
-        source = "phrases of the bundle" if found.map.phrases else "given" if given else "descriptions"
-        folder.write(stems[entry.name], found.image, found.map, _facts(engine, entry.name, source))
+        record = {"image": entry.name, **facts, **kind.facts(found.map)}
+        folder.write(stems[entry.name], found.image, found.map, record)
         yield found
         del found
-
-
-def _facts(engine: Engine, name: str, text_source: str) -> dict[str, Any]:
-    used = engine.describe(engine.map_part)
-    return {
-        "image": name,
-        "engine_version": engine_version(),
-        **{key: used[key] for key in ("bundle", "weights", "device", "runtime", "precision", "threads")},
-        "text_source": text_source,
-    }
-
-
-def _say_mapped(mapped: Mapped, console: Console) -> None:
-    """Say what failed, and which phrases were chosen where nobody gave a text."""
-    if mapped.map is None:
-        console.say(f"error: {mapped.error}")
-    elif mapped.map.phrases:
-        chosen = "; ".join(f"{phrase.text} (z {phrase.z_score:+.1f})" for phrase in mapped.map.phrases)
-        nothing = "; nothing stands out" if mapped.map.stands_out is False else ""
-        console.say(f"{mapped.name}: phrases chosen: {chosen}{nothing}")

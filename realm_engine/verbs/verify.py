@@ -17,6 +17,7 @@ from realm_engine.machine.files import sha256_of
 from realm_engine.maps.realness_map import DreamConfig
 from realm_engine.maps.spec import EACH_WINDOW, ONE_PASS
 from realm_engine.maps.spec import PART as MAP_PART
+from realm_engine.measures.attribution import TOLERANCE
 from realm_engine.measures.measure import Measure
 from realm_engine.opened import Contents
 from realm_engine.verbs.console import bounded
@@ -226,6 +227,11 @@ def _inferences(contents: Contents, device: str, threads: int | None) -> Iterato
                         f"measure {measure.name} {precision}",
                         lambda e=engine, m=measure, w=where: f"{_measure(e, m, image)} ({w})",  # type: ignore[misc]
                     )
+                if precision in offered[measure.part.name] and measure.attribution is not None:
+                    yield _check(
+                        f"map {measure.name} {precision}",
+                        lambda e=engine, m=measure, w=where: f"{_attribution(e, m, image)} ({w})",  # type: ignore[misc]
+                    )
             if precision in offered.get(MAP_PART.name, ()):
                 yield _check(f"map {precision}", lambda e=engine, w=where: f"{_map(e, image)} ({w})")  # type: ignore[misc]
     if contents.maps is not None and contents.maps.photographs is not None:
@@ -243,6 +249,15 @@ def _measure(engine: Engine, measure: Measure, image: UInt8) -> str:
             raise BundleError(row.error or "no value came out")
         values.append(f"{value:.3f}")
     return f"{column} {values[0]}" + (f" with text, {values[1]} without" if len(values) > 1 else "")
+
+
+def _attribution(engine: Engine, measure: Measure, image: UInt8) -> str:
+    """Whether the pixels and the bias are the logit; that the small maps are, every map is checked for."""
+    found = engine.map(image, metric=measure.name)
+    total = found.bias + float(found.values.sum(dtype=np.float64))
+    if not abs(total - found.logit) <= TOLERANCE * max(1.0, abs(found.logit), abs(found.bias)):
+        raise BundleError(f"the pixels and the bias add up to {total:g}, the logit is {found.logit:g}")
+    return f"logit {found.logit:.3f}, {found.bias:.3f} of it the bias"
 
 
 def _map(engine: Engine, image: UInt8) -> str:

@@ -33,6 +33,11 @@ from realm_train.errors import ConfigError
 )  # fmt: skip
 @click.option("--preset", help="Preset of a bundle.  [default: the recommended one]")
 @click.option(
+    "--metric",
+    metavar="NAME",
+    help="The map of a bundle's measure: where its number comes from, not DREAM's.",
+)
+@click.option(
     "--window", "windows_px", type=int, multiple=True, metavar="PX", help="A run's window; repeatable."
 )
 @click.option(
@@ -52,6 +57,7 @@ def evaluate_map(
     kinds: str,
     exam: Path | None,
     preset: str | None,
+    metric: str | None,
     windows_px: tuple[int, ...],
     stride_px: int,
     per_photograph: int,
@@ -61,11 +67,11 @@ def evaluate_map(
     """How well maps find flaws that were put into photographs never trained on, or the real ones of an exam.
 
     RUN is a run folder of `realm-train clip`, or a bundle. Reports pixel ROC-AUC, AUC-Judd, NSS, CC and the best IoU,
-    beside a centre prior and a local-texture prior, with the right description and with a wrong one.
+    beside a centre prior and a local-texture prior, with the right description and with a wrong one; --metric has none.
     """
     from realm_train.clip.config import ClipConfig
     from realm_train.clip.exam import judge_drawn, load_exam
-    from realm_train.clip.judge import Agreement, bundle_maps, judge_maps
+    from realm_train.clip.judge import ABOUT_TEXTS, Agreement, attribution_maps, bundle_maps, judge_maps
     from realm_train.clip.model import CONFIG_NAME, open_clip_run
     from realm_train.clip.one_pass import maps_of
     from realm_train.clip.train import load_photographs
@@ -84,6 +90,8 @@ def evaluate_map(
     if (run / CONFIG_NAME).is_file():
         if preset is not None:
             raise ConfigError("--preset belongs to a bundle; a run takes --window and --stride")
+        if metric is not None:
+            raise ConfigError("--metric belongs to a bundle; a run of realm-train clip has no measures")
         folder = RunFolder(run)
         config = config if unseen else folder.read_config(ClipConfig)
         photographs = photographs or str(folder.read_json("config.json").get("photographs", "r*"))
@@ -93,7 +101,11 @@ def evaluate_map(
             raise ConfigError("--window belongs to a run; a bundle takes --preset")
         if unseen:
             raise ConfigError("--unseen belongs to a run; of a bundle it is always assumed")
-        mapper = bundle_maps(run, preset)
+        if metric is not None and preset is not None:
+            raise ConfigError(
+                "--preset is about windows, which the map of a measure has none of; leave it out"
+            )
+        mapper = bundle_maps(run, preset) if metric is None else attribution_maps(run, metric)
     quality: Agreement
     if exam is not None:
         quality = judge_drawn(load_exam(exam, root, seed), mapper, seed)
@@ -101,7 +113,9 @@ def evaluate_map(
         chosen = {"training": TRAINING_KINDS, "held-out": HELD_OUT_KINDS, "all": tuple(KINDS)}[kinds]
         images = load_photographs(root, config, photographs or "r*", only=split)
         quality = judge_maps(planted_defects(getattr(images, split), seed, per_photograph, chosen), mapper)
-    values = quality.to_json()
+    values = {
+        name: value for name, value in quality.to_json().items() if not metric or name not in ABOUT_TEXTS
+    }
     if output is not None:
         output.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     for name, value in values.items():

@@ -175,3 +175,24 @@ def bundle_maps(bundle: Path | str, preset: str | None = None) -> Mapper:
         return [np.nan_to_num(engine.map(image, text, config).values, nan=0.0) for text in texts]
 
     return mapper
+
+
+# What `Agreement` and `MapQuality` say about texts, which a map of a measure's number does not take.
+ABOUT_TEXTS = ("auc_wrong_text", "auc_clean_text", "right_beats_wrong")
+
+
+def attribution_maps(bundle: Path | str, metric: str) -> Mapper:
+    """Maps of what pixels add to the number of a measure, by the engine: the same for every text.
+
+    Raises:
+        RealmError: the bundle cannot be opened, or has no such measure with a map.
+    """
+    from realm_engine import Engine
+
+    engine = Engine.open(str(bundle))
+    engine.with_map(metric)
+
+    def mapper(image: UInt8, texts: Sequence[str]) -> list[Float32]:
+        return [engine.map(image, metric=metric).values] * len(texts)
+
+    return mapper

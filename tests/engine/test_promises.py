@@ -33,8 +33,8 @@ from realm_engine.errors import ImageError
 from realm_engine.machine.memory import BYTES_PER_PIXEL, COPIES_OF_INPUT, MemoryLimit, parse_bytes
 from realm_engine.maps.adaptive import FAST_FRACTION
 from realm_engine.maps.encoders import EachWindow
-from realm_engine.maps.files import SIGNS, MapFolder
-from realm_engine.maps.realness_map import RealnessMap
+from realm_engine.maps.files import MapFolder
+from realm_engine.maps.realness_map import LEGENDS, RealnessMap
 from realm_engine.maps.render import colour_limits
 from realm_engine.maps.windows import WindowGrid, origins, spread_scales
 from realm_engine.opened import Contents
@@ -278,7 +278,7 @@ PROMISES = [
             "1 - cosine similarity with the text; low = unreal",
             "cosine similarity with the text; high = unreal",
         ],
-        lambda: [SIGNS["realness"], SIGNS["similarity"]],
+        lambda: [LEGENDS["realness"].meaning, LEGENDS["similarity"].meaning],
     ),
     Promise(
         README,

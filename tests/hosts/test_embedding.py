@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from attributed_bundle import NAME, build_attributed
 from bundles import read_manifest, write_manifest
 from click.testing import CliRunner
 from embedding_page import (
@@ -39,6 +40,7 @@ from measured_bundles import expected, measured_bundle
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 from export.towers.tokenizer import clip_tokenizer
+from realm_engine import Engine
 from realm_engine.bundle.bundle import find_bundle
 from realm_engine.cli.main import main
 
@@ -136,6 +138,17 @@ def test_measures_are_those_of_their_graphs_alone(measured, photo, text):
         assert found[column] == pytest.approx(
             value, abs=0.2 if column == "place" else 0.02 if coarse else 1e-4
         )
+
+
+@pytest.mark.parametrize("size", [(60, 85), (33, 20)])
+def test_a_map_of_a_head_is_the_engines(bundle_path, tmp_path, photo, size):
+    folder, image = build_attributed(bundle_path, tmp_path / "attributed"), photo(*size)
+    page = program([('BUNDLE = Path("realm_engine/bundles/realm-tiny")', f"BUNDLE = Path({str(folder)!r})")])
+    values, bias = page.head_map(image, NAME)
+    with Engine.open(folder, device="cpu", threads=1) as engine:
+        wanted = engine.map(image, metric=NAME)
+    np.testing.assert_allclose(values, wanted.values, atol=1e-7 + 1e-5 * np.abs(wanted.values).max())
+    assert bias + values.sum(dtype=np.float64) == pytest.approx(wanted.logit, abs=1e-3)
 
 
 def test_measures_that_are_no_number_or_not_known(measured, photo):

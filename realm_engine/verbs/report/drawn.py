@@ -34,9 +34,7 @@ def map_drawer(
         finally:
             advance(done)
         boxes = [(r.x, r.y, r.width, r.height) for r in found.regions()]
-        picture = painted(
-            image, found.values, found.config.quantity, found.covered, colour_limits(found), boxes
-        )
+        picture = painted(image, found.values, found.legend, found.covered, colour_limits(found), boxes)
         note = "nothing stands out" if found.stands_out is False else "; ".join(found.texts)
         return thumbnails.of_pixels(picture, MAP_PX), note
 

@@ -8,6 +8,9 @@ import pytest
 from repository import ROOT
 
 from realm_engine.maps import render
+from realm_engine.maps.realness_map import LEGENDS
+
+REALNESS, SIMILARITY = LEGENDS["realness"], LEGENDS["similarity"]
 
 
 def ramp(height: int = 40, width: int = 101) -> np.ndarray:
@@ -68,7 +71,7 @@ def test_colours_are_ordered_by_lightness_and_alpha() -> None:
     assert table.shape == (256, 4) and table[0, 3] == 0 and table[-1].tolist() == [255, 0, 255, 217]
     assert (np.diff(table[:, 3].astype(int)) >= 0).all()
     assert (np.diff(lab(table[None, :, :3])[0, ::15, 0]) < -1).all()
-    heat = render.heatmap(np.linspace(0, 1, 256, dtype=np.float32)[None], "similarity", limits=(0.0, 1.0))
+    heat = render.heatmap(np.linspace(0, 1, 256, dtype=np.float32)[None], SIMILARITY, limits=(0.0, 1.0))
     assert (np.diff(lab(heat)[0, ::15, 0]) < 0).all()
 
 
@@ -80,7 +83,7 @@ def test_the_table_is_what_the_recipe_writes() -> None:
 def test_magenta_is_unreal_in_either_quantity() -> None:
     similarity = ramp()
     realness = 1.0 - similarity
-    pictures = [render.heatmap(similarity, "similarity"), render.heatmap(realness, "realness")]
+    pictures = [render.heatmap(similarity, SIMILARITY), render.heatmap(realness, REALNESS)]
     for picture in pictures:
         assert picture.dtype == np.uint8 and picture.shape == (40, 101, 3)
         assert picture[0, 0].tolist() == [255, 255, 255] and picture[0, -1].tolist() == [255, 38, 255]
@@ -93,9 +96,9 @@ def test_uncovered_pixels_count_for_nothing() -> None:
     covered[-4:], covered[:, -3:] = False, False
     values[~covered] = 0.0  # as published
     assert render.colour_limits(values, covered) == pytest.approx((0.2, 0.2 + 0.006 * 97))
-    picture = render.heatmap(values, "realness", covered)
+    picture = render.heatmap(values, REALNESS, covered)
     assert (picture[~covered] == 128).all()
-    full = render.heatmap(ramp()[:36, :98], "realness")
+    full = render.heatmap(ramp()[:36, :98], REALNESS)
     np.testing.assert_array_equal(picture[:36, :98], full)
 
 
@@ -105,10 +108,10 @@ def test_a_flat_map_looks_flat() -> None:
     low, high = render.colour_limits(values)
     assert high - low == pytest.approx(render.MINIMUM_SPAN)
     assert (low + high) / 2 == pytest.approx(0.70005, abs=1e-4)
-    assert np.ptp(render.heatmap(values).astype(int), axis=(0, 1)).max() <= 4
+    assert np.ptp(render.heatmap(values, REALNESS).astype(int), axis=(0, 1)).max() <= 4
     nothing = np.zeros((30, 30), bool)
     assert render.colour_limits(values, nothing) == (0.0, render.MINIMUM_SPAN)
-    assert (render.heatmap(values, covered=nothing) == 128).all()
+    assert (render.heatmap(values, REALNESS, covered=nothing) == 128).all()
 
 
 def test_overlay_is_denser_where_less_real_left_of_the_bar() -> None:
@@ -117,7 +120,7 @@ def test_overlay_is_denser_where_less_real_left_of_the_bar() -> None:
     values = np.linspace(0, 1, height * width, dtype=np.float32).reshape(height, width)
     covered = np.ones((height, width), bool)
     covered[-7:] = False
-    picture = render.overlay(image, values, "similarity", covered)
+    picture = render.overlay(image, values, SIMILARITY, covered)
     assert picture.shape[0] == height and picture.shape[1] > width
     table = render.colours().astype(np.float64)
     share = np.clip(values / values[covered].max(), 0, 1)
@@ -131,7 +134,7 @@ def test_overlay_is_denser_where_less_real_left_of_the_bar() -> None:
 @pytest.mark.parametrize("quantity", ["realness", "similarity"])
 def test_colour_bar_is_magenta_above_and_labelled(quantity: str) -> None:
     image = np.full((384, 512, 3), 90, np.uint8)
-    bar = render.overlay(image, ramp(384, 512), quantity)[:, 512:].astype(int)
+    bar = render.overlay(image, ramp(384, 512), LEGENDS[quantity])[:, 512:].astype(int)
     column = bar[31:353, 14 + 9]  # the middle of the bar
     assert column[0].max() == 255 and column[0, 1] < 40
     assert {tuple(pixel) for pixel in column[-8:].tolist()} == {(255, 255, 255), (205, 205, 205)}  # checks
@@ -144,8 +147,8 @@ def test_colour_bar_is_magenta_above_and_labelled(quantity: str) -> None:
 def test_values_at_the_bar_follow_the_quantity() -> None:
     """The bar of a realness map and of its complement show different numbers, all else equal."""
     image = np.full((384, 512, 3), 90, np.uint8)
-    one = render.overlay(image, ramp(384, 512), "similarity")
-    other = render.overlay(image, 1.0 - ramp(384, 512), "realness")
+    one = render.overlay(image, ramp(384, 512), SIMILARITY)
+    other = render.overlay(image, 1.0 - ramp(384, 512), REALNESS)
     assert np.abs(one[:, :512].astype(int) - other[:, :512]).max() <= 3
     assert (one[:, 545:] != other[:, 545:]).any()
 
@@ -153,8 +156,8 @@ def test_values_at_the_bar_follow_the_quantity() -> None:
 def test_boxes_are_framed() -> None:
     image = np.full((300, 400, 3), 90, np.uint8)
     values = np.full((300, 400), 0.5, np.float32)
-    plain = render.overlay(image, values)
-    framed = render.overlay(image, values, boxes=[(50, 60, 100, 80)])
+    plain = render.overlay(image, values, REALNESS)
+    framed = render.overlay(image, values, REALNESS, boxes=[(50, 60, 100, 80)])
     changed = np.argwhere((plain != framed).any(axis=2))
     assert changed.min(axis=0).tolist() == [60, 50]
     assert changed.max(axis=0).tolist() == [139, 149]
@@ -166,7 +169,7 @@ def test_any_size(size: tuple[int, int]) -> None:
     height, width = size
     image = np.full((height, width, 3), 200, np.uint8)
     picture = render.overlay(
-        image, np.full(size, 0.4, np.float32), boxes=[(0, 0, 1, 1), (0, 0, width, height)]
+        image, np.full(size, 0.4, np.float32), REALNESS, boxes=[(0, 0, 1, 1), (0, 0, width, height)]
     )
     assert picture.dtype == np.uint8 and picture.flags["C_CONTIGUOUS"]
     assert picture.shape[0] >= max(256, height) and picture.shape[1] >= width + 92
@@ -175,5 +178,5 @@ def test_any_size(size: tuple[int, int]) -> None:
 def test_inputs_are_left_alone() -> None:
     image, values = np.full((64, 64, 3), 7, np.uint8), ramp(64, 64)
     before = values.copy()
-    render.overlay(image, values, boxes=[(1, 1, 20, 20)])
+    render.overlay(image, values, REALNESS, boxes=[(1, 1, 20, 20)])
     assert (image == 7).all() and (values == before).all()
