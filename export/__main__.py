@@ -15,6 +15,8 @@ from realm_engine.errors import RealmError
 from realm_engine.machine.packages import needs
 from realm_engine.runtimes.words import Precision
 from realm_engine.verbs.paths import GivenPath
+from realm_engine.verbs.strict import strictly, with_strict
+from realm_train.cli.main import say
 from realm_train.cli.offline import offline_option
 
 if TYPE_CHECKING:
@@ -59,7 +61,17 @@ FILE = GivenPath(exists=True, dir_okay=False, path_type=Path)
 FOLDER = GivenPath(exists=True, file_okay=False, path_type=Path)
 
 
+class _Command(click.Command):
+    """Heeds the engine's warnings, as --strict does."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with strictly(ctx, say):
+            return super().invoke(ctx)
+
+
+@with_strict
 @click.command(
+    cls=_Command,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     params=[offline_option()],
 )
@@ -393,7 +405,7 @@ def main() -> None:
         with needs("python -m export", "export"):
             export(standalone_mode=True)
     except RealmError as error:
-        click.echo(f"error: {error}", err=True)
+        say(f"error: {error}")
         sys.exit(error.exit_code)
 
 

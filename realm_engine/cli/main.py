@@ -5,7 +5,6 @@ Exit codes: 0 all done; 1 some inputs failed, the others are done; 2 nothing cou
 
 import errno
 import io
-import logging
 import os
 import sys
 import threading
@@ -27,10 +26,10 @@ from realm_engine.cli.options import say
 from realm_engine.cli.progress import TERMINAL
 from realm_engine.cli.report import report
 from realm_engine.cli.score import score
-from realm_engine.cli.strict import is_strict, with_strict
 from realm_engine.cli.tune import tune
 from realm_engine.cli.verify import verify
 from realm_engine.errors import RealmError
+from realm_engine.verbs.strict import fail_if_warned, heed_warnings, with_strict
 
 INTERRUPTED = 130
 # What writing to a standard stream fails with: a full disk, a quota, a device that is gone, a stream that is closed.
@@ -70,10 +69,7 @@ class _Group(click.Group):
                 os._exit(INTERRUPTED)
             context.exit(INTERRUPTED)
         else:
-            if is_strict(context) and TERMINAL.warned:
-                more = f" and {len(TERMINAL.warned) - 1} more" if len(TERMINAL.warned) > 1 else ""
-                say(f"error: --strict: a warning ({TERMINAL.warned[0]}){more}; what was done is there")
-                context.exit(1)
+            fail_if_warned(context, TERMINAL.warned, say)
             return done
 
 
@@ -119,29 +115,12 @@ def _forget_stdout() -> None:
         os.close(nowhere)
 
 
-class _Stderr(logging.Handler):
-    """Warnings of the engine; what says the same of many pictures (`once`) is said of the first."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self._said: set[str] = set()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        once = getattr(record, "once", None)
-        if once not in self._said:
-            TERMINAL.warn(f"{record.levelname.lower()}: {record.getMessage()}")
-        if once is not None:
-            self._said.add(once)
-
-
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="realm-engine", prog_name="realm-engine")
 def main() -> None:
     """How real images look (score), where they do not (map), and which generator is better (compare)."""
     TERMINAL.warned.clear()
-    logger = logging.getLogger("realm_engine")
-    logger.handlers = [_Stderr()]
-    logger.propagate = False
+    heed_warnings(TERMINAL.warn)
     # A broken image gets its own line from us; Pillow's remarks on its metadata help nobody.
     warnings.filterwarnings("ignore", module=r"PIL\.")
 

@@ -39,7 +39,7 @@ def defused(text: str) -> str:
 
 def restored(cell: str) -> str:
     """The text that `defused` made this cell of."""
-    return _DEFUSED.sub(r"\1", cell) if "'" in cell else cell
+    return _DEFUSED.sub(r"\1", cell)
 
 
 def csv_line(cells: Sequence[str]) -> str:
@@ -103,8 +103,8 @@ def read_csv(text: str) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
         line = skipped + reader.line_num + 1
         for cells in reader:
             start, line = line, skipped + reader.line_num + 1  # a quoted cell may span lines
-            if any(cell.strip() for cell in cells):  # spreadsheets leave blank rows at the end
-                yield start, [restored(cell) for cell in cells]
+            if "".join(cells).strip():  # spreadsheets leave blank rows at the end
+                yield start, [restored(cell) if "'" in cell else cell for cell in cells]
 
     return header, rows()
 

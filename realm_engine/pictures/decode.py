@@ -27,10 +27,10 @@ from PIL import (
 
 from realm_engine.arrays import UInt8
 from realm_engine.errors import ImageError, RealmError
-from realm_engine.pictures import jpeg
+from realm_engine.pictures import jpeg, webp
 from realm_engine.pictures.png import without_texts
 from realm_engine.pictures.rgb import rgb_of
-from realm_engine.pictures.weight import decoding_bytes
+from realm_engine.pictures.weight import decoding_bytes, webp_bytes
 
 ImageSource: TypeAlias = (
     str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | NDArray[Any] | Image.Image
@@ -166,6 +166,11 @@ def _read(file: IO[bytes], name: str, admit: Admit) -> UInt8:
         if not file.read(1):
             raise ImageError(f"{name}: the file is empty (0 bytes)")
         passes = jpeg.scans(file, name)
+        announced = webp.size(file)
+        if announced is not None:
+            _check_size(*announced, name)
+            admit(webp_bytes(*announced))
+            admit = _admitted
         with _open(without_texts(file)) as image:
             _check_runs(image, file, name)
             return _decode(image, name, admit, own=True, passes=passes)
@@ -196,6 +201,10 @@ def _image_errors(name: str) -> Iterator[None]:
     except Exception as error:  # Pillow's readers raise whatever a broken file provokes
         cause = " ".join(str(error).split()) or type(error).__name__
         raise ImageError(f"{name}: broken or truncated image ({cause})") from error
+
+
+def _admitted(size_bytes: int) -> None:
+    """Of what was admitted already."""
 
 
 def _open(file: IO[bytes]) -> Image.Image:

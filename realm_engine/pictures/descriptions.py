@@ -61,6 +61,8 @@ class Descriptions:
         both of their Unicode forms: macOS writes names in the other one. Raises TextError where several rows match
         equally well.
         """
+        if isinstance(name, str) and name in self.by_name:
+            return name  # nearly always; the paths below took seconds for a hundred thousand
         path = PurePosixPath(Path(name).as_posix())
         for key in (str(path), path.name):
             if key in self.by_name:
@@ -160,8 +162,10 @@ def _read_rows(path: Path, text: str) -> Descriptions:
                 f"{path}, line {start}: {len(row)} fields, the header has {len(header)}; "
                 "quote text that holds commas"
             )
-        name = PurePosixPath(row[name_at].strip().replace("\\", "/"))
-        key = str(name) if name.parts else ""
+        key = row[name_at].strip().replace("\\", "/")
+        if "/" in key or key == ".":
+            name = PurePosixPath(key)
+            key = str(name) if name.parts else ""
         if not key:
             raise TextError(f"{path}, line {start}: the file name is empty")
         if key in lines:

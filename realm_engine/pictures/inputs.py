@@ -109,18 +109,17 @@ def file_entries(
     found = []
     for index, file in enumerate(files):
         source: ImageSource = file.path
-        error = None
-        if not file.path.is_file() and file.path.exists():
+        text = error = None
+        if not os.path.isfile(file.path) and file.path.exists():  # noqa: PTH113 - is_file takes twice the time
             # A pipe: who is asked to stop while it waits for one must be this thread.
             try:
                 source = read_pipe(file.path)
             except ImageError as refused:
                 error = str(refused)
-        entry = Entry(index, file.name, source, error=error, root=file.root)
         if file.root in by_root and error is None:
             texts = by_root[file.root]
-            entry = described(entry, texts, _key(entry.name, file.path, file.root, texts))
-        found.append(entry)
+            text, error = _looked_up(texts, _key(file.name, file.path, file.root, texts))
+        found.append(Entry(index, file.name, source, text, error, file.root))
     if not text_required:
         return found
     if all(entry.text is None and entry.error is None for entry in found):
@@ -130,11 +129,17 @@ def file_entries(
 
 def described(entry: Entry, descriptions: Descriptions, key: str) -> Entry:
     """The entry with the description that stands under `key`, or with the error that several do."""
+    text, error = _looked_up(descriptions, key)
+    return replace(entry, text=text, error=error)
+
+
+def _looked_up(descriptions: Descriptions, key: str) -> tuple[str | None, str | None]:
+    """The description that stands under `key`, None if it is missing, and the error that several do."""
     try:
         text = descriptions.lookup(key)
     except TextError as error:
-        return replace(entry, error=str(error))
-    return replace(entry, text=None if is_missing(text) else text)
+        return None, str(error)
+    return None if is_missing(text) else text, None
 
 
 def with_text(entry: Entry, text: Any) -> Entry:

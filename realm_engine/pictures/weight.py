@@ -28,9 +28,17 @@ def decoding_bytes(image: Image.Image, passes: int = 1) -> int:
 
     `passes`: scans of a JPEG file.
     """
-    pixels = image.width * image.height
-    strips = min(pixels, max(STRIP_PX, image.width)) * _BYTES_PER_STRIP_PX + image.height * _ROW_BYTES
-    return math.ceil(pixels * bytes_per_px(image, passes)) + _tiff_strip_bytes(image) + strips
+    whole = math.ceil(image.width * image.height * bytes_per_px(image, passes))
+    return whole + _tiff_strip_bytes(image) + _strip_bytes(image.width, image.height)
+
+
+def webp_bytes(width: int, height: int) -> int:
+    """`decoding_bytes` of a WebP picture, which is not opened: that alone takes most of it."""
+    return _WEBP * width * height + _strip_bytes(width, height)
+
+
+def _strip_bytes(width: int, height: int) -> int:
+    return min(width * height, max(STRIP_PX, width)) * _BYTES_PER_STRIP_PX + height * _ROW_BYTES
 
 
 def bytes_per_px(image: Image.Image, passes: int = 1) -> float:

@@ -103,9 +103,12 @@ class ResultFile:
     Attributes:
         done: Rows of an earlier run, by file name, that need not be made again: the image did not fail, and it is
             still the same picture.
+        stands: Whether the table lies there as this run would write it. Where no row is to be added, there is then
+            nothing to enter the context for, which takes seconds for a hundred thousand rows.
     """
 
     done: dict[str, Measured]
+    stands: bool
 
     def __init__(
         self,
@@ -135,12 +138,17 @@ class ResultFile:
         self._pictures = dict(pictures)
         self._run = dict(run)
         self._columns = tuple(columns)
-        self._earlier = self._earlier_rows() if resume else {}
+        self._earlier, as_written = self._earlier_rows() if resume else ({}, False)
         self.done = {
             name: row
             for name, (row, picture) in self._earlier.items()
             if not row.error and picture is not None and picture == self._pictures.get(name)
         }
+        self.stands = (
+            as_written
+            and self.done.keys() >= self._pictures.keys()
+            and list(self._earlier) == [*self._of_others(), *self._pictures]
+        )
         # Where in the journal the row of each given picture begins, 0 (where the header is) if it is not made.
         self._numbers = {name: number for number, name in enumerate(self._pictures)}
         self._places = array("q", bytes(8 * len(self._numbers)))
@@ -207,7 +215,7 @@ class ResultFile:
 
     def _made(self) -> Iterator[_Made]:
         """Rows of images that this run was not given stay in front; the others follow in the run's order."""
-        yield from (made for name, made in self._earlier.items() if name not in self._pictures)
+        yield from (self._earlier[name] for name in self._of_others())
         with journal_path(self._path).open("rb") as journal:
             for name, place in zip(self._pictures, self._places, strict=True):
                 if place:
@@ -216,17 +224,22 @@ class ResultFile:
                 elif name in self._earlier:
                     yield self._earlier[name]
 
-    def _earlier_rows(self) -> dict[str, _Made]:
+    def _of_others(self) -> Iterator[str]:
+        """Names of earlier rows whose images this run was not given."""
+        return (name for name in self._earlier if name not in self._pictures)
+
+    def _earlier_rows(self) -> tuple[dict[str, _Made], bool]:
+        """Rows of the journal or else of the table, and whether they are the table's as it was written."""
         journal = journal_path(self._path)
         if journal.exists() and journal.stat().st_size > 0:
-            return _read_journal(journal, self._run, self._columns)
+            return _read_journal(journal, self._run, self._columns), False
         if self._path.exists():
             rows = read_rows(self._path, self._columns)
-            pictures = read_record(
+            pictures, as_written = read_record(
                 self._path, self._run, lambda: table_parts(self._path, rows, self._columns)
             )
-            return {row.name: (row, pictures.get(row.name)) for row in rows}
-        return {}
+            return {row.name: (row, pictures.get(row.name)) for row in rows}, as_written
+        return {}, False
 
 
 def _read_journal(path: Path, run: Mapping[str, str], columns: Sequence[Column]) -> dict[str, _Made]:

@@ -78,8 +78,10 @@ def table_record(
 
 def read_record(
     output: Path, run: Mapping[str, str], written_again: Callable[[], Iterable[bytes]]
-) -> dict[str, Picture]:
+) -> tuple[dict[str, Picture], bool]:
     """The pictures behind the rows of a finished table, after proof that this run made the table as it is.
+
+    And whether its bytes are still those that the run wrote.
 
     `written_again`: the table, in parts, as its rows would be written now. What a program saved again, with a mark,
     other separators or line ends, is the same table while it holds the same.
@@ -97,11 +99,12 @@ def read_record(
         raise OutputError(f"{output}: nothing says what made it ({path.name} is missing); {CURE}") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise OutputError(f"{path}: cannot be read as the record of a table; {CURE}") from error
-    if digest != sha256_of(output) and digest != _sha256_of_parts(written_again()):
+    same_bytes = digest == sha256_of(output)
+    if not same_bytes and digest != _sha256_of_parts(written_again()):
         raise OutputError(
             f"{output}: changed since {path.name} was written, its rows may be of any run; {CURE}"
         )
-    return pictures
+    return pictures, same_bytes
 
 
 def _sha256_of_parts(parts: Iterable[bytes]) -> str:

@@ -73,7 +73,11 @@ def rounded(row: Measured, columns: Sequence[Column]) -> Measured:
 
 def flags_of(values: Mapping[str, float | None], columns: Sequence[Column]) -> tuple[str, ...]:
     """Names of the columns whose value is a reason to distrust the row."""
-    return tuple(column.name for column in columns if column.flags(values.get(column.name)))
+    return tuple(
+        column.name
+        for column in columns
+        if column.flag_above is not None and column.flags(values.get(column.name))
+    )
 
 
 def header(columns: Sequence[Column]) -> list[str]:
@@ -106,9 +110,14 @@ def row_of(entry: Mapping[str, Any], columns: Sequence[Column]) -> Measured:
     """A row from a line of a table. Raises KeyError, TypeError and ValueError where it is not one."""
 
     def number(value: Any) -> float | None:
-        if value is None or (isinstance(value, str) and is_blank(value)):
+        if value is None:
             return None
-        found = number_of(value) if isinstance(value, str) else float(value)
+        try:
+            found = float(value)
+        except ValueError:  # a cell of a spreadsheet
+            if is_blank(value):
+                return None
+            found = number_of(value)
         return found if math.isfinite(found) else None
 
     def word(value: Any, column: Column) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -101,8 +102,10 @@ def _fill(
     failed = 0
     again = {entry.name for entry in todo}
     flagged = Counter(flag for name, row in table.done.items() if name not in again for flag in row.flags)
+    stands = not todo and isinstance(table, ResultFile) and table.stands
+    filled = nullcontext() if stands else table
     try:
-        with table, console.progress("scoring", len(todo), bar=not terminal) as advance:
+        with filled, console.progress("scoring", len(todo), bar=not terminal) as advance:
             rows = engine.measure(todo, options.metrics, options.batch_size, profile=options.profile)
             for done, row in enumerate(rows, start=1):
                 table.write(row)
@@ -114,7 +117,7 @@ def _fill(
             console.say(f"finished rows are kept in {journal_path(output)}; --resume continues")
         raise
     if output is not None:
-        console.say(f"wrote {output}")
+        console.say(f"{output} is complete, and was left as it is" if stands else f"wrote {output}")
     for column in columns:
         if flagged[column.name]:
             console.warn(

@@ -1,6 +1,6 @@
 """`realm-train`: the group of verbs, loaded when asked for, and what becomes of errors.
 
-Exit codes: 0 done; 2 a user's error, one line on stderr; 130 interrupted.
+Exit codes: 0 done; 1 done, with a warning and --strict; 2 a user's error, one line on stderr; 130 interrupted.
 """
 
 import importlib
@@ -8,11 +8,17 @@ from typing import Any
 
 import click
 
-from realm_engine.errors import RealmError
+from realm_engine.errors import RealmError, printable
 from realm_engine.machine.packages import needs
+from realm_engine.verbs.strict import strictly, with_strict
 from realm_train.cli.offline import offline_option
 
 INTERRUPTED = 130
+
+
+def say(line: str) -> None:
+    """One line to the user, on stderr."""
+    click.echo(printable(line), err=True)
 
 
 class LazyGroup(click.Group):
@@ -37,7 +43,7 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(module), attribute)
         if not any(parameter.name == "offline" for parameter in command.params):
             command.params.append(offline_option())
-        return command
+        return with_strict(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
@@ -51,13 +57,13 @@ class TrainGroup(LazyGroup):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
-            with needs("realm-train", "train"):
+            with needs("realm-train", "train"), strictly(ctx, say):
                 return super().invoke(ctx)
         except RealmError as error:
-            click.echo(f"error: {error}", err=True)
+            say(f"error: {error}")
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
-            click.echo("interrupted; the same command with --resume goes on", err=True)
+            say("interrupted; the same command with --resume goes on")
             ctx.exit(INTERRUPTED)
 
 

@@ -78,6 +78,22 @@ def test_rows_are_reused(cli, pictures, tmp_path, photo, suffix) -> None:
     assert "4 of 4 images are scored already" in cli("score", pictures, "--output", path, "--resume").stderr
 
 
+def test_a_finished_table_is_left_as_it_is(cli, pictures, tmp_path) -> None:
+    """Neither written again nor lost; a text that changed is a row to make, though every picture is the same."""
+    path = tmp_path / "scores.csv"
+    cli("score", pictures, "--output", path)
+    before = {file.name: file.stat().st_ino for file in tmp_path.glob("scores.csv*")}
+    done = cli("score", pictures, "--output", path, "--resume")
+    assert done.exit_code == 0 and f"{path} is complete, and was left as it is" in done.stderr
+    assert {file.name: file.stat().st_ino for file in tmp_path.glob("scores.csv*")} == before
+
+    with (pictures / "image_descriptions.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([("filename", "description"), ("a.png", "the hand is melted")])
+    done = cli("score", pictures, "--output", path, "--resume")
+    assert done.exit_code == 0 and f"wrote {path}" in done.stderr
+    assert rows(path)["a.png"].description == "the hand is melted"
+
+
 def test_a_replaced_picture_is_scored_again(cli, pictures, tmp_path, photo, reference) -> None:
     path, picture = tmp_path / "scores.csv", pictures / "b.jpg"
     cli("score", pictures, "--output", path)
@@ -290,7 +306,7 @@ def test_resume_swallows_no_path(pictures, tmp_path, bundle_path, monkeypatch) -
         result = run(*arguments)
         assert result.exit_code == 0, result.output
         assert list(rows(path)) == NAMES
-        assert f"wrote {path}" in result.stderr
+        assert f"wrote {path}" in result.stderr or f"{path} is complete" in result.stderr
     result = run("--output", str(path), "--resume", "restart")
     assert result.exit_code == 2 and "error: restart: no such file or directory" in result.stderr
 

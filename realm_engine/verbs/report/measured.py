@@ -37,6 +37,8 @@ def measure_into(
     found = {name: row for name, row in table.done.items() if name not in again}
     if len(todo) < len(entries):
         console.say(f"{len(entries) - len(todo)} of {len(entries)} images are scored already")
+    if not todo and table.stands:
+        return found
     try:
         with table, console.progress("scoring", len(todo)) as advance:
             for done, row in enumerate(engine.measure(todo, metrics, batch_size), start=1):

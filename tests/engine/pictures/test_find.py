@@ -191,6 +191,14 @@ def test_names_of_several_folders_are_relative_to_their_parent(tmp_path):
     assert [file.root for file in collect_images([b, a])] == [b, b, a, a]
 
 
+@pytest.mark.parametrize("start", [".", "sub/..", "./sub/../", "sub/deep/../..", "{whole}", "../{name}"])
+def test_names_are_the_same_however_a_folder_is_written(tmp_path, monkeypatch, start):
+    monkeypatch.chdir(written(tmp_path, "a.png", "sub/b.png", "sub/deep/c.png"))
+    start = start.format(whole=tmp_path, name=tmp_path.name)
+    assert names(Path(start)) == ["a.png", "sub/b.png", "sub/deep/c.png"]
+    assert names(Path(start), Path("sub/b.png"), tmp_path / "sub") == names(Path(start))  # each file once
+
+
 def test_a_name_that_is_no_text_is_found(tmp_path):
     (tmp_path / os.fsdecode(b"caf\xe9.png")).write_bytes(b"x")
     assert names(tmp_path) == ["caf\udce9.png"]

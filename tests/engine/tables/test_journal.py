@@ -166,6 +166,26 @@ def test_resume_keeps_rows_of_other_images(tmp_path: Path) -> None:
     ]
 
 
+def test_a_table_stands_where_nothing_would_change(tmp_path: Path) -> None:
+    path, names = tmp_path / "s.csv", ["a.png", "b.png"]
+    write(path, [row("a.png", 1.0, 80.0), row("b.png", 2.0, 90.0)])
+
+    def stands(*given: str, **changed: Picture) -> bool:
+        now = {**pictures(*given), **changed}
+        return ResultFile(path, now, RUN, NUMBERS, resume=True).stands
+
+    assert stands(*names) and stands("b.png")  # a row of another image stays in front
+    assert not stands("b.png", "a.png") and not stands("a.png")  # another order
+    assert not stands(*names, "c.png") and not stands(*names, **{"b.png": NEW})
+    assert not ResultFile(path, pictures(*names), RUN, NUMBERS).stands
+    whole = path.read_bytes()
+    path.write_bytes(b"\xef\xbb\xbf" + whole.replace(b"\n", b"\r\n"))  # saved by a spreadsheet: the same rows
+    assert not stands(*names)
+    path.write_bytes(whole)
+    interrupted(path, row("a.png", 1.0, 80.0), row("b.png", 2.0, 90.0))
+    assert not stands(*names)
+
+
 def test_without_resume_everything_is_new(tmp_path: Path) -> None:
     write(tmp_path / "s.csv", ROWS)
     write(tmp_path / "s.csv", [row("new.png", 0.0, 64.0)])
