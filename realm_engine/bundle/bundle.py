@@ -159,6 +159,11 @@ class Bundle:
         own = self.graphs[graph].devices.get(device or "", {})
         return own.get(precision, variants[precision])
 
+    def sha256(self, graph: str) -> str:
+        """What the manifest says of a graph's fp32 file, by which heads know their tower. Raises BundleError."""
+        file = self.graph_file(graph, "fp32")
+        return self.content.section("files").section(file).text("sha256")
+
     def has(self, part: Part) -> bool:
         """Whether all graphs of a part are there."""
         return all(graph in self.graphs for graph in part.graphs)

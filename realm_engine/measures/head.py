@@ -30,6 +30,8 @@ def open_head(bundle: Bundle, name: str, section: Section) -> Measure:
         raise BundleError(f"{towers[tower].where}: there is no output {features!r} of a graph {graph!r}")
     if spec is None or len(spec.inputs) != 1:
         raise BundleError(f"{section.where}: {head!r} is no graph with one input; export the bundle again")
+    if "fitted_on" in section.data:
+        _check_fitted_on(bundle, name, section.section("fitted_on"))
     given = spec.inputs[0].name
 
     def read(look: Look) -> Mapping[str, Array]:
@@ -87,3 +89,17 @@ def _attribution(bundle: Bundle, measure: Section, tower: str, view: View, colum
                 "number of axes than it must have; export the bundle again"
             )
     return found
+
+
+def _check_fitted_on(bundle: Bundle, name: str, fitted_on: Section) -> None:
+    """Refuse a head whose tower has other weights than it was fitted on: it would answer, and mean nothing.
+
+    `fitted_on`: the sha256 of the tower's fp32 file, by the name of its graph. Raises BundleError.
+    """
+    for graph in fitted_on.data:
+        wanted = fitted_on.text(graph)
+        if bundle.sha256(graph) != wanted:
+            raise BundleError(
+                f"{name} was fitted on another {graph} graph ({wanted[:4]}...); "
+                "fit it again with realm-train, or use that bundle"
+            )
