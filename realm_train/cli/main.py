@@ -78,6 +78,7 @@ _SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content
         "core": ("realm_train.cli.core:core", "Train CORE: images and descriptions -> MOS of realness."),
         "clip": ("realm_train.cli.clip:clip", "Train the CLIP towers of DREAM: where an image looks unreal."),
         "probe": ("realm_train.cli.probe:probe", "Fit a probe: is a picture a photograph or generated."),
+        "ridge": ("realm_train.cli.ridge:ridge", "Learn a measure from 10 to 500 ratings of your own."),
         "evaluate": ("realm_train.cli.evaluate:evaluate", "Measure trained models."),
         "import-core": (
             "realm_train.cli.core:import_core",
