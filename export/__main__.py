@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,7 @@ OWN_GRAPH = {
 }
 
 STATISTICS = ("niqe", "brisque")
+NOT_STATED = "not stated"
 # Options that say nothing of them, with what they are where nobody gave them: their parameters have terms of their
 # own, and one precision.
 NOT_OF_STATISTICS: Mapping[str, tuple[str, Any]] = {
@@ -54,7 +56,20 @@ NOT_OF_STATISTICS: Mapping[str, tuple[str, Any]] = {
     "--precision": ("precisions", ("fp32",)),
     "--storage": ("storage", "fp32"),
     "--commercial-use": ("commercial_use", False),
-    "--training-data": ("training_data", "not stated"),
+    "--training-data": ("training_data", NOT_STATED),
+}
+# Options that say nothing of a run of realm-train ridge.
+NOT_OF_RIDGE: Mapping[str, tuple[str, Any]] = {
+    "--core": ("core_path", None),
+    "--clip": ("clip_name", None),
+    "--graph": ("graph_path", None),
+    **{f"--{name}": (name, False) for name in STATISTICS},
+    **{
+        option: given
+        for option, given in NOT_OF_STATISTICS.items()
+        if option not in ("--licence", "--commercial-use", "--training-data")
+    },
+    "--metrics": ("metrics", None),
 }
 
 FILE = GivenPath(exists=True, dir_okay=False, path_type=Path)
@@ -109,10 +124,13 @@ class _Command(click.Command):
 @click.option("--niqe", is_flag=True, help="The measure niqe, with its authors' parameters.")
 @click.option("--brisque", is_flag=True, help="The measure brisque, with its authors' parameters.")
 @click.option(
+    "--ridge", "ridge_path", type=FOLDER, metavar="RUN", help="The measure of a realm-train ridge run."
+)
+@click.option(
     "--into",
     "into",
     metavar="NAME|DIR",
-    help="--niqe, --brisque: add them to a copy of this bundle, whose files stay as they are.",
+    help="--niqe, --brisque, --ridge: add them to a copy of this bundle, whose files stay as they are.",
 )
 @click.option("--mean", metavar="R,G,B", help="--graph: taken from pixels in 0..1 [0,0,0: pixels in 0..1].")
 @click.option("--std", metavar="R,G,B", help="--graph: they are divided by it then [1,1,1].")
@@ -178,7 +196,7 @@ class _Command(click.Command):
     help="Licence of the weights: a line, or the file of its text, whose first line names it.",
 )
 @click.option("--commercial-use", is_flag=True, help="That licence allows commercial use.")
-@click.option("--training-data", default="not stated", help="One line about the training data.")
+@click.option("--training-data", default=NOT_STATED, help="One line about the training data.")
 @click.option(
     "--terms",
     "terms_path",
@@ -218,6 +236,9 @@ def export(output: Path, overwrite: bool, precision_report: Path | None, **optio
     if statistics := _statistics(options):
         _export_statistics(output, overwrite, statistics, options)
         return
+    if options["ridge_path"] is not None:
+        _add_ridge(output, overwrite, options)
+        return
     read_parts = _own_graph if options["graph_path"] is not None else _core_and_dream
     variants = Variants(
         precisions=tuple(dict.fromkeys(options["precisions"])),
@@ -251,8 +272,11 @@ def check_options(options: Mapping[str, Any]) -> None:
     models = [option for option in ("core_path", "clip_name") if options[option] is not None]
     own = {name: options[option] for name, option in OWN_GRAPH.items()}
     statistics = [f"--{name}" for name in STATISTICS if options[name]]
-    if options["into"] is not None and not statistics:
-        raise ExportError("--into without --niqe or --brisque; say what to add")
+    if options["into"] is not None and not statistics and options["ridge_path"] is None:
+        raise ExportError("--into without --niqe, --brisque or --ridge; say what to add")
+    if options["ridge_path"] is not None:
+        _check_ridge(options)
+        return
     if statistics:
         if models or options["graph_path"] is not None:
             raise ExportError(f"{statistics[0]} goes into a bundle of its own, or into another with --into")
@@ -292,6 +316,19 @@ def check_options(options: Mapping[str, Any]) -> None:
         raise ExportError("--graph has one part; say its terms with --licence, and leave --terms out")
     if options["storage"] != "fp32":
         raise ExportError("--graph keeps its weights as they are; leave --storage out")
+
+
+def _check_ridge(options: Mapping[str, Any]) -> None:
+    """Refuse what does not go with --ridge."""
+    if options["into"] is None:
+        raise ExportError("--ridge without --into; name the bundle whose trunk it was fitted on")
+    if options["licence"] is None or options["training_data"] == NOT_STATED:
+        raise ExportError(
+            "--ridge: say --licence and --training-data of what was learnt; a bundle states both"
+        )
+    for option, (key, default) in NOT_OF_RIDGE.items():
+        if options.get(key, default) != default:
+            raise ExportError(f"--ridge brings one measure and its metrics; leave {option} out")
 
 
 def _core_and_dream(options: Mapping[str, Any]) -> list[Part]:
@@ -362,6 +399,20 @@ def _export_statistics(
         add_parts(options["into"], output, info, parts, images, overwrite, click.echo)
     else:
         export_bundle(output, info, parts, Photographs(images), overwrite=overwrite, report=click.echo)
+
+
+def _add_ridge(output: Path, overwrite: bool, options: Mapping[str, Any]) -> None:
+    from export.into import add_parts
+    from export.parts.ridge import OwnRatings
+    from realm_engine.bundle.bundle import Bundle
+    from realm_engine.pictures.find import find_images
+    from realm_train.ridge.run import read_ridge
+
+    part = OwnRatings(read_ridge(options["ridge_path"]), Bundle.open(options["into"]))
+    info = replace(_info(output, options), metrics={part.measure: part.saved.metrics})
+    add_parts(
+        options["into"], output, info, [part], find_images(options["verify_images"]), overwrite, click.echo
+    )
 
 
 def _info(output: Path, options: Mapping[str, Any]) -> BundleInfo:

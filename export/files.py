@@ -175,13 +175,15 @@ def _measures(
     parts: Sequence[Part], info: BundleInfo, terms: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
     """The objects from format 1.1 on, each where there is something to write."""
+    listed = [(part, name, measure) for part in parts for name, measure in part.measures().items()]
     measures = {
-        name: measure.manifest(terms[part.name], info.metrics_of(name))
-        for part in parts
-        for name, measure in part.measures().items()
+        name: measure.manifest(terms[part.name], info.metrics_of(name)) for part, name, measure in listed
     }
+    towers = {measure.tower.name: dict(measure.tower.entry) for _, _, measure in listed if measure.tower}
     maps = {name: policy for part in parts for name, policy in part.maps().items()}
-    return {key: value for key, value in (("measures", measures), ("maps", maps)) if value}
+    return {
+        key: value for key, value in (("measures", measures), ("towers", towers), ("maps", maps)) if value
+    }
 
 
 def _largest(file: GraphFile, master: onnx.ModelProto, work: Work) -> Mapping[str, float]:

@@ -64,6 +64,8 @@ def add_parts(
         manifest |= {"description": info.description} if info.description else {}
         manifest["graphs"] = dict(sorted({**before["graphs"], **added["graphs"]}.items()))
         manifest["measures"] = {**before.get("measures", {}), **added["measures"]}
+        towers = {**before.get("towers", {}), **added.get("towers", {})}
+        manifest |= {"towers": towers} if towers else {}
         write_manifest(folder, manifest)
         measured = {
             part.name: part.compare(folder, "fp32", pictures, part.expected(pictures), Tier.EXACT)
@@ -93,7 +95,7 @@ def _check_new(source: Bundle, parts: Sequence[Part]) -> None:
         ):
             for name in names:
                 if name in there:
-                    raise ExportError(f"{source.root}: has a {kind} {name} already; leave --{name} out")
+                    raise ExportError(f"{source.root}: has a {kind} {name} already; leave it out, or choose another name")
 
 
 def _terms(before: Mapping[str, Any], added: Mapping[str, Any], parts: Sequence[Part]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from export.errors import ExportError
+from export.towers.bundle_tower import ListedTower
 from realm_engine.bundle.columns import RESERVED_COLUMNS, ByText, Column
 from realm_engine.bundle.manifest import MOST_PIXELS
 
@@ -105,7 +106,7 @@ class Measure:
 
     `more`: those that a reader before 1.2 would read wrongly, as one with a curve, which it would take for the raw
     output. `words`: columns of words, which a reader before 1.4 does not know. `ranks`: whether pictures and generators
-    may be put in an order by it.
+    may be put in an order by it. `tower`: whose features one of the kind "head" takes.
     """
 
     kind: str
@@ -115,11 +116,13 @@ class Measure:
     more: tuple[Column, ...] = ()
     words: tuple[Column, ...] = ()
     ranks: bool = True
+    tower: ListedTower | None = None
 
     def manifest(self, terms: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
         """The object of a bundle's manifest; `terms` are those of its weights."""
         return {
             "kind": self.kind,
+            **({"tower": self.tower.name} if self.tower is not None else {}),
             **self.inside,
             "says": self.says,
             "columns": [column_entry(column) for column in self.columns],
