@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from realm_engine.verbs.compare.comparison import ALIKE, Numbers, SetDistance, Summary
 from realm_engine.verbs.compare.gallery import Gallery
+from realm_engine.verbs.compare.results import ALIKE, Numbers, SetDistance, Summary
 from realm_engine.verbs.compare.scores import Row
 from realm_engine.verbs.compare.statistics.bootstrap import RESAMPLES, SEED
 from realm_engine.verbs.compare.statistics.permutation import DRAWS

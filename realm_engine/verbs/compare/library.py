@@ -19,8 +19,8 @@ from realm_engine.verbs.report.ready import need_packages
 if TYPE_CHECKING:
     from realm_engine.engine import Engine
     from realm_engine.pictures.descriptions import Descriptions
-    from realm_engine.verbs.compare.comparison import Difference, Numbers, Ranked
     from realm_engine.verbs.compare.comparison_page import Told
+    from realm_engine.verbs.compare.results import Difference, Numbers, Ranked
 
 PAGE, NUMBERS, SCORES = "report.html", "report.json", "scores.csv"
 

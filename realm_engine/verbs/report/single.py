@@ -9,14 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from realm_engine.verbs.compare.comparison import (
-    ALIKE,
-    Correlation,
-    Summary,
-    correlations_of,
-    summaries_of_one,
-)
+from realm_engine.verbs.compare.comparison import correlations_of, summaries_of_one
 from realm_engine.verbs.compare.gallery import SHOWN, DrawMap, Shown, sorted_by
+from realm_engine.verbs.compare.results import ALIKE, Correlation, Summary
 from realm_engine.verbs.compare.scores import Row
 from realm_engine.verbs.compare.subjects import Subject
 from realm_engine.verbs.report.facts import Run
