@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from realm_engine.machine.files import check_folder, write_atomically
 from realm_engine.tables.rows import Measured, rounded
+from realm_engine.verbs.asked import Asked
+from realm_engine.verbs.choices import DEFAULT_PROFILE
 from realm_engine.verbs.compare.scores import Row, scores_csv
 from realm_engine.verbs.compare.sources import Picture, Sources, entries_of, of_folders, warnings_of
 from realm_engine.verbs.compare.subjects import subject_of
@@ -129,6 +131,8 @@ def compare(
     headline: str | None = None,
     paired: bool | None = None,
     prompts: str | os.PathLike[str] | None = None,
+    profile: str = DEFAULT_PROFILE,
+    combine: Mapping[str, float] | None = None,
 ) -> Comparison:
     """Compare generators by their pictures.
 
@@ -140,6 +144,7 @@ def compare(
         paired: Whether pictures are compared within what belongs together, by prompt or file name; None: where at
             least 80 % of each folder have partners.
         prompts: A CSV, `filename,prompt`.
+        profile, combine: How measures count; see `Engine.iter_scores`.
 
     Raises:
         MissingPackageError: SciPy, Jinja2 or Matplotlib is missing.
@@ -151,17 +156,17 @@ def compare(
     known = None if prompts is None else read_prompts(Path(prompts))
     sources = of_folders({name: Path(path) for name, path in folders.items()}, known)
     warnings = warnings_of(sources)
-    columns = [column for measure in engine.chosen(metrics) for column in measure.columns]
-    found = engine.measure(entries_of(sources.pictures), metrics)
-    rows = {row.name: rounded(row, columns) for row in found}
-    return comparison_of(engine, sources, rows, metrics, headline, paired, warnings)
+    asked = Asked(None if metrics is None else tuple(metrics), profile, combine)
+    columns = asked.columns(engine)
+    rows = {row.name: rounded(row, columns) for row in asked.rows(engine, entries_of(sources.pictures), None)}
+    return comparison_of(engine, sources, rows, asked, headline, paired, warnings)
 
 
 def comparison_of(
     engine: Engine,
     sources: Sources,
     measured: Mapping[str, Measured],
-    metrics: Sequence[str] | None,
+    asked: Asked,
     headline: str | None,
     paired: bool | None,
     warnings: Sequence[str],
@@ -174,12 +179,12 @@ def comparison_of(
     from realm_engine.verbs.compare.words import too_many
     from realm_engine.verbs.report.facts import Run, engine_facts, sizes_of
 
-    chosen = engine.chosen(metrics)
-    subjects = [subject_of(measure) for measure in chosen]
+    subjects = [subject_of(measure) for measure in asked.measures(engine)]
     rows = [_row(picture, measured[picture.key]) for picture in sources.pictures]
     first = engine.measures[0].name
     main = headline or (first if any(subject.name == first for subject in subjects) else None)
-    facts = engine_facts(engine) | {"Descriptions": "none" if descriptions is None else descriptions.source}
+    facts = engine_facts(engine) | asked.facts(engine)
+    facts |= {"Descriptions": "none" if descriptions is None else descriptions.source}
     told = Told(
         run=Run(facts, command),
         sources={name: str(sources.folders.get(name, "the table")) for name in sources.generators},
@@ -193,7 +198,7 @@ def comparison_of(
     )
     numbers = numbers_of(rows, subjects, main, paired)
     told = replace(told, warnings=(*told.warnings, *too_many(numbers)))
-    decimals = {column.name: column.decimals for measure in chosen for column in measure.columns}
+    decimals = {column.name: column.decimals for column in asked.columns(engine)}
     return Comparison(numbers, tuple(rows), decimals, told)
 
 

@@ -31,54 +31,47 @@ from realm_engine.verbs.compare.sources import (
     warnings_of,
 )
 from realm_engine.verbs.compare.subjects import subjects_of_table
-from realm_engine.verbs.console import Console, open_engine, say_left_out, say_terms
+from realm_engine.verbs.console import Console, open_engine, say_left_out
 from realm_engine.verbs.report.measured import measure_into
+from realm_engine.verbs.report.options import PageOptions
 from realm_engine.verbs.report.ready import need_packages
 
 if TYPE_CHECKING:
     from realm_engine.verbs.compare.gallery import DrawMap
-
-MOST_MAPS = 24
 
 
 @dataclass(frozen=True)
 class CompareOptions:
     """What `realm-engine compare` is asked for; see its help.
 
-    `folders`: `NAME=FOLDER` or `FOLDER`; with `table` or `scores` there are none. `metrics` None: the bundle's first
-    measure. `better`: direction by column, for finished scores. `command`: as it stands on the page.
+    `folders`: `NAME=FOLDER` or `FOLDER`; with `table` or `scores` there are none. `better`: direction by column, for
+    finished scores.
     """
 
-    output: Path
+    page: PageOptions
     folders: tuple[str, ...] = ()
     table: Path | None = None
     scores: Path | None = None
     prompts: Path | None = None
     descriptions: Path | None = None
-    metrics: tuple[str, ...] | None = None
-    headline: str | None = None
     paired: bool | None = None
     better: tuple[str, ...] = ()
     reference: Path | None = None
     sets: tuple[str, ...] = (KERNEL,)
-    maps: int = 0
-    gallery: bool = True
-    batch_size: int | None = None
-    resume: str | None = None
-    command: str | None = None
 
     def __post_init__(self) -> None:
         given = [bool(self.folders), self.table is not None, self.scores is not None]
         if sum(given) != 1:
             raise UsageError("give folders, or --table CSV, or --scores CSV: one of the three")
         if self.scores is not None:
-            for option, value in (
-                ("--reference", self.reference),
-                ("--maps", self.maps or None),
-                ("--descriptions", self.descriptions),
-                ("--prompts", self.prompts),
-                ("--resume", self.resume),
-            ):
+            needing = {
+                "--reference": self.reference,
+                "--maps": self.page.maps or None,
+                "--descriptions": self.descriptions,
+                "--prompts": self.prompts,
+                **self.page.of_pictures_alone(),
+            }
+            for option, value in needing.items():
                 if value is not None:
                     raise UsageError(f"{option} needs pictures, and --scores has none; leave one of them out")
         elif self.better:
@@ -87,8 +80,6 @@ class CompareOptions:
             raise UsageError(
                 "--prompts contradicts --table, whose column prompt says the same; give one of them"
             )
-        if not self.gallery and self.maps:
-            raise UsageError("--maps contradicts --no-gallery; give one of them")
         if self.sets != (KERNEL,) and self.reference is None:
             raise UsageError("--set compares with a folder of photographs; give --reference DIR")
 
@@ -96,18 +87,19 @@ class CompareOptions:
 def compare_generators(options: CompareOptions, how: EngineOptions, console: Console) -> int:
     """Compare and write the page; returns how many pictures failed. Raises RealmError where nothing can be done."""
     need_packages("realm-engine compare")
-    check_folder(options.output)
+    check_folder(options.page.output)
     if options.scores is not None:
         found = _of_scores(options.scores, options, how)
     else:
         found = _of_pictures(options, how, console)
     for warning in found.told.warnings:
         console.warn(warning)
-    written = found.write(options.output)
+    written = found.write(options.page.output)
     for sentence in found.sentences():
         console.say(sentence)
     console.say(
-        f"wrote {', '.join(path.name for path in written)} in {options.output}; open {options.output / PAGE}"
+        f"wrote {', '.join(path.name for path in written)} in {options.page.output}; "
+        f"open {options.page.output / PAGE}"
     )
     failed = len(found.told.failed)
     if failed:
@@ -126,28 +118,20 @@ def _of_pictures(options: CompareOptions, how: EngineOptions, console: Console) 
     if descriptions is None:
         for csv in filter(None, dict.fromkeys(map(find_descriptions, sources.folders.values()))):
             console.warn(f"{csv} is not used: pictures are compared alone; --descriptions {csv} would use it")
-    with open_engine(how, lambda engine: engine.chosen(options.metrics)[0].part.name, console) as engine:
-        say_terms({measure.name: measure.terms for measure in engine.chosen(options.metrics)}, console)
+    page = options.page
+    with open_engine(how, page.asked.part, console) as engine:
+        page.asked.say(engine, console)
         _check_headline(engine, options)
-        entries = entries_of(sources.pictures, descriptions)
-        rows = measure_into(
-            options.output,
-            engine,
-            entries,
-            options.metrics,
-            options.batch_size,
-            options.resume == "continue",
-            console,
-        )
+        rows = measure_into(engine, entries_of(sources.pictures, descriptions), page, console)
         found = comparison_of(
             engine,
             sources,
             rows,
-            options.metrics,
-            options.headline,
+            page.asked,
+            page.headline,
             options.paired,
             warnings,
-            options.command,
+            page.command,
             descriptions,
         )
         if options.reference is not None:
@@ -169,17 +153,15 @@ def _check_headline(engine: Engine, options: CompareOptions) -> None:
     """Before anything is measured: a headline that is no measure, features and maps that the bundle does not have."""
     from realm_engine.measures.features import tower_of
 
-    names = [measure.name for measure in engine.chosen(options.metrics)]
-    if options.headline is not None and options.headline not in names:
-        raise UsageError(
-            f"--headline {options.headline}: is none of the measures that are taken, {', '.join(names)}"
-        )
+    names, headline = [measure.name for measure in options.page.asked.measures(engine)], options.page.headline
+    if headline is not None and headline not in names:
+        raise UsageError(f"--headline {headline}: is none of the measures that are taken, {', '.join(names)}")
     if options.reference is not None:
         tower_of(engine.bundle, engine.contents.measures.all)
         wrong = [kind for kind in options.sets if kind not in KINDS]
         if wrong:
             raise UsageError(f"--set {wrong[0]}: choose from {', '.join(KINDS)}")
-    if options.maps:
+    if options.page.maps:
         engine.presets()
 
 
@@ -194,18 +176,16 @@ def _with_gallery(
     from realm_engine.verbs.report.drawn import map_drawer
     from realm_engine.verbs.report.thumbnails import Thumbnails
 
-    if not options.gallery:
+    if not options.page.gallery:
         return found
-    thumbnails = Thumbnails()
+    thumbnails, maps = Thumbnails(), options.page.maps or 0
     draw: DrawMap | None = None
-    total = min(options.maps, MOST_MAPS) * len(found.numbers.generators)
+    total = maps * len(found.numbers.generators)
     with console.progress("mapping", total) as advance:
         if total:
             texts = _texts(found.table, descriptions)
             draw = map_drawer(engine, thumbnails, texts, advance)
-        return with_more(
-            found, gallery=make_gallery(found.numbers, thumbnails, min(options.maps, MOST_MAPS), draw)
-        )
+        return with_more(found, gallery=make_gallery(found.numbers, thumbnails, maps, draw))
 
 
 def _of_scores(path: Path, options: CompareOptions, how: EngineOptions) -> Comparison:
@@ -218,8 +198,8 @@ def _of_scores(path: Path, options: CompareOptions, how: EngineOptions) -> Compa
     rows, columns = read_scores(path)
     bundles = [Contents(Bundle.open(name)) for name in (how.bundle, *how.more)]
     measures: list[Measure] = [measure for contents in bundles for measure in contents.measures.all]
-    subjects = subjects_of_table(columns, measures, options.metrics, parse_better(options.better))
-    headline = options.headline or next(
+    subjects = subjects_of_table(columns, measures, options.page.asked.metrics, parse_better(options.better))
+    headline = options.page.headline or next(
         (m.name for m in measures[:1] if any(s.name == m.name for s in subjects)), None
     )
     counts: dict[str, int] = {}
@@ -229,7 +209,7 @@ def _of_scores(path: Path, options: CompareOptions, how: EngineOptions) -> Compa
     known = {column.name: column.decimals for measure in measures for column in measure.columns}
     told = Told(
         run=Run(
-            {"Scores": str(path), "Known by": ", ".join(c.bundle.name for c in bundles)}, options.command
+            {"Scores": str(path), "Known by": ", ".join(c.bundle.name for c in bundles)}, options.page.command
         ),
         sources=dict.fromkeys(counts, str(path)),
         counts=counts,

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from realm_engine.bundle.columns import Column, numbers_of
 from realm_engine.errors import UsageError
-from realm_engine.measures.measure import Measure
+from realm_engine.measures.measure import Listed, Measure
 
 Direction = Literal["high", "low"]
 
@@ -36,7 +36,7 @@ class Subject:
     distrust: Mapping[str, tuple[float, str]] = field(default_factory=dict)
 
 
-def subject_of(measure: Measure) -> Subject:
+def subject_of(measure: Listed) -> Subject:
     """The column that stands for a measure: the first that says how sure it is, else the first plain number."""
     column = lead_column(measure.columns)
     return Subject(
