@@ -112,7 +112,13 @@ class _Command(click.Command):
     "--into",
     "into",
     metavar="NAME|DIR",
-    help="--niqe, --brisque: add them to a copy of this bundle, whose files stay as they are.",
+    help="--niqe, --brisque, --scales: add them to a copy of this bundle, whose files stay as they are.",
+)
+@click.option(
+    "--scales",
+    type=FILE,
+    help="--into: JSON of recipes/measure_scales.py, where measures lie on a set of pictures, so that score --combine "
+    "can add them up.",
 )
 @click.option("--mean", metavar="R,G,B", help="--graph: taken from pixels in 0..1 [0,0,0: pixels in 0..1].")
 @click.option("--std", metavar="R,G,B", help="--graph: they are divided by it then [1,1,1].")
@@ -212,11 +218,18 @@ def export(output: Path, overwrite: bool, precision_report: Path | None, **optio
     if options["clip_name"] is not None:  # that the hub cannot be reached is said before torch is imported
         open_clip_folder(options["clip_name"])
     from export.bundle import Photographs, Variants, check_output, export_bundle
+    from export.into import export_measures
+    from export.scales import add_scales
     from realm_engine.pictures.find import find_images
 
     check_output(output, overwrite)
+    if options["scales"] is not None:
+        add_scales(options["into"], output, _json_object(options["scales"]), overwrite, click.echo)
+        return
     if statistics := _statistics(options):
-        _export_statistics(output, overwrite, statistics, options)
+        images = find_images(options["verify_images"])
+        info = _statistics_info(output, statistics, options)
+        export_measures(output, info, statistics, images, options["into"], overwrite, click.echo)
         return
     read_parts = _own_graph if options["graph_path"] is not None else _core_and_dream
     variants = Variants(
@@ -251,8 +264,16 @@ def check_options(options: Mapping[str, Any]) -> None:
     models = [option for option in ("core_path", "clip_name") if options[option] is not None]
     own = {name: options[option] for name, option in OWN_GRAPH.items()}
     statistics = [f"--{name}" for name in STATISTICS if options[name]]
+    if options["scales"] is not None:
+        if models or options["graph_path"] is not None or statistics:
+            raise ExportError(
+                "--scales goes into a bundle that is there, by itself; give --into and no model"
+            )
+        if options["into"] is None:
+            raise ExportError("--scales without --into; name the bundle that has the measures")
+        return
     if options["into"] is not None and not statistics:
-        raise ExportError("--into without --niqe or --brisque; say what to add")
+        raise ExportError("--into without --niqe, --brisque or --scales; say what to add")
     if statistics:
         if models or options["graph_path"] is not None:
             raise ExportError(f"{statistics[0]} goes into a bundle of its own, or into another with --into")
@@ -342,26 +363,16 @@ def _statistics(options: Mapping[str, Any]) -> list[SceneStatistics]:
     return [kind() for name, kind in (("niqe", Niqe), ("brisque", Brisque)) if options[name]]
 
 
-def _export_statistics(
-    output: Path, overwrite: bool, parts: list[SceneStatistics], options: Mapping[str, Any]
-) -> None:
-    from export.bundle import Photographs, export_bundle
-    from export.into import add_parts
+def _statistics_info(output: Path, parts: list[SceneStatistics], options: Mapping[str, Any]) -> BundleInfo:
     from export.manifest import BundleInfo
-    from realm_engine.pictures.find import find_images
 
     metrics = options["metrics"]
-    info = BundleInfo(
+    return BundleInfo(
         name=options["name"] or output.resolve().name,
         description=options["description"] or "",
         terms_of={part.measure: part.terms for part in parts},
         metrics=_json_object(metrics) if metrics is not None else {},
     )
-    images = find_images(options["verify_images"])
-    if options["into"] is not None:
-        add_parts(options["into"], output, info, parts, images, overwrite, click.echo)
-    else:
-        export_bundle(output, info, parts, Photographs(images), overwrite=overwrite, report=click.echo)
 
 
 def _info(output: Path, options: Mapping[str, Any]) -> BundleInfo:

@@ -6,8 +6,9 @@ has no value has no combined one either: a mean over other terms would be anothe
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from realm_engine.bundle.columns import Column
@@ -62,22 +63,23 @@ class Combined(Listed):
         return total / sum(each.weight for each in self.weighed)
 
 
-def combine(measures: Sequence[Measure], weights: Mapping[str, float] | None) -> Combined:
-    """The combined measure of some that are taken. `weights`: by name of its terms.
+def combine(
+    taken: Mapping[str, Measure], weights: Mapping[str, float] | None, offered: Mapping[str, Measure]
+) -> Combined:
+    """The combined measure of some that are taken, of all that are `offered`. `weights`: by name of its terms.
 
     Raises UsageError without weights (with what could be combined), and for a term that is not taken, that has no
     scale, by which one may not rank, or whose weight is not above 0.
     """
-    there = {measure.name: measure for measure in measures}
     if not weights:
-        able = [name for name, measure in there.items() if measure.scale is not None and measure.ranks]
+        able = _able(offered)
         example = ",".join(f"{name}=1" for name in able)
         raise UsageError(
-            f"{NAME} counts what you say: give weights, --combine {example}"
+            f"{NAME} counts what you say; give weights, as in --combine {example}"
             if able
-            else f"{NAME}: {', '.join(there) or 'no measure'} cannot be combined, without a scale in the bundle"
+            else f"{NAME}: no measure here has a scale in its bundle, so none can be combined; leave it out"
         )
-    weighed = tuple(_weighed(name, weight, there) for name, weight in weights.items())
+    weighed = tuple(_weighed(name, weight, taken, offered) for name, weight in weights.items())
     names = ", ".join(weights)
     return Combined(
         name=NAME,
@@ -88,7 +90,7 @@ def combine(measures: Sequence[Measure], weights: Mapping[str, float] | None) ->
         ),
         terms=Terms(
             licence=f"those of {names}",
-            commercial_use=all(there[name].terms.commercial_use for name in weights),
+            commercial_use=all(taken[name].terms.commercial_use for name in weights),
             training_data=f"those of {names}",
         ),
         worth={},
@@ -96,19 +98,29 @@ def combine(measures: Sequence[Measure], weights: Mapping[str, float] | None) ->
     )
 
 
-def _weighed(name: str, weight: float, there: Mapping[str, Measure]) -> Weighed:
-    if name not in there:
-        raise UsageError(
-            f"{NAME}: its term {name!r} is none of the measures that are taken, {', '.join(there) or 'none'}; ask for "
-            "it as well"
-        )
-    measure = there[name]
+def _able(measures: Mapping[str, Measure]) -> list[str]:
+    """Names of those that can be a term."""
+    return [name for name, measure in measures.items() if measure.scale is not None and measure.ranks]
+
+
+def _weighed(
+    name: str, weight: float, taken: Mapping[str, Measure], offered: Mapping[str, Measure]
+) -> Weighed:
+    if name not in offered:
+        close = difflib.get_close_matches(name, offered, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise UsageError(f"{NAME}: there is no measure {name!r}, only {', '.join(offered)}{hint}")
+    measure = offered[name]
     if not measure.ranks:
         raise UsageError(f"{NAME}: one may not rank by {name}, so it cannot be a term; leave it out")
     if measure.scale is None:
-        able = ", ".join(other for other, each in there.items() if each.scale is not None) or "none"
         raise UsageError(
-            f"{NAME}: {name} has no scale in its bundle, so it cannot be a term; of those taken have one: {able}"
+            f"{NAME}: {name} has no scale in its bundle, so it cannot be a term; what can: "
+            f"{', '.join(_able(offered)) or 'none'}"
+        )
+    if name not in taken:
+        raise UsageError(
+            f"{NAME}: its term {name} is not taken; ask for it as well, --metric {','.join((*taken, name, NAME))}"
         )
     if not (math.isfinite(weight) and weight > 0):
         raise UsageError(f"{NAME}: the weight of {name} is {weight:g}; give a number above 0")

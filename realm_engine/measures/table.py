@@ -116,26 +116,44 @@ def choose_measures(
         BundleError: there is no measure at all, or one of a kind that this version does not know.
     """
     names = list(wanted) if wanted is not None else None
-    combines = names is not None and combined.NAME in names
-    if weights is not None and not combines:
-        raise UsageError(f"weights are for the measure {combined.NAME}; ask for it as well")
-    if names is None or not combines:
+    everything = {name: measure for name, (_, measure) in _everything(offered).items()}
+    if names is None or combined.NAME not in names or combined.NAME in everything:
+        if weights is not None:
+            raise UsageError(f"weights are for the measure {combined.NAME}; ask for it as well")
         read = _choose(offered, names, profile)
         return Chosen(tuple(measure for _, measure in read), tuple(read))
     if profile != DEFAULT:
         raise UsageError(f"{combined.NAME} has no profile {profile!r}, only {DEFAULT}; leave one of them out")
-    read = _choose(offered, [name for name in names if name != combined.NAME], profile)
-    made = combined.combine([measure for _, measure in read], weights)
-    by_name: dict[str, Listed] = {made.name: made, **{measure.name: measure for _, measure in read}}
+    others = [name for name in names if name != combined.NAME]
+    if len(others) < len(names) - 1:
+        raise UsageError(f"measure {combined.NAME!r} is asked for twice; name it once")
+    read = _choose(offered, others, profile) if others else []
+    taken = {measure.name: measure for _, measure in read}
+    made = combined.combine(taken, weights, everything)
+    twice = [
+        each.name for each in taken.values() for column in each.columns if column.name == made.columns[0].name
+    ]
+    if twice:
+        raise UsageError(
+            f"{made.name} and {twice[0]} both have a column {made.name!r}; ask for them one at a time"
+        )
+    by_name: dict[str, Listed] = {**taken, made.name: made}
     return Chosen(tuple(by_name[name] for name in names), tuple(read), made)
+
+
+def _everything(offered: Sequence[tuple[str, Measures]]) -> dict[str, tuple[int, Measure]]:
+    """All measures by name, each with the index of its bundle, the first bundle's before those of others."""
+    found: dict[str, tuple[int, Measure]] = {}
+    for index, (_, measures) in enumerate(offered):
+        for measure in measures.all:
+            found.setdefault(measure.name, (index, measure))
+    return found
 
 
 def _choose(
     offered: Sequence[tuple[str, Measures]], names: Sequence[str] | None, profile: str
 ) -> list[tuple[int, Measure]]:
-    everything: dict[str, tuple[int, Measure]] = {}
-    for index, (_, measures) in reversed(list(enumerate(offered))):
-        everything |= {measure.name: (index, measure) for measure in measures.all}
+    everything = _everything(offered)
     if names is None:
         first = [(index, measure) for index, (_, measures) in enumerate(offered) for measure in measures.all]
         if not first:

@@ -15,6 +15,7 @@ from realm_engine.errors import UsageError
 from realm_engine.verbs.compare.pairing import Pairing, pair
 from realm_engine.verbs.compare.results import Correlation, Difference, Numbers, Ranked, Summary
 from realm_engine.verbs.compare.scores import Row
+from realm_engine.verbs.compare.shares import shares_of
 from realm_engine.verbs.compare.statistics.bootstrap import (
     SEED,
     intervals_of_means,
@@ -23,7 +24,7 @@ from realm_engine.verbs.compare.statistics.bootstrap import (
 )
 from realm_engine.verbs.compare.statistics.permutation import holm, label_p, sign_flip_p
 from realm_engine.verbs.compare.statistics.wins import ranking, wilson, wins
-from realm_engine.verbs.compare.subjects import Subject, pick
+from realm_engine.verbs.compare.subjects import Subject, headline_of
 
 SIGNIFICANT = 0.05
 
@@ -36,11 +37,11 @@ def numbers_of(
     Args:
         rows: Of at least two generators.
         subjects: What they are compared by, at least one.
-        headline: The measure that the report is about, chosen before the data; None: the first subject.
+        headline: The measure that the report is about, chosen before the data; None: the first subject that ranks.
         paired: See `pairing.pair`.
 
     Raises:
-        UsageError: fewer than two generators, no such headline, or no pairs where pairing was wished for.
+        UsageError: fewer than two generators, no headline that ranks, or no pairs where pairing was wished for.
     """
     by_generator: dict[str, list[Row]] = {}
     for row in rows:
@@ -50,15 +51,18 @@ def numbers_of(
         raise UsageError(
             f"a comparison needs two generators or more; there is only {', '.join(names) or 'none'}"
         )
-    main = subjects[0] if headline is None else pick({s.name: s for s in subjects}, headline, "--headline:")
+    main = headline_of(subjects, headline)
     pairing = pair(by_generator, paired)
     kept = {name: [row for row in own if pairing.keeps(row)] for name, own in by_generator.items()}
     computed = _paired(subjects, kept, pairing) if pairing.paired else _unpaired(subjects, kept)
     each = [_of_subject(subject, kept, found) for subject, found in zip(subjects, computed, strict=True)]
-    corrected = holm(np.array([[d["p"] for d in found] for _, found, _ in each]))
+    tested = [
+        (subject, found) for subject, (_, found, _) in zip(subjects, each, strict=True) if subject.ranks
+    ]
+    corrected = holm(np.array([[entry["p"] for entry in found] for _, found in tested]))
     pairs = [
         _difference(subject, entry, float(p))
-        for subject, (_, found, _), row in zip(subjects, each, corrected, strict=True)
+        for (subject, found), row in zip(tested, corrected, strict=True)
         for entry, p in zip(found, row, strict=True)
     ]
     return Numbers(
@@ -71,6 +75,7 @@ def numbers_of(
         tuple(pairs),
         tuple(ranked for _, _, own in each for ranked in own),
         tuple(correlations_of(subjects, [row for own in kept.values() for row in own])),
+        tuple(share for name, own in kept.items() for share in shares_of(subjects, name, own)),
     )
 
 
@@ -242,8 +247,8 @@ def _difference(subject: Subject, found: Mapping[str, Any], corrected: float) ->
 
 
 def _ranking(subject: Subject, table: Float64, generators: Mapping[str, Any]) -> list[Ranked]:
-    """Only of three or more: of two it says what the share of wins says."""
-    if len(generators) < 3 or np.isnan(table).all(axis=0).any():
+    """Only of three or more: of two it says what the share of wins says; and only where one may rank."""
+    if not subject.ranks or len(generators) < 3 or np.isnan(table).all(axis=0).any():
         return []
     points, ends = ranking(table, subject.better == "high")
     return [

@@ -13,9 +13,9 @@ from realm_engine.machine.files import check_folder, write_atomically
 from realm_engine.tables.rows import Measured, rounded
 from realm_engine.verbs.asked import Asked
 from realm_engine.verbs.choices import DEFAULT_PROFILE
-from realm_engine.verbs.compare.scores import Row, scores_csv
+from realm_engine.verbs.compare.scores import Row, decimals_of, scores_csv
 from realm_engine.verbs.compare.sources import Picture, Sources, entries_of, of_folders, warnings_of
-from realm_engine.verbs.compare.subjects import subject_of
+from realm_engine.verbs.compare.subjects import headline_of, subject_of
 from realm_engine.verbs.report.ready import need_packages
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ class Comparison:
     """Generators compared: what every measure makes of each, of each pair, and how sure that is.
 
     `numbers`: everything that was computed. `table`: all pictures, also those without partners and those that failed.
-    `decimals`: of the columns of the table.
+    `decimals`: of the columns of the table, None of words.
     """
 
     numbers: Numbers
     table: tuple[Row, ...] = field(repr=False)
-    decimals: Mapping[str, int] = field(repr=False)
+    decimals: Mapping[str, int | None] = field(repr=False)
     told: Told = field(repr=False)
 
     @property
@@ -89,6 +89,7 @@ class Comparison:
                     "generators": [_plain(s) for s in numbers.summaries if s.measure == subject.name],
                     "pairs": [_plain(pair) for pair in numbers.pairs if pair.measure == subject.name],
                     "ranking": [_plain(each) for each in numbers.ranking if each.measure == subject.name],
+                    "shares": [_plain(each) for each in numbers.shares if each.measure == subject.name],
                 }
                 for subject in numbers.subjects
             ],
@@ -148,7 +149,7 @@ def compare(
 
     Raises:
         MissingPackageError: SciPy, Jinja2 or Matplotlib is missing.
-        UsageError, ImageError, TextError, BundleError: nothing can be compared.
+        UsageError, ImageError, TextError, BundleError: nothing can be compared, or one may not rank by the headline.
     """
     from realm_engine.verbs.compare.sources import read_prompts
 
@@ -181,8 +182,7 @@ def comparison_of(
 
     subjects = [subject_of(measure) for measure in asked.measures(engine)]
     rows = [_row(picture, measured[picture.key]) for picture in sources.pictures]
-    first = engine.measures[0].name
-    main = headline or (first if any(subject.name == first for subject in subjects) else None)
+    main = headline_of(subjects, headline, engine.measures[0].name)
     facts = engine_facts(engine) | asked.facts(engine)
     facts |= {"Descriptions": "none" if descriptions is None else descriptions.source}
     told = Told(
@@ -196,15 +196,20 @@ def comparison_of(
         warnings=tuple(warnings),
         failed=tuple(row for row in rows if row.error is not None),
     )
-    numbers = numbers_of(rows, subjects, main, paired)
+    numbers = numbers_of(rows, subjects, main.name, paired)
     told = replace(told, warnings=(*told.warnings, *too_many(numbers)))
-    decimals = {column.name: column.decimals for column in asked.columns(engine)}
-    return Comparison(numbers, tuple(rows), decimals, told)
+    return Comparison(numbers, tuple(rows), decimals_of(asked.columns(engine)), told)
 
 
 def _row(picture: Picture, measured: Measured) -> Row:
     return Row(
-        picture.generator, picture.filename, measured.values, picture.prompt, measured.error, picture.path
+        picture.generator,
+        picture.filename,
+        measured.values,
+        picture.prompt,
+        measured.error,
+        picture.path,
+        measured.words,
     )
 
 

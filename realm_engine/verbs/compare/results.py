@@ -34,6 +34,23 @@ class Summary:
 
 
 @dataclass(frozen=True)
+class Share:
+    """How many of a generator's pictures a measure answers with one word: `count` of `n`; `low` and `high` are Wilson's
+    95 % interval of the share, None where none has an answer.
+    """
+
+    measure: str
+    generator: str
+    column: str
+    word: str
+    count: int
+    n: int
+    share: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
 class Difference:
     """What one measure makes of two generators.
 
@@ -119,7 +136,10 @@ class SetDistance:
 
 @dataclass(frozen=True)
 class Numbers:
-    """Everything that was computed. `generators`: in the order given; `headline`: the name of a subject."""
+    """Everything that was computed. `generators`: in the order given; `headline`: the name of a subject.
+
+    There are no pairs and no ranking by a subject that may not rank.
+    """
 
     generators: tuple[str, ...]
     subjects: tuple[Subject, ...]
@@ -130,6 +150,7 @@ class Numbers:
     pairs: tuple[Difference, ...]
     ranking: tuple[Ranked, ...]
     correlations: tuple[Correlation, ...]
+    shares: tuple[Share, ...] = ()
 
     def subject(self, name: str) -> Subject:
         """The subject of a measure."""
@@ -146,7 +167,9 @@ class Numbers:
         return found if found.first == first else found.turned()
 
     def best_first(self, measure: str) -> list[str]:
-        """Generators by the mean of a measure, those without one last."""
+        """Generators by the mean of a measure, those without one last; in the order given where it may not rank."""
+        if not self.subject(measure).ranks:
+            return list(self.generators)
         sign = -1.0 if self.subject(measure).better == "high" else 1.0
         means = {g: self.summary(measure, g).mean for g in self.generators}
         return sorted(self.generators, key=lambda g: (means[g] is None, sign * (means[g] or 0.0)))

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from realm_engine.bundle.bundle import Bundle
 from realm_engine.engine import Engine, EngineOptions
 from realm_engine.errors import UsageError
 from realm_engine.machine.files import check_folder
-from realm_engine.measures.measure import Measure
-from realm_engine.opened import Contents
 from realm_engine.pictures.descriptions import Descriptions, read_descriptions
 from realm_engine.pictures.inputs import Texts, find_descriptions
 from realm_engine.verbs.compare.distances import KERNEL, KINDS, set_distances
+from realm_engine.verbs.compare.finished import finished
 from realm_engine.verbs.compare.library import PAGE, Comparison, comparison_of, with_more
 from realm_engine.verbs.compare.scores import Row, read_scores
 from realm_engine.verbs.compare.sources import (
@@ -30,7 +28,7 @@ from realm_engine.verbs.compare.sources import (
     read_prompts,
     warnings_of,
 )
-from realm_engine.verbs.compare.subjects import subjects_of_table
+from realm_engine.verbs.compare.subjects import headline_of, subject_of
 from realm_engine.verbs.console import Console, open_engine, say_left_out
 from realm_engine.verbs.report.measured import measure_into
 from realm_engine.verbs.report.options import PageOptions
@@ -153,9 +151,8 @@ def _check_headline(engine: Engine, options: CompareOptions) -> None:
     """Before anything is measured: a headline that is no measure, features and maps that the bundle does not have."""
     from realm_engine.measures.features import tower_of
 
-    names, headline = [measure.name for measure in options.page.asked.measures(engine)], options.page.headline
-    if headline is not None and headline not in names:
-        raise UsageError(f"--headline {headline}: is none of the measures that are taken, {', '.join(names)}")
+    subjects = [subject_of(measure) for measure in options.page.asked.measures(engine)]
+    headline_of(subjects, options.page.headline, engine.measures[0].name)
     if options.reference is not None:
         tower_of(engine.bundle, engine.contents.measures.all)
         wrong = [kind for kind in options.sets if kind not in KINDS]
@@ -195,31 +192,24 @@ def _of_scores(path: Path, options: CompareOptions, how: EngineOptions) -> Compa
     from realm_engine.verbs.compare.words import too_many
     from realm_engine.verbs.report.facts import Run
 
-    rows, columns = read_scores(path)
-    bundles = [Contents(Bundle.open(name)) for name in (how.bundle, *how.more)]
-    measures: list[Measure] = [measure for contents in bundles for measure in contents.measures.all]
-    subjects = subjects_of_table(columns, measures, options.page.asked.metrics, parse_better(options.better))
-    headline = options.page.headline or next(
-        (m.name for m in measures[:1] if any(s.name == m.name for s in subjects)), None
-    )
+    table = read_scores(path)
+    known = finished(table, how, options.page.asked.metrics, parse_better(options.better))
+    headline = headline_of(known.subjects, options.page.headline, known.usual)
     counts: dict[str, int] = {}
-    for row in rows:
+    for row in table.rows:
         counts[row.generator] = counts.get(row.generator, 0) + 1
-    numbers = numbers_of(rows, subjects, headline, options.paired)
-    known = {column.name: column.decimals for measure in measures for column in measure.columns}
+    numbers = numbers_of(table.rows, known.subjects, headline.name, options.paired)
     told = Told(
-        run=Run(
-            {"Scores": str(path), "Known by": ", ".join(c.bundle.name for c in bundles)}, options.page.command
-        ),
+        run=Run({"Scores": str(path), "Known by": known.known_by}, options.page.command),
         sources=dict.fromkeys(counts, str(path)),
         counts=counts,
         warnings=(
             *(few(generator, count) for generator, count in counts.items() if count < FEW),
             *too_many(numbers),
         ),
-        failed=tuple(row for row in rows if row.error is not None),
+        failed=tuple(row for row in table.rows if row.error is not None),
     )
-    return Comparison(numbers, tuple(rows), {name: known.get(name, 6) for name in columns}, told)
+    return Comparison(numbers, table.rows, known.decimals, told)
 
 
 def parse_better(given: Sequence[str]) -> Mapping[str, str]:

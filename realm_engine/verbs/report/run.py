@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from realm_engine.bundle.bundle import Bundle
 from realm_engine.engine import Engine, EngineOptions
 from realm_engine.errors import UsageError
 from realm_engine.machine.files import check_folder, write_atomically
-from realm_engine.opened import Contents
 from realm_engine.pictures.find import look_for_images
 from realm_engine.pictures.inputs import Entry, Texts, descriptions_by_root, file_entries
 from realm_engine.tables.rows import Measured
+from realm_engine.verbs.compare.finished import finished
 from realm_engine.verbs.compare.library import NUMBERS, PAGE, SCORES
-from realm_engine.verbs.compare.scores import Row, read_scores, scores_csv
-from realm_engine.verbs.compare.subjects import Subject, pick, subject_of, subjects_of_table
+from realm_engine.verbs.compare.scores import Row, decimals_of, read_scores, scores_csv
+from realm_engine.verbs.compare.subjects import headline_of, subject_of
 from realm_engine.verbs.console import Console, open_engine, say_descriptions, say_left_out
 from realm_engine.verbs.report.measured import measure_into
 from realm_engine.verbs.report.options import PageOptions
@@ -76,7 +75,7 @@ def _of_folder(options: ReportOptions, how: EngineOptions, console: Console) -> 
     with open_engine(how, asked.part, console) as engine:
         asked.say(engine, console)
         subjects = [subject_of(measure) for measure in asked.measures(engine)]
-        headline = _headline(subjects, page.headline, engine.measures[0].name)
+        headline = headline_of(subjects, page.headline, engine.measures[0].name)
         if page.maps:
             engine.presets()  # a bundle without maps is found before any work
         found = measure_into(engine, entries, page, console)
@@ -89,7 +88,7 @@ def _of_folder(options: ReportOptions, how: EngineOptions, console: Console) -> 
         }
         single = Single(str(options.path), tuple(rows), tuple(subjects), headline, Run(facts, page.command))
         texts = {entry.source: entry.text for entry in entries if isinstance(entry.source, Path)}
-        decimals = {column.name: column.decimals for column in asked.columns(engine)}
+        decimals = decimals_of(asked.columns(engine))
         best, worst, left_out = _pictures(single, engine, options, texts, console)
     return _write(single, best, worst, left_out, decimals, options, console)
 
@@ -99,22 +98,20 @@ def _of_table(options: ReportOptions, how: EngineOptions, console: Console) -> i
     from realm_engine.verbs.report.single import Single
 
     page = options.page
-    rows, columns = read_scores(options.path, options.path.stem)
-    several = list(dict.fromkeys(row.generator for row in rows))
+    table = read_scores(options.path, options.path.stem)
+    several = list(dict.fromkeys(row.generator for row in table.rows))
     if len(several) > 1:
         raise UsageError(
             f"{options.path}: holds {len(several)} generators; realm-engine compare --scores {options.path} is for them"
         )
-    contents = [Contents(Bundle.open(name)) for name in (how.bundle, *how.more)]
-    measures = [measure for each in contents for measure in each.measures.all]
-    subjects = subjects_of_table(columns, measures, page.asked.metrics, {})
+    known = finished(table, how, page.asked.metrics, {})
+    rows = table.rows
     if options.images is not None:
-        rows = [_at(row, options.images) for row in rows]
-    facts = {"Scores": str(options.path), "Known by": ", ".join(each.bundle.name for each in contents)}
-    headline = _headline(subjects, page.headline, measures[0].name if measures else None)
-    single = Single(str(options.path), tuple(rows), tuple(subjects), headline, Run(facts, page.command))
-    known = {column.name: column.decimals for measure in measures for column in measure.columns}
-    decimals = {name: known.get(name, 6) for name in columns}
+        rows = tuple(replace(row, path=options.images / row.filename) for row in rows)
+    facts = {"Scores": str(options.path), "Known by": known.known_by}
+    headline = headline_of(known.subjects, page.headline, known.usual)
+    single = Single(str(options.path), rows, known.subjects, headline, Run(facts, page.command))
+    decimals = known.decimals
     if options.images is None:
         return _write(single, [], [], 0, decimals, options, console)
     with open_engine(how, lambda engine: engine.map_part, console) as engine:
@@ -122,20 +119,9 @@ def _of_table(options: ReportOptions, how: EngineOptions, console: Console) -> i
     return _write(single, best, worst, left_out, decimals, options, console)
 
 
-def _headline(subjects: Sequence[Subject], wished: str | None, usual: str | None) -> Subject:
-    by_name = {subject.name: subject for subject in subjects}
-    if wished is not None:
-        return pick(by_name, wished, "--headline:")
-    return by_name.get(usual or "", subjects[0])
-
-
 def _row(folder: str, entry: Entry, measured: Measured) -> Row:
     path = entry.source if isinstance(entry.source, Path) else None
-    return Row(folder, entry.name, measured.values, None, measured.error, path)
-
-
-def _at(row: Row, folder: Path) -> Row:
-    return Row(row.generator, row.filename, row.values, row.prompt, row.error, folder / row.filename)
+    return Row(folder, entry.name, measured.values, None, measured.error, path, measured.words)
 
 
 def _pictures(
@@ -166,7 +152,7 @@ def _write(
     best: Sequence[Pair],
     worst: Sequence[Pair],
     left_out: int,
-    decimals: dict[str, int],
+    decimals: Mapping[str, int | None],
     options: ReportOptions,
     console: Console,
 ) -> int:
