@@ -362,10 +362,7 @@ class Engine:
     def _stream(self, chosen: Chosen, batch_size: int | None) -> tuple[MeasureStream, list[PartPlan], int]:
         """A stream of rows, the plans of its parts, and how many pictures a call shall hold."""
         groups, plans = [], []
-        for index, opened in enumerate(self._opened):
-            measures = [measure for place, measure in chosen.read if place == index]
-            if not measures:
-                continue
+        for opened, measures in self._grouped(chosen):
             opened.ready(measures)
             parts = [opened.sessions.plan(measure.part.name) for measure in measures]
             # On a device with memory of its own a call takes what it takes there.
