@@ -236,7 +236,7 @@ def _hosts(book: Book) -> list[str]:
 def _measures(book: Book) -> list[str]:
     rows = [
         [
-            f"`--metric {record['metrics']}`",
+            f"`{record['command']}`",
             duration(record["seconds"]),
             f"{record['ratio']:.2f} x ({record['ratio_low']:.2f} .. {record['ratio_high']:.2f})",
             str(record["rounds"]),

@@ -1,4 +1,6 @@
-"""What further measures of a picture cost beside the first one, what their heads cost alone, what each is worth."""
+"""What further measures of a picture, and maps of them, cost beside the first one, what their heads cost alone, and
+what each is worth.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,7 @@ def combinations(listed: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def _cost(engine: Engine, settings: Settings, book: Book, say: Say) -> None:
-    columns = ["metrics", "rounds", "seconds", "ratio", "ratio_low", "ratio_high"]
+    columns = ["command", "rounds", "seconds", "ratio", "ratio_low", "ratio_high"]
     table = Table("measures", names.MEASURES, columns)
     book.tables.append(table)
     count = QUICK_IMAGES if settings.quick else IMAGES
@@ -61,7 +63,13 @@ def _cost(engine: Engine, settings: Settings, book: Book, say: Say) -> None:
     chosen = combinations([measure.name for measure in engine.measures])
     say(f"measures: {'; '.join(map(','.join, chosen))}")
     contenders = [
-        Contender(",".join(each), partial(_score, engine, paths, texts, each), 1 / count) for each in chosen
+        Contender(f"score --metric {','.join(each)}", partial(_score, engine, paths, texts, each), 1 / count)
+        for each in chosen
+    ]
+    contenders += [
+        Contender(f"map --metric {measure.name}", partial(_map, engine, paths, measure.name), 1 / count)
+        for measure in engine.measures
+        if measure.attribution is not None
     ]
     samples = run_rounds(contenders, settings.repeats, settings.most_rounds, settings.budget_s)
     alone = samples[contenders[0].key]
@@ -79,6 +87,13 @@ def _score(engine: Engine, paths: Sequence[Path], texts: Descriptions, metrics: 
     for row in engine.score(list(paths), texts(len(paths)), metrics=metrics):
         if row.error is not None:
             raise UnavailableError(row.error)
+
+
+def _map(engine: Engine, paths: Sequence[Path], metric: str) -> None:
+    """One pass, files left unwritten."""
+    for mapped in engine.iter_maps(list(paths), metric=metric):
+        if mapped.error is not None:
+            raise UnavailableError(mapped.error)
 
 
 def _heads(engine: Engine, settings: Settings, book: Book, say: Say) -> None:

@@ -31,10 +31,15 @@ def test_every_measure_of_the_embedded_default_is_timed_and_its_worth_told(tmp_p
     book = Book({"cpu": "x"}, {"command": "c", "date": "d", "threads": 1})
     measures.run(settings, book, lambda _: None)
     assert book.failures == []
-    listed = [measure.name for measure in Contents(Bundle.open("realm-tiny")).measures.all]
-    cost = {record["metrics"]: record for record in book.records("measures")}
-    assert list(cost) == ["core", *(f"core,{name}" for name in listed[1:]), ",".join(listed)]
-    assert cost["core"]["ratio"] == 1 and all(record["seconds"] > 0 for record in cost.values())
+    listed = Contents(Bundle.open("realm-tiny")).measures.all
+    cost = {record["command"]: record for record in book.records("measures")}
+    names = [measure.name for measure in listed]
+    wanted = ["core", *(f"core,{name}" for name in names[1:]), ",".join(names)]
+    maps = [f"map --metric {measure.name}" for measure in listed if measure.attribution is not None]
+    assert list(cost) == [*(f"score --metric {each}" for each in wanted), *maps]
+    assert cost["score --metric core"]["ratio"] == 1 and all(
+        record["seconds"] > 0 for record in cost.values()
+    )
     assert ("brisque", "brisque_machine") in {
         (record["measure"], record["graph"]) for record in book.records("measures, heads")
     }
@@ -43,5 +48,5 @@ def test_every_measure_of_the_embedded_default_is_timed_and_its_worth_told(tmp_p
     assert told["niqe", "srocc mos"]["value"] == str(worth["srocc_mos"])
     assert "nss_worth.py" in told["niqe", "srocc mos"]["command"]
     text = render(book)
-    assert "| `--metric core,niqe` |" in text and "graph `brisque_machine` of brisque alone" in text
+    assert "| `score --metric core,niqe` |" in text and "graph `brisque_machine` of brisque alone" in text
     assert "## What is each measure worth?" in text
