@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 from benchmarks.settings import CACHE, ROOT, SAMPLES, Settings, use_threads
 from realm_engine.machine.packages import MissingPackageError, needs
 
-SUITES = ("dream", "core", "fast", "startup", "sizes", "auto", "hosts")
+SUITES = ("dream", "core", "fast", "startup", "sizes", "measures", "auto", "hosts")
 BY_NAME = ("gpu",)  # suites that run where they are asked for
 MODELS = ("tiny", "vitb32", "vitb16", "vitl14", "resnet-bert")
 QUICK_MODELS = ("tiny", "vitb32", "resnet-bert")
@@ -36,6 +36,8 @@ Suites:
   fast     fewer windows: share of the windows against the error of the map
   startup  whole commands from a cold start, building of sessions, peak memory
   sizes    images of 256 to 4096 pixels a side
+  measures several measures of a picture beside the first alone, their heads, and
+           what each is worth
   auto     what auto takes by itself, beside the fastest that tune finds
   hosts    the C++ host against the Python engine: cold start, scores, maps
   gpu      asked for by name: what a GPU does with the engine beside its CPU and

@@ -233,6 +233,33 @@ def _hosts(book: Book) -> list[str]:
     return markdown(["", "Python", "C++", "times as fast as Python", "rounds"], rows) if rows else []
 
 
+def _measures(book: Book) -> list[str]:
+    rows = [
+        [
+            f"`{record['command']}`",
+            duration(record["seconds"]),
+            f"{record['ratio']:.2f} x ({record['ratio_low']:.2f} .. {record['ratio_high']:.2f})",
+            str(record["rounds"]),
+        ]
+        for record in book.records(names.MEASURES)
+    ]
+    for record in book.records(names.HEADS):
+        what = f"graph `{record['graph']}` of {record['measure']} alone"
+        rows.append([what, duration(record["seconds"]), "", str(record["rounds"])])
+    return markdown(["", "a picture", "of the first alone", "rounds"], rows) if rows else []
+
+
+def _worth(book: Book) -> list[str]:
+    """A row per measure: its numbers are many, and the command that finds them is one."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for record in book.records(names.WORTH):
+        found.setdefault((record["measure"], record["command"]), []).append(
+            f"{record['what']} {record['value']}"
+        )
+    rows = [[measure, "; ".join(told), f"`{command}`"] for (measure, command), told in found.items()]
+    return markdown(["", "measured", "by"], rows) if rows else []
+
+
 def _auto(book: Book) -> list[str]:
     rows = [
         [
@@ -268,6 +295,8 @@ QUESTIONS: tuple[tuple[str, Callable[[Book], list[str]]], ...] = (
     ("What does a larger picture cost? (64 px windows, stride 32)", _sizes),
     (f"What do fewer of the 64 px windows at stride 8 save and lose? ([curve]({names.CURVE}.png))", _fewer),
     ("How long until the first answer of a new process, and how much memory does it take?", _first_answers),
+    ("What does a further measure cost beside the first one, 512 x 384 JPEG files, decoded once?", _measures),
+    ("What is each measure worth?", _worth),
     ("How much of what `tune` finds does `auto` take by itself?", _auto),
     ("How fast is the C++ host?", _hosts),
     ("What does a GPU make of it?", _gpu),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from export.errors import ExportError
 from realm_engine.errors import RealmError
@@ -21,8 +20,6 @@ from realm_train.cli.main import say
 from realm_train.cli.offline import offline_option
 
 if TYPE_CHECKING:
-    from export.manifest import BundleInfo
-    from export.parts.nss import SceneStatistics
     from export.parts.part import Part
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -38,38 +35,6 @@ OWN_GRAPH = {
     "--meaning": "meaning",
     "--mean": "mean",
     "--std": "std",
-}
-
-STATISTICS = ("niqe", "brisque")
-NOT_STATED = "not stated"
-# Options that say nothing of them, with what they are where nobody gave them: their parameters have terms of their
-# own, and one precision.
-NOT_OF_STATISTICS: Mapping[str, tuple[str, Any]] = {
-    **{option: (key, None) for option, key in OWN_GRAPH.items()},
-    "--core-scale": ("core_scale", None),
-    "--clip-weights": ("clip_weights", None),
-    "--phrases": ("phrases", None),
-    "--photographs": ("photographs", None),
-    "--presets": ("presets", None),
-    "--licence": ("licence", None),
-    "--terms": ("terms_path", None),
-    "--precision": ("precisions", ("fp32",)),
-    "--storage": ("storage", "fp32"),
-    "--commercial-use": ("commercial_use", False),
-    "--training-data": ("training_data", NOT_STATED),
-}
-# Options that say nothing of a run of realm-train ridge.
-NOT_OF_RIDGE: Mapping[str, tuple[str, Any]] = {
-    "--core": ("core_path", None),
-    "--clip": ("clip_name", None),
-    "--graph": ("graph_path", None),
-    **{f"--{name}": (name, False) for name in STATISTICS},
-    **{
-        option: given
-        for option, given in NOT_OF_STATISTICS.items()
-        if option not in ("--licence", "--commercial-use", "--training-data")
-    },
-    "--metrics": ("metrics", None),
 }
 
 FILE = GivenPath(exists=True, dir_okay=False, path_type=Path)
@@ -127,10 +92,31 @@ class _Command(click.Command):
     "--ridge", "ridge_path", type=FOLDER, metavar="RUN", help="The measure of a realm-train ridge run."
 )
 @click.option(
+    "--real-fake",
+    "real_fake_path",
+    type=FOLDER,
+    metavar="RUN",
+    help="The measure real-fake, with its map: a realm-train probe run.",
+)
+@click.option(
+    "--prior",
+    type=float,
+    default=0.5,
+    show_default=True,
+    help="--real-fake: share of generated pictures where it will be used; shifts p, not the verdicts.",
+)
+@click.option(
     "--into",
     "into",
     metavar="NAME|DIR",
-    help="--niqe, --brisque, --ridge: add them to a copy of this bundle, whose files stay as they are.",
+    help="Add --niqe, --brisque, --ridge, --real-fake or --scales to a copy of this bundle; its files stay as they "
+    "are.",
+)
+@click.option(
+    "--scales",
+    type=FILE,
+    help="--into: JSON of recipes/measure_scales.py, where measures lie on a set of pictures, so that score --combine "
+    "can add them up.",
 )
 @click.option("--mean", metavar="R,G,B", help="--graph: taken from pixels in 0..1 [0,0,0: pixels in 0..1].")
 @click.option("--std", metavar="R,G,B", help="--graph: they are divided by it then [1,1,1].")
@@ -196,7 +182,7 @@ class _Command(click.Command):
     help="Licence of the weights: a line, or the file of its text, whose first line names it.",
 )
 @click.option("--commercial-use", is_flag=True, help="That licence allows commercial use.")
-@click.option("--training-data", default=NOT_STATED, help="One line about the training data.")
+@click.option("--training-data", default="not stated", help="One line about the training data.")
 @click.option(
     "--terms",
     "terms_path",
@@ -218,26 +204,25 @@ class _Command(click.Command):
     "which values fp16 could not hold.",
 )
 def export(output: Path, overwrite: bool, precision_report: Path | None, **options: Any) -> None:
-    """Export CORE, a CLIP for DREAM, or both as a bundle of ONNX graphs; a network of your own as a measure; or niqe
-    and brisque.
+    """Export CORE, a CLIP for DREAM, or both as a bundle of ONNX graphs; a network of your own as a measure; niqe and
+    brisque; or what was learnt on a bundle's features into a copy of it.
 
     Answers are compared with PyTorch, a network of your own with itself behind Pillow. A bundle appears only
     when it passes.
     """
     from realm_train.hub import open_clip_folder
 
-    check_options(options)
+    adding = check_options(options, _given())
     if options["clip_name"] is not None:  # that the hub cannot be reached is said before torch is imported
         open_clip_folder(options["clip_name"])
+    from export.additions import add
     from export.bundle import Photographs, Variants, check_output, export_bundle
+    from export.info import bundle_info
     from realm_engine.pictures.find import find_images
 
     check_output(output, overwrite)
-    if statistics := _statistics(options):
-        _export_statistics(output, overwrite, statistics, options)
-        return
-    if options["ridge_path"] is not None:
-        _add_ridge(output, overwrite, options)
+    if adding:
+        add(output, overwrite, options, click.echo)
         return
     read_parts = _own_graph if options["graph_path"] is not None else _core_and_dream
     variants = Variants(
@@ -249,7 +234,7 @@ def export(output: Path, overwrite: bool, precision_report: Path | None, **optio
     )
     export_bundle(
         output=output,
-        info=_info(output, options),
+        info=bundle_info(output, options),
         parts=read_parts(options),
         photographs=Photographs(find_images(options["verify_images"]), options["calibration_images"]),
         variants=variants,
@@ -259,35 +244,39 @@ def export(output: Path, overwrite: bool, precision_report: Path | None, **optio
     )
 
 
-def check_options(options: Mapping[str, Any]) -> None:
+def _given() -> dict[str, str]:
+    """The options that stand on the command line, by name."""
+    context = click.get_current_context()
+    return {
+        str(parameter.name): parameter.opts[0]
+        for parameter in context.command.params
+        if context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
+    }
+
+
+def check_options(options: Mapping[str, Any], given: Mapping[str, str]) -> bool:
     """Refuse options that do not go together, before any work.
+
+    Args:
+        options: All, by name.
+        given: Those that stand on the command line.
+
+    Returns:
+        Whether something is added to a bundle.
 
     Raises:
         ExportError: nothing to export, or an option of one kind of part without it.
     """
+    from export.additions import check_additions
+
     for name, value in options.items():
         if value == "":
             called = name.removesuffix("_path").removesuffix("_name").replace("_", "-")
             raise ExportError(f"--{called} is empty; give a value, or leave it out")
     models = [option for option in ("core_path", "clip_name") if options[option] is not None]
     own = {name: options[option] for name, option in OWN_GRAPH.items()}
-    statistics = [f"--{name}" for name in STATISTICS if options[name]]
-    if options["into"] is not None and not statistics and options["ridge_path"] is None:
-        raise ExportError("--into without --niqe, --brisque or --ridge; say what to add")
-    if options["ridge_path"] is not None:
-        _check_ridge(options)
-        return
-    if statistics:
-        if models or options["graph_path"] is not None:
-            raise ExportError(f"{statistics[0]} goes into a bundle of its own, or into another with --into")
-        given = [
-            option
-            for option, (key, default) in NOT_OF_STATISTICS.items()
-            if options.get(key, default) != default
-        ]
-        if given:
-            raise ExportError(f"{given[0]} is none of {' and '.join(statistics)}; leave it out")
-        return
+    if check_additions(given):
+        return True
     if options["graph_path"] is None:
         if options["photographs"] is not None and options["clip_name"] is None:
             raise ExportError("--photographs without --clip; it is a scale of maps, name the model too")
@@ -300,7 +289,7 @@ def check_options(options: Mapping[str, Any]) -> None:
             raise ExportError("--core-scale without --core; name the model too")
         if not models:
             raise ExportError("nothing to export; give --core, --clip or both, --graph, or --niqe, --brisque")
-        return
+        return False
     if models or options["core_scale"] is not None:
         raise ExportError(
             "--graph makes a bundle of its own, with its own licence; leave --core and --clip out"
@@ -316,22 +305,11 @@ def check_options(options: Mapping[str, Any]) -> None:
         raise ExportError("--graph has one part; say its terms with --licence, and leave --terms out")
     if options["storage"] != "fp32":
         raise ExportError("--graph keeps its weights as they are; leave --storage out")
-
-
-def _check_ridge(options: Mapping[str, Any]) -> None:
-    """Refuse what does not go with --ridge."""
-    if options["into"] is None:
-        raise ExportError("--ridge without --into; name the bundle whose trunk it was fitted on")
-    if options["licence"] is None or options["training_data"] == NOT_STATED:
-        raise ExportError(
-            "--ridge: say --licence and --training-data of what was learnt; a bundle states both"
-        )
-    for option, (key, default) in NOT_OF_RIDGE.items():
-        if options.get(key, default) != default:
-            raise ExportError(f"--ridge brings one measure and its metrics; leave {option} out")
+    return False
 
 
 def _core_and_dream(options: Mapping[str, Any]) -> list[Part]:
+    from export.info import json_object
     from export.parts.core import Core
     from export.parts.core_columns import read_scale
     from export.parts.dream import Dream, MapOptions
@@ -341,7 +319,7 @@ def _core_and_dream(options: Mapping[str, Any]) -> list[Part]:
 
     presets, photographs = options["presets"], options["photographs"]
     maps = MapOptions(
-        presets=_json_object(presets) if presets is not None else {},
+        presets=json_object(presets) if presets is not None else {},
         recommended_preset=options["preset_recommended"],
         phrases=options["phrases"],
         photographs=CleanWindows.load(photographs) if photographs is not None else None,
@@ -373,81 +351,12 @@ def _own_graph(options: Mapping[str, Any]) -> list[Part]:
     ]
 
 
-def _statistics(options: Mapping[str, Any]) -> list[SceneStatistics]:
-    from export.parts.nss import Brisque, Niqe
-
-    return [kind() for name, kind in (("niqe", Niqe), ("brisque", Brisque)) if options[name]]
-
-
-def _export_statistics(
-    output: Path, overwrite: bool, parts: list[SceneStatistics], options: Mapping[str, Any]
-) -> None:
-    from export.bundle import Photographs, export_bundle
-    from export.into import add_parts
-    from export.manifest import BundleInfo
-    from realm_engine.pictures.find import find_images
-
-    metrics = options["metrics"]
-    info = BundleInfo(
-        name=options["name"] or output.resolve().name,
-        description=options["description"] or "",
-        terms_of={part.measure: part.terms for part in parts},
-        metrics=_json_object(metrics) if metrics is not None else {},
-    )
-    images = find_images(options["verify_images"])
-    if options["into"] is not None:
-        add_parts(options["into"], output, info, parts, images, overwrite, click.echo)
-    else:
-        export_bundle(output, info, parts, Photographs(images), overwrite=overwrite, report=click.echo)
-
-
-def _add_ridge(output: Path, overwrite: bool, options: Mapping[str, Any]) -> None:
-    from export.into import add_parts
-    from export.parts.ridge import OwnRatings
-    from realm_engine.bundle.bundle import Bundle
-    from realm_engine.pictures.find import find_images
-    from realm_train.ridge.run import read_ridge
-
-    part = OwnRatings(read_ridge(options["ridge_path"]), Bundle.open(options["into"]))
-    info = replace(_info(output, options), metrics={part.measure: part.saved.metrics})
-    add_parts(
-        options["into"], output, info, [part], find_images(options["verify_images"]), overwrite, click.echo
-    )
-
-
-def _info(output: Path, options: Mapping[str, Any]) -> BundleInfo:
-    from export.manifest import BundleInfo
-    from export.terms import UNKNOWN_LICENCE, Terms, read_licence, read_terms
-
-    given, path = options["licence"], options["terms_path"]
-    licence, text = (UNKNOWN_LICENCE, None) if given is None else read_licence(given, "--licence")
-    terms = Terms(licence, text, options["commercial_use"], options["training_data"])
-    metrics = options["metrics"]
-    return BundleInfo(
-        name=options["name"] or output.resolve().name,
-        description=options["description"] or "",
-        terms=terms,
-        terms_of=read_terms(path, terms) if path is not None else {},
-        metrics=_json_object(metrics) if metrics is not None else {},
-    )
-
-
 def _three(option: str, text: str) -> tuple[float, float, float]:
     try:
         red, green, blue = (float(number) for number in text.split(","))
     except ValueError:
         raise ExportError(f"{option} {text}: write three numbers, as in {option} 0.485,0.456,0.406") from None
     return red, green, blue
-
-
-def _json_object(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise ExportError(f"{path} is not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise ExportError(f"{path} must hold a JSON object")
-    return value
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import onnxruntime
 
-from export.bundle import MOST_IMAGES, check_output, publish
+from export.bundle import MOST_IMAGES, Photographs, check_output, export_bundle, publish
 from export.errors import ExportError
 from export.files import Report, Work, write_files
 from export.manifest import BundleInfo, read_manifest, write_manifest
@@ -19,6 +19,21 @@ from export.proof.limits import Tier, summary
 from realm_engine.bundle.bundle import Bundle
 from realm_engine.opened import Contents
 from realm_engine.pictures.decode import load_image
+
+
+def export_measures(
+    output: Path,
+    info: BundleInfo,
+    parts: Sequence[Part],
+    images: Sequence[Path],
+    into: Path | str | None = None,
+    overwrite: bool = False,
+    report: Report = print,
+) -> dict[str, Any]:
+    """Write measures that need no torch into a bundle of their own, or `into` a copy of another; see `add_parts`."""
+    if into is not None:
+        return add_parts(into, output, info, parts, images, overwrite, report)
+    return export_bundle(output, info, parts, Photographs(images), overwrite=overwrite, report=report)
 
 
 def add_parts(
@@ -95,7 +110,9 @@ def _check_new(source: Bundle, parts: Sequence[Part]) -> None:
         ):
             for name in names:
                 if name in there:
-                    raise ExportError(f"{source.root}: has a {kind} {name} already; leave it out, or choose another name")
+                    raise ExportError(
+                        f"{source.root}: has a {kind} {name} already; leave it out, or choose another name"
+                    )
 
 
 def _terms(before: Mapping[str, Any], added: Mapping[str, Any], parts: Sequence[Part]) -> dict[str, Any]:

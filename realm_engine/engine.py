@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -30,7 +30,7 @@ from realm_engine.measures.features import Features, FeatureStream, tower_of
 from realm_engine.measures.measure import Measure
 from realm_engine.measures.profiles import DEFAULT
 from realm_engine.measures.stream import Group, MeasureStream
-from realm_engine.measures.table import choose_measures
+from realm_engine.measures.table import Chosen, choose_measures
 from realm_engine.opened import Contents, Opened
 from realm_engine.pictures.decode import Admit, ImageSource, load_image
 from realm_engine.pictures.descriptions import Descriptions
@@ -236,6 +236,7 @@ class Engine:
         missing_text: str = "image-only",
         names: Sequence[str] | None = None,
         profile: str = DEFAULT,
+        combine: Mapping[str, float] | None = None,
     ) -> list[Measured]:
         """Measure images; the list of what `iter_scores` yields."""
         return list(
@@ -247,6 +248,7 @@ class Engine:
                 missing_text=missing_text,
                 names=names,
                 profile=profile,
+                combine=combine,
             )
         )
 
@@ -260,6 +262,7 @@ class Engine:
         missing_text: str = "image-only",
         names: Sequence[str] | None = None,
         profile: str = DEFAULT,
+        combine: Mapping[str, float] | None = None,
     ) -> Iterator[Measured]:
         """Yield one Measured per image, in order; the next images are decoded while the model works.
 
@@ -268,7 +271,8 @@ class Engine:
         image, or `read_descriptions(...)` to look them up by name. `metrics`: names of measures, by default the
         first of the bundle; all of them share one decode. `missing_text`: an image without a description is
         looked at alone ("image-only") or gets an error ("error"). `names` replaces the names in the results. `profile`:
-        "default", or "published" for the numbers of a measure's original, its defects included.
+        "default", or "published" for the numbers of a measure's original, its defects included. `combine`: for the
+        measure "combined", weights of its terms by name (`{"core": 2, "niqe": 1}`); all of them must be asked for.
         Where the bundle says how sure a number is, `Measured.interval("realness")` gives its ends, and `flags` names
         the columns that are a reason to distrust the image's numbers, as "unlike". Results do not depend on
         `batch_size`. An image that cannot be read or measured is a Measured with `error`.
@@ -277,11 +281,18 @@ class Engine:
         if missing_text not in MISSING_TEXT:
             raise UsageError(f"missing_text is {missing_text!r}; choose one of {', '.join(MISSING_TEXT)}")
         todo = entries(images, descriptions, names, missing_text == "error", "descriptions")
-        return self.measure(todo, metrics, batch_size, profile=profile)
+        return self.measure(todo, metrics, batch_size, profile=profile, combine=combine)
 
-    def chosen(self, metrics: str | Sequence[str] | None = None, profile: str = DEFAULT) -> list[Measure]:
+    def chosen(
+        self,
+        metrics: str | Sequence[str] | None = None,
+        profile: str = DEFAULT,
+        combine: Mapping[str, float] | None = None,
+    ) -> Chosen:
         """The measures of these names, by default the first of the bundle. Raises UsageError and BundleError."""
-        return [measure for _, measure in self._choose(metrics, profile)]
+        names = [metrics] if isinstance(metrics, str) else metrics
+        offered = [(opened.bundle.name, opened.contents.measures) for opened in self._opened]
+        return choose_measures(offered, names, profile, combine)
 
     def measure(
         self,
@@ -290,6 +301,7 @@ class Engine:
         batch_size: int | None = None,
         gather: bool | None = None,
         profile: str = DEFAULT,
+        combine: Mapping[str, float] | None = None,
     ) -> Iterator[Measured]:
         """Yield one Measured per entry, in order. See `iter_scores`.
 
@@ -298,7 +310,7 @@ class Engine:
         """
         if batch_size is not None and batch_size < 1:
             raise UsageError(f"batch size is {batch_size}; give a number of at least 1")
-        stream, plans, wanted = self._stream(metrics, batch_size, profile)
+        stream, plans, wanted = self._stream(self.chosen(metrics, profile, combine), batch_size)
         stream.per_call(np.empty((1, 1, 3), dtype=np.uint8))  # a limit below the models' own need fails now
         threads = min(plan.backend.threads for plan in plans)
         if gather is None:
@@ -345,14 +357,12 @@ class Engine:
             Entry(index, f"image-{index + 1}", image, text)
             for index, (image, text) in enumerate(zip(images, texts or [None] * len(images), strict=True))
         ]
-        return self._stream(metrics, len(todo))[0].run(list(images), todo)
+        return self._stream(self.chosen(metrics), len(todo))[0].run(list(images), todo)
 
-    def _stream(
-        self, metrics: str | Sequence[str] | None, batch_size: int | None, profile: str = DEFAULT
-    ) -> tuple[MeasureStream, list[PartPlan], int]:
+    def _stream(self, chosen: Chosen, batch_size: int | None) -> tuple[MeasureStream, list[PartPlan], int]:
         """A stream of rows, the plans of its parts, and how many pictures a call shall hold."""
         groups, plans = [], []
-        for opened, measures in self._grouped(metrics, profile):
+        for opened, measures in self._grouped(chosen):
             opened.ready(measures)
             parts = [opened.sessions.plan(measure.part.name) for measure in measures]
             # On a device with memory of its own a call takes what it takes there.
@@ -360,8 +370,7 @@ class Engine:
             groups.append(Group(opened, tuple(measures), memory, opened.many_sizes(parts)))
             plans += parts
         wanted = batch_size or min(plan.batch or plan.backend.image_batch for plan in plans)
-        columns = [column for measure in self.chosen(metrics, profile) for column in measure.columns]
-        return MeasureStream(groups, columns, wanted), plans, wanted
+        return MeasureStream(groups, chosen.columns, wanted, chosen.combined), plans, wanted
 
     # ------------------------------------------------------------------ map
 
@@ -501,7 +510,7 @@ class Engine:
         have = [each.name for each in self.measures if each.attribution is not None]
         known = f"with a map: {', '.join(have) or 'none'} (without a metric a map shows realness)"
         try:
-            (measure,) = self.chosen(metric)
+            measure = self.chosen(metric).first
         except UsageError as error:
             raise UsageError(f"{error}; {known}") from error
         if measure.attribution is None:
@@ -533,7 +542,7 @@ class Engine:
     ) -> tuple[AttributionStream, PartPlan, int]:
         """A stream of attribution maps, the plan of its tower, and how many pictures a call shall hold."""
         self.with_map(metric)
-        ((opened, (measure,)),) = self._grouped(metric, DEFAULT)
+        ((opened, (measure,)),) = self._grouped(self.chosen(metric))
         attribution, measure = measure.attribution, with_attribution(measure)
         assert attribution is not None
         opened.ready([measure])
@@ -575,17 +584,9 @@ class Engine:
 
     # ------------------------------------------------------------- internal
 
-    def _choose(self, metrics: str | Sequence[str] | None, profile: str) -> list[tuple[int, Measure]]:
-        names = [metrics] if isinstance(metrics, str) else metrics
-        offered = [(opened.bundle.name, opened.contents.measures) for opened in self._opened]
-        return choose_measures(offered, names, profile)
-
-    def _grouped(
-        self, metrics: str | Sequence[str] | None, profile: str
-    ) -> Iterator[tuple[Opened, list[Measure]]]:
-        chosen = self._choose(metrics, profile)
+    def _grouped(self, chosen: Chosen) -> Iterator[tuple[Opened, list[Measure]]]:
         for index, opened in enumerate(self._opened):
-            measures = [measure for place, measure in chosen if place == index]
+            measures = [measure for place, measure in chosen.read if place == index]
             if measures:
                 yield opened, measures
 

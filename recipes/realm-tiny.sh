@@ -83,9 +83,11 @@ python -m export --core "$RUNS/core" --core-scale "$RUNS/core-folds/scale.json" 
     --name realm-tiny --description "Small CORE and CLIP, the default of realm-engine." \
     --terms recipes/realm-tiny.terms.json --output "$BUNDLE" --overwrite
 
-step "9/9 niqe and brisque: their authors' parameters, and what they are worth here"
+step "9/9 niqe and brisque: their authors' parameters, what they are worth here, and scales for --combine"
 python -m export --niqe --brisque --output "$RUNS/nss" --overwrite
 python recipes/nss_worth.py "$RUNS/nss" --data "$DATA" --output "$RUNS/nss-worth.json"
 python -m export --into "$BUNDLE" --niqe --brisque --metrics "$RUNS/nss-worth.json" --output "$BUNDLE" --overwrite
+python recipes/measure_scales.py "$BUNDLE" --data "$DATA" --output "$RUNS/scales.json"
+python -m export --into "$BUNDLE" --scales "$RUNS/scales.json" --output "$BUNDLE" --overwrite
 realm-engine verify "$BUNDLE"
 realm-train evaluate pairs "$BUNDLE" --data "$DATA" --output "$RUNS/pairs.json"

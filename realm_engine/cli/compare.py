@@ -1,24 +1,18 @@
 """`realm-engine compare`: which generator is better, and how sure that is."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from realm_engine.cli.options import (
-    COMMAND,
-    Resumable,
-    engine_options,
-    measure_options,
-    page_options,
-    resume_option,
-)
+from realm_engine.cli.options import Resumable
+from realm_engine.cli.pages import page_options
 from realm_engine.cli.progress import TERMINAL
 from realm_engine.verbs.paths import GivenPath
 
 if TYPE_CHECKING:
     from realm_engine.verbs.options import EngineOptions
+    from realm_engine.verbs.report.options import PageOptions
 
 
 @click.command(cls=Resumable)
@@ -53,11 +47,6 @@ if TYPE_CHECKING:
     help="Compare within prompts, or file names. [default: where 80 % of each folder have partners]",
 )
 @click.option(
-    "--headline",
-    metavar="NAME",
-    help="The measure that the page is about. [default: the bundle's first, where it is taken]",
-)
-@click.option(
     "--better",
     multiple=True,
     metavar="COLUMN=high|low",
@@ -78,13 +67,11 @@ if TYPE_CHECKING:
     show_default=True,
     help="Distance from --reference: kd, or fd, which needs two pictures for every feature.",
 )
-@measure_options
-@page_options
-@resume_option(
-    "Reuse the rows that an earlier or unfinished run left in --output: a further folder costs only itself. What made "
-    "them is compared as by score --resume."
+@page_options(
+    headline="The measure that the page is about.",
+    resumes="Reuse the rows that an earlier or unfinished run left in --output: a further folder costs only itself. "
+    "What made them is compared as by score --resume.",
 )
-@engine_options
 @click.pass_context
 def compare(
     context: click.Context,
@@ -94,17 +81,10 @@ def compare(
     prompts: Path | None,
     descriptions: Path | None,
     paired: str | None,
-    headline: str | None,
     better: tuple[str, ...],
     reference: Path | None,
     sets: tuple[str, ...],
-    metrics: tuple[str, ...] | None,
-    more: tuple[str, ...],
-    batch_size: int | None,
-    output: Path,
-    maps: int | None,
-    gallery: bool,
-    resume: str | None,
+    page: "PageOptions",
     options: "EngineOptions",
 ) -> None:
     """Compare generators by folders of their pictures: which is better, by how much, and how sure that is.
@@ -115,23 +95,16 @@ def compare(
     from realm_engine.verbs.compare.run import CompareOptions, compare_generators
 
     asked = CompareOptions(
-        output=output,
+        page=page,
         folders=folders,
         table=table,
         scores=scores,
         prompts=prompts,
         descriptions=descriptions,
-        metrics=metrics,
-        headline=headline,
         paired=None if paired is None else paired == "yes",
         better=better,
         reference=reference,
         sets=sets,
-        maps=maps or 0,
-        gallery=gallery,
-        batch_size=batch_size,
-        resume=resume,
-        command=context.meta[COMMAND],
     )
-    if compare_generators(asked, replace(options, more=more), TERMINAL):
+    if compare_generators(asked, options, TERMINAL):
         context.exit(1)

@@ -39,6 +39,11 @@ def _lines(row: Mapping[str, Any]) -> Iterator[str]:
         yield f"  map: where its number comes from (realm-engine map --metric {row['name']})"
     if row["profiles"][1:]:
         yield f"  profiles: {', '.join(row['profiles'])}"
+    if "scale" in row:
+        low, high, pictures = (row["scale"][key] for key in ("p5", "p95", "set"))
+        yield f"  scale: {low:.4g} to {high:.4g}, 5th to 95th percentile of {pictures}; may be combined"
+    if not row["ranks"]:
+        yield "  ranks: nothing; neither pictures nor generators may be put in an order by it"
     commercial = "allowed" if row["commercial_use"] else "not allowed"
     yield f"  licence: {row['licence']} (commercial use {commercial})"
     yield f"  trained on: {row['training_data']}"

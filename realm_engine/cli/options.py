@@ -4,13 +4,14 @@ import functools
 import json
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from realm_engine.errors import printable
-from realm_engine.verbs.choices import DEFAULT_BUNDLE, DEVICES, PRECISIONS
+from realm_engine.verbs.choices import DEFAULT_BUNDLE, DEFAULT_PROFILE, DEVICES, PRECISIONS, PROFILES
 from realm_engine.verbs.paths import GivenPath
 
 COMMAND = "realm_engine.command"
@@ -160,13 +161,27 @@ def show_json(facts: Any) -> None:
 
 
 def measure_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--metric, --with and --batch-size, handed on as `metrics` (names, None for the default), `more`, `batch_size`."""
+    """--metric, --profile, --combine, --with, --batch-size and `engine_options`, handed on as `asked: Asked`,
+    `batch_size` and `options: EngineOptions`.
+    """
 
     @functools.wraps(command)
-    def collected(*args: Any, metrics: tuple[str, ...], **others: Any) -> Any:
-        names = [name.strip() for given in metrics for name in given.split(",")]
-        return command(*args, metrics=tuple(filter(None, names)) or None, **others)
+    def collected(
+        *args: Any,
+        metrics: tuple[str, ...],
+        profile: str,
+        weights: tuple[str, ...],
+        more: tuple[str, ...],
+        options: Any,
+        **others: Any,
+    ) -> Any:
+        from realm_engine.verbs.asked import Asked, parse_weights
 
+        names = tuple(filter(None, (name.strip() for given in metrics for name in given.split(","))))
+        asked = Asked(names or None, profile, parse_weights(weights))
+        return command(*args, asked=asked, options=replace(options, more=more), **others)
+
+    decorated: Callable[..., Any] = engine_options(collected)
     for option in (
         click.option(
             "--batch-size",
@@ -181,6 +196,20 @@ def measure_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="A further bundle whose measures --metric may name; may be repeated.",
         ),
         click.option(
+            "--combine",
+            "weights",
+            multiple=True,
+            metavar="NAME=WEIGHT[,...]",
+            help="Weights of the measure combined, one number of several; --metric names it and all of them.",
+        ),
+        click.option(
+            "--profile",
+            type=click.Choice(PROFILES),
+            default=DEFAULT_PROFILE,
+            show_default=True,
+            help="published: the numbers of a measure's original, its defects included, to compare with its tables.",
+        ),
+        click.option(
             "--metric",
             "metrics",
             multiple=True,
@@ -189,29 +218,8 @@ def measure_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "[default: the bundle's first]",
         ),
     ):
-        collected = option(collected)
-    return collected
-
-
-def page_options(command: Command) -> Command:
-    """--output DIR, --maps and --no-gallery."""
-    for option in (
-        click.option("--gallery/--no-gallery", default=True, help="Whether the page shows pictures."),
-        click.option(
-            "--maps",
-            type=click.IntRange(0, 24),
-            help="Of how many pictures of each kind the page shows a map. [default: report 8, compare 0]",
-        ),
-        click.option(
-            "--output",
-            type=GivenPath(path_type=Path),
-            required=True,
-            metavar="DIR",
-            help="Folder to write into: report.html, report.json, scores.csv.",
-        ),
-    ):
-        command = option(command)
-    return command
+        decorated = option(decorated)
+    return decorated
 
 
 def say(line: str) -> None:

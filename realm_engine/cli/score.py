@@ -2,24 +2,17 @@
 
 import io
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from realm_engine.cli.options import (
-    Resumable,
-    engine_options,
-    input_arguments,
-    measure_options,
-    resume_option,
-)
+from realm_engine.cli.options import Resumable, input_arguments, measure_options, resume_option
 from realm_engine.cli.progress import TERMINAL
-from realm_engine.verbs.choices import DEFAULT_PROFILE, PROFILES
 from realm_engine.verbs.paths import GivenPath
 
 if TYPE_CHECKING:
+    from realm_engine.verbs.asked import Asked
     from realm_engine.verbs.options import EngineOptions
 
 
@@ -43,15 +36,7 @@ if TYPE_CHECKING:
     "manifest, precision; where they differ, it is refused) and, for every row, the picture's size and time of change "
     "and its description (where they differ, it is scored again)."
 )
-@click.option(
-    "--profile",
-    type=click.Choice(PROFILES),
-    default=DEFAULT_PROFILE,
-    show_default=True,
-    help="published: the numbers of a measure's original, its defects included, to compare with its tables.",
-)
 @measure_options
-@engine_options
 def score(
     paths: tuple[Path, ...],
     missing_text: str,
@@ -60,9 +45,7 @@ def score(
     batch_size: int | None,
     output: Path | None,
     resume: str | None,
-    metrics: tuple[str, ...] | None,
-    more: tuple[str, ...],
-    profile: str,
+    asked: "Asked",
     options: "EngineOptions",
 ) -> None:
     """Score images, or the images in directories: MOS (a z-score) and realness (0-100), higher = more real.
@@ -78,8 +61,8 @@ def score(
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     if output is None and sys.stdout is None:
         raise UsageError("there is no standard output; give --output FILE")
-    asked = ScoreOptions(
-        paths, descriptions, no_descriptions, missing_text, metrics, batch_size, output, resume, profile
+    wanted = ScoreOptions(
+        paths, descriptions, no_descriptions, missing_text, batch_size, output, resume, asked
     )
-    if score_images(asked, replace(options, more=more), sys.stdout, TERMINAL):
+    if score_images(wanted, options, sys.stdout, TERMINAL):
         click.get_current_context().exit(1)

@@ -17,6 +17,7 @@ from realm_engine.errors import AnswerError, BundleError, UsageError
 from realm_engine.measures.attribution import Attribution
 from realm_engine.measures.look import Look, View
 from realm_engine.measures.profiles import DEFAULT
+from realm_engine.measures.scale import Scale
 from realm_engine.pictures.descriptions import is_missing
 
 Read = Callable[[Look], Mapping[str, Array]]
@@ -32,15 +33,12 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Measure:
-    """A measure of a bundle.
+class Listed:
+    """What tables, pages and lists need of a measure, wherever its numbers come from.
 
-    `says`: what it answers, one line. `terms`: of all weights that it needs, the strictest. `part`: the graphs that
-    decide its device and precision. `view`: how its tower looks at a picture. `text`: the tokens of its text tower,
-    None where it takes no text. `outputs`: what it reads of which graph. `worth`: measured numbers, free form.
-    `profiles`: how it is read in others than the default one.
-    `files`: what else of the bundle it reads, but its tokenizer. `ranks`: whether pictures, and generators, may be put
-    in an order by it. `attribution`: how a map says where its number comes from, None where it cannot.
+    `says`: what it answers, one line. `terms`: of all weights that it needs, the strictest. `worth`: measured numbers,
+    free form. `ranks`: whether pictures, and generators, may be put in an order by it. `scale`: where its first column
+    lies on some set of pictures, None where nobody says.
     """
 
     name: str
@@ -49,6 +47,20 @@ class Measure:
     columns: tuple[Column, ...]
     terms: Terms
     worth: Mapping[str, Any]
+    ranks: bool = field(default=True, kw_only=True)
+    scale: Scale | None = field(default=None, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Measure(Listed):
+    """A measure of a bundle.
+
+    `part`: the graphs that decide its device and precision. `view`: how its tower looks at a picture. `text`: the
+    tokens of its text tower, None where it takes no text. `outputs`: what it reads of which graph. `profiles`: how it
+    is read in others than the default one. `files`: what else of the bundle it reads, but its tokenizer. `attribution`:
+    how a map says where its number comes from, None where it cannot.
+    """
+
     part: Part
     view: View
     text: TextSpec | None
@@ -56,7 +68,6 @@ class Measure:
     read: Read
     profiles: Mapping[str, Reading] = field(default_factory=dict)
     files: tuple[str, ...] = ()
-    ranks: bool = True
     attribution: Attribution | None = None
 
     def in_profile(self, profile: str) -> Measure:
@@ -105,6 +116,7 @@ class Words:
     terms: Terms
     worth: Mapping[str, Any]
     ranks: bool
+    scale: Scale | None = None
 
     @classmethod
     def parse(cls, section: Section, columns: tuple[Column, ...]) -> Words:
@@ -115,6 +127,7 @@ class Words:
             terms=Terms.parse(section),
             worth=section.section("metrics").data,
             ranks=section.get("ranks", bool) if "ranks" in section.data else True,
+            scale=Scale.parse(section.section("scale")) if "scale" in section.data else None,
         )
 
     def measure(
@@ -138,6 +151,7 @@ class Words:
             columns=self.columns,
             terms=self.terms,
             worth=self.worth,
+            scale=self.scale,
             part=part,
             view=view,
             text=text,

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from realm_engine.arrays import UInt8
 from realm_engine.bundle.columns import Column
-from realm_engine.errors import ClosedError, RealmError
+from realm_engine.errors import ClosedError, ImageError, RealmError
 from realm_engine.machine.memory import MemoryLimit
+from realm_engine.measures.combined import Combined
 from realm_engine.measures.look import Look, Runner, resizes_each
 from realm_engine.measures.measure import Measure
 from realm_engine.pictures.inputs import Entry
@@ -47,9 +48,16 @@ class Group:
 class MeasureStream:
     """What a `Pipeline` asks of a stream of rows, at most `batch_size` pictures a call."""
 
-    def __init__(self, groups: Sequence[Group], columns: Sequence[Column], batch_size: int) -> None:
-        """`columns`: of all measures, in the order of the rows."""
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        columns: Sequence[Column],
+        batch_size: int,
+        combined: Combined | None = None,
+    ) -> None:
+        """`columns`: of all measures, in the order of the rows. `combined`: what is made of the others' columns."""
         self._groups = tuple(groups)
+        self._combined = combined
         self._columns = tuple(columns)
         self._batch_size = batch_size
         self._many_sizes = all(group.takes_many_sizes() for group in self._groups)
@@ -83,11 +91,22 @@ class MeasureStream:
                 continue
             for row, numbers in zip(values, found, strict=True):
                 row.update(zip((c.name for c in measure.columns), map(float, numbers), strict=True))
+        if self._combined is not None:
+            errors += self._combine(self._combined, values)
         wrong = "; ".join(errors) or None
         return [
             row_of(entry.name, row, self._columns, text, wrong)
             for entry, row, text in zip(entries, values, texts, strict=True)
         ]
+
+    def _combine(self, combined: Combined, rows: Sequence[dict[str, float]]) -> list[str]:
+        """Add the combined number to rows; what has none is one picture alone, whose error this is."""
+        try:
+            for row in rows:
+                row[combined.columns[0].name] = combined.value(row)
+        except ImageError as error:
+            return [f"{combined.name}: {error}"]
+        return []
 
     def fail(self, entry: Entry, message: str) -> Measured:
         """Answer a picture that cannot be measured."""

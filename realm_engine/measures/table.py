@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from realm_engine.bundle.bundle import Bundle
+from realm_engine.bundle.columns import Column
 from realm_engine.bundle.manifest import Section, safe_name
 from realm_engine.errors import BundleError, UsageError
+from realm_engine.measures import combined
 from realm_engine.measures.brisque import open_brisque
+from realm_engine.measures.combined import Combined
 from realm_engine.measures.core import implied_core, open_core
 from realm_engine.measures.graph import open_graph
 from realm_engine.measures.head import open_head
 from realm_engine.measures.look import UnknownKindError
-from realm_engine.measures.measure import Measure
+from realm_engine.measures.measure import Listed, Measure
 from realm_engine.measures.niqe import open_niqe
 from realm_engine.measures.profiles import DEFAULT
 
@@ -69,25 +72,88 @@ def read_measures(bundle: Bundle) -> Measures:
     return Measures(tuple(found), unknown)
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """What is taken in a run.
+
+    `listed`: in the order of its table. `read`: those of bundles, each with the index of its bundle. `combined`: the
+    one that is made of others, None where it was not asked for.
+    """
+
+    listed: tuple[Listed, ...]
+    read: tuple[tuple[int, Measure], ...]
+    combined: Combined | None = None
+
+    @property
+    def columns(self) -> list[Column]:
+        """All columns, in the order of the table."""
+        return [column for each in self.listed for column in each.columns]
+
+    @property
+    def first(self) -> Measure:
+        """The first one of a bundle."""
+        return self.read[0][1]
+
+
 def choose_measures(
-    offered: Sequence[tuple[str, Measures]], wanted: Iterable[str] | None, profile: str = DEFAULT
-) -> list[tuple[int, Measure]]:
-    """The measures that were asked for, each with the index of its bundle.
+    offered: Sequence[tuple[str, Measures]],
+    wanted: Iterable[str] | None,
+    profile: str = DEFAULT,
+    weights: Mapping[str, float] | None = None,
+) -> Chosen:
+    """The measures that were asked for.
 
     Args:
         offered: Per bundle its name and measures; where two bundles have one of a name, the first bundle's counts.
         wanted: Names; None: the first measure that there is.
         profile: How each of them counts.
+        weights: Of what is combined, by name.
 
     Raises:
         UsageError: an unknown name (with the nearest one), one that no bundle here has (with what would bring it), a
-            name given twice, two measures with a column of one name, or a measure that has no such profile.
+            name given twice, two measures with a column of one name, a measure that has no such profile, or what cannot
+            be combined (see `combined.combine`).
         BundleError: there is no measure at all, or one of a kind that this version does not know.
     """
-    everything: dict[str, tuple[int, Measure]] = {}
-    for index, (_, measures) in reversed(list(enumerate(offered))):
-        everything |= {measure.name: (index, measure) for measure in measures.all}
     names = list(wanted) if wanted is not None else None
+    everything = {name: measure for name, (_, measure) in _everything(offered).items()}
+    if names is None or combined.NAME not in names or combined.NAME in everything:
+        if weights is not None:
+            raise UsageError(f"weights are for the measure {combined.NAME}; ask for it as well")
+        read = _choose(offered, names, profile)
+        return Chosen(tuple(measure for _, measure in read), tuple(read))
+    if profile != DEFAULT:
+        raise UsageError(f"{combined.NAME} has no profile {profile!r}, only {DEFAULT}; leave one of them out")
+    others = [name for name in names if name != combined.NAME]
+    if len(others) < len(names) - 1:
+        raise UsageError(f"measure {combined.NAME!r} is asked for twice; name it once")
+    read = _choose(offered, others, profile) if others else []
+    taken = {measure.name: measure for _, measure in read}
+    made = combined.combine(taken, weights, everything)
+    twice = [
+        each.name for each in taken.values() for column in each.columns if column.name == made.columns[0].name
+    ]
+    if twice:
+        raise UsageError(
+            f"{made.name} and {twice[0]} both have a column {made.name!r}; ask for them one at a time"
+        )
+    by_name: dict[str, Listed] = {**taken, made.name: made}
+    return Chosen(tuple(by_name[name] for name in names), tuple(read), made)
+
+
+def _everything(offered: Sequence[tuple[str, Measures]]) -> dict[str, tuple[int, Measure]]:
+    """All measures by name, each with the index of its bundle, the first bundle's before those of others."""
+    found: dict[str, tuple[int, Measure]] = {}
+    for index, (_, measures) in enumerate(offered):
+        for measure in measures.all:
+            found.setdefault(measure.name, (index, measure))
+    return found
+
+
+def _choose(
+    offered: Sequence[tuple[str, Measures]], names: Sequence[str] | None, profile: str
+) -> list[tuple[int, Measure]]:
+    everything = _everything(offered)
     if names is None:
         first = [(index, measure) for index, (_, measures) in enumerate(offered) for measure in measures.all]
         if not first:

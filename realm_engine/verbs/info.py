@@ -180,6 +180,7 @@ def measure_rows(bundle: str) -> list[dict[str, Any]]:
             "takes_text": measure.text is not None,
             "ranks": measure.ranks,
             "has_map": measure.attribution is not None,
+            **({} if measure.scale is None else {"scale": asdict(measure.scale)}),
             "profiles": [DEFAULT_PROFILE, *measure.profiles],
         }
         for measure in contents.measures.all

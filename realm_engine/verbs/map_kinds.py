@@ -116,12 +116,12 @@ class AttributionMaps:
     @property
     def part(self) -> str:
         """That of the measure's tower."""
-        return self.engine.chosen(self.metric)[0].part.name
+        return self.engine.chosen(self.metric).first.part.name
 
     @property
     def terms(self) -> Mapping[str, Terms]:
         """Those of the measure."""
-        return {self.metric: self.engine.chosen(self.metric)[0].terms}
+        return {self.metric: self.engine.chosen(self.metric).first.terms}
 
     @property
     def identity(self) -> Mapping[str, str]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from realm_engine.bundle.bundle import MANIFEST
-from realm_engine.bundle.columns import Column
 from realm_engine.engine import Engine, EngineOptions, Measured
 from realm_engine.errors import UsageError
 from realm_engine.machine.files import is_stream
@@ -21,23 +18,22 @@ from realm_engine.tables.journal import ResultFile, check_output, journal_path
 from realm_engine.tables.record import Picture, picture_of
 from realm_engine.tables.terminal import TerminalTable
 from realm_engine.tables.through import ResultStream
-from realm_engine.verbs.choices import DEFAULT_PROFILE
-from realm_engine.verbs.console import Console, open_engine, say_descriptions, say_left_out, say_terms
+from realm_engine.verbs.asked import Asked
+from realm_engine.verbs.console import Console, open_engine, say_descriptions, say_left_out
 
 
 @dataclass(frozen=True)
 class ScoreOptions:
-    """What `realm-engine score` is asked for; see its help. `metrics` None: the bundle's first measure."""
+    """What `realm-engine score` is asked for; see its help."""
 
     paths: tuple[Path, ...]
     descriptions: Path | None
     no_descriptions: bool
     missing_text: str
-    metrics: tuple[str, ...] | None
     batch_size: int | None
     output: Path | None
     resume: str | None
-    profile: str = DEFAULT_PROFILE
+    asked: Asked = field(default_factory=Asked)
 
     def __post_init__(self) -> None:
         if self.resume is not None and self.output is None:
@@ -63,12 +59,8 @@ def score_images(options: ScoreOptions, how: EngineOptions, stdout: IO[str], con
     if options.output is not None:
         check_output(options.output, keep=[Path(used.source) for used in by_root.values()])
     say_descriptions(entries, by_root, options.paths, console)
-    with open_engine(how, lambda engine: engine.chosen(options.metrics)[0].part.name, console) as engine:
-        measures = engine.chosen(options.metrics, options.profile)
-        say_terms({measure.name: measure.terms for measure in measures}, console)
-        if options.profile != DEFAULT_PROFILE:
-            names = ", ".join(measure.name for measure in measures)
-            console.say(f"profile {options.profile}: {names} as the original counts, its defects included")
+    with open_engine(how, options.asked.part, console) as engine:
+        options.asked.say(engine, console)
         failed = _fill(engine, entries, options, stdout, console)
     if failed:
         console.say(f"{failed} of {len(entries)} images failed; see the column error")
@@ -79,13 +71,14 @@ def _fill(
     engine: Engine, entries: Sequence[Entry], options: ScoreOptions, stdout: IO[str], console: Console
 ) -> int:
     """Measure what is not done yet."""
-    output, columns = options.output, columns_of(engine, options.metrics)
+    output, asked = options.output, options.asked
+    columns = asked.columns(engine)
     table: ResultFile | ResultStream | TerminalTable
     terminal = output is None and stdout.isatty()
     if terminal and any(
         column.interval or column.curve or column.words or column.flag_above is not None for column in columns
     ):
-        measures = [measure.columns for measure in engine.chosen(options.metrics)]
+        measures = [measure.columns for measure in asked.measures(engine)]
         table = TerminalTable(stdout, measures, [entry.name for entry in entries])
     elif output is None:
         table = ResultStream(stdout, columns)
@@ -94,7 +87,7 @@ def _fill(
     else:
         if options.resume is None and journal_path(output).exists():
             console.warn(f"starting anew; --resume would have continued {journal_path(output)}")
-        run = run_identity(engine, options.metrics, options.profile)
+        run = asked.identity(engine)
         table = ResultFile(output, pictures_now(entries), run, columns, options.resume == "continue")
     todo = pending(entries, table.done)
     if len(todo) < len(entries):
@@ -106,8 +99,7 @@ def _fill(
     filled = nullcontext() if stands else table
     try:
         with filled, console.progress("scoring", len(todo), bar=not terminal) as advance:
-            rows = engine.measure(todo, options.metrics, options.batch_size, profile=options.profile)
-            for done, row in enumerate(rows, start=1):
+            for done, row in enumerate(asked.rows(engine, todo, options.batch_size), start=1):
                 table.write(row)
                 failed += row.error is not None
                 flagged.update(row.flags)
@@ -125,29 +117,6 @@ def _fill(
                 f"({column.meaning}): distrust their scores"
             )
     return failed
-
-
-def columns_of(engine: Engine, metrics: Sequence[str] | None) -> list[Column]:
-    """The columns of measures, in the order of their table. Raises as `Engine.chosen`."""
-    return [column for measure in engine.chosen(metrics) for column in measure.columns]
-
-
-def run_identity(
-    engine: Engine, metrics: Sequence[str] | None, profile: str = DEFAULT_PROFILE
-) -> dict[str, str]:
-    """What must be equal for rows of two runs to stand in one table."""
-    bundles = engine.bundles()
-    digests = [
-        hashlib.sha256((Path(used["bundle_path"]) / MANIFEST).read_bytes()).hexdigest()[:16]
-        for used in bundles
-    ]
-    measures = ",".join(measure.name for measure in engine.chosen(metrics))
-    return {
-        "bundle": "+".join(str(used["bundle"]) for used in bundles),
-        "manifest": "+".join(digests),
-        "precision": "+".join(str(used["precision"]) for used in bundles),
-        "measures": measures if profile == DEFAULT_PROFILE else f"{measures} ({profile})",
-    }
 
 
 def pictures_now(entries: Sequence[Entry]) -> dict[str, Picture | None]:

@@ -209,7 +209,10 @@ def test_a_broken_picture_fails_alone(cli, folders):
         (["a", "=b"], "'=b': give a folder, or NAME=FOLDER"),
         ([], "give folders, or --table CSV, or --scores CSV: one of the three"),
         (["a", "b", "--scores", "prompts.csv"], "one of the three"),
-        (["a", "b", "--headline", "cor"], "--headline cor: is none of the measures that are taken, core"),
+        (
+            ["a", "b", "--headline", "cor"],
+            "--headline: has no measure 'cor', only core; did you mean 'core'?",
+        ),
         (["a", "b", "--metric", "cora"], "did you mean 'core'?"),
         (["a", "b", "--better", "mos=high"], "--better is for --scores"),
         (["a", "b", "--maps", "2", "--no-gallery"], "--maps contradicts --no-gallery"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,9 @@ import scipy.stats
 from realm_engine.arrays import Float64
 from realm_engine.errors import UsageError
 from realm_engine.verbs.compare.pairing import Pairing, pair
+from realm_engine.verbs.compare.results import Correlation, Difference, Numbers, Ranked, Summary
 from realm_engine.verbs.compare.scores import Row
+from realm_engine.verbs.compare.shares import shares_of
 from realm_engine.verbs.compare.statistics.bootstrap import (
     SEED,
     intervals_of_means,
@@ -22,151 +24,9 @@ from realm_engine.verbs.compare.statistics.bootstrap import (
 )
 from realm_engine.verbs.compare.statistics.permutation import holm, label_p, sign_flip_p
 from realm_engine.verbs.compare.statistics.wins import ranking, wilson, wins
-from realm_engine.verbs.compare.subjects import Subject, pick
+from realm_engine.verbs.compare.subjects import Subject, headline_of
 
 SIGNIFICANT = 0.05
-ALIKE = 0.9  # two measures whose rank correlation is beyond it say one thing
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What one measure makes of one generator. Numbers are None where it has no value.
-
-    `n`: pictures with a value, `failed`: without. `mean` and its 95 % interval count every prompt once where pictures
-    are paired, else every picture. `distrusted`: pictures whose number is to be distrusted (`Subject.distrust`).
-    """
-
-    measure: str
-    generator: str
-    n: int
-    failed: int
-    mean: float | None
-    low: float | None
-    high: float | None
-    median: float | None
-    deviation: float | None
-    p5: float | None
-    p95: float | None
-    distrusted: int
-
-
-@dataclass(frozen=True)
-class Difference:
-    """What one measure makes of two generators.
-
-    `difference`: mean of the first minus that of the second, `low` and `high` its 95 % interval. `p`: of a permutation
-    test, two-sided; `corrected`: by Holm's method over all pairs and measures. `better`: the generator that is better,
-    None where no difference was found. `games`: prompts that both have, of which the first won the share `won`
-    (ties half; `won_low`, `won_high` Wilson's interval); None unpaired.
-    """
-
-    measure: str
-    first: str
-    second: str
-    difference: float | None
-    low: float | None
-    high: float | None
-    p: float | None
-    corrected: float | None
-    better: str | None
-    games: int | None
-    won: float | None
-    won_low: float | None
-    won_high: float | None
-
-    def turned(self) -> Difference:
-        """The same with the second first."""
-
-        def minus(value: float | None) -> float | None:
-            return None if value is None else 0.0 - value
-
-        def rest(share: float | None) -> float | None:
-            return None if share is None else 1.0 - share
-
-        return replace(
-            self,
-            first=self.second,
-            second=self.first,
-            difference=minus(self.difference),
-            low=minus(self.high),
-            high=minus(self.low),
-            won=rest(self.won),
-            won_low=rest(self.won_high),
-            won_high=rest(self.won_low),
-        )
-
-    @property
-    def bound(self) -> float | None:
-        """How large a difference could be that was not found: the farther end of the interval."""
-        return None if self.low is None or self.high is None else max(abs(self.low), abs(self.high))
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """A generator's Bradley-Terry points by wins over prompts: 1000 on the average, 400 more: ten wins to one."""
-
-    measure: str
-    generator: str
-    points: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Correlation:
-    """Spearman's rank correlation of two measures over the pictures that have both."""
-
-    first: str
-    second: str
-    n: int
-    r: float
-
-
-@dataclass(frozen=True)
-class SetDistance:
-    """How far a generator's pictures are from the reference's, by `kind` ("kd" or "fd"); `deviation` of subsets."""
-
-    kind: str
-    generator: str
-    value: float
-    deviation: float | None
-    n: int
-    reference_n: int
-
-
-@dataclass(frozen=True)
-class Numbers:
-    """Everything that was computed. `generators`: in the order given; `headline`: the name of a subject."""
-
-    generators: tuple[str, ...]
-    subjects: tuple[Subject, ...]
-    headline: str
-    pairing: Pairing
-    rows: tuple[Row, ...] = field(repr=False)
-    summaries: tuple[Summary, ...]
-    pairs: tuple[Difference, ...]
-    ranking: tuple[Ranked, ...]
-    correlations: tuple[Correlation, ...]
-
-    def subject(self, name: str) -> Subject:
-        """The subject of a measure."""
-        return next(each for each in self.subjects if each.name == name)
-
-    def summary(self, measure: str, generator: str) -> Summary:
-        """What a measure makes of a generator."""
-        return next(s for s in self.summaries if s.measure == measure and s.generator == generator)
-
-    def between(self, measure: str, first: str, second: str) -> Difference:
-        """The difference of two generators, the first against the second."""
-        both = {first, second}
-        found = next(d for d in self.pairs if d.measure == measure and {d.first, d.second} == both)
-        return found if found.first == first else found.turned()
-
-    def best_first(self, measure: str) -> list[str]:
-        """Generators by the mean of a measure, those without one last."""
-        sign = -1.0 if self.subject(measure).better == "high" else 1.0
-        means = {g: self.summary(measure, g).mean for g in self.generators}
-        return sorted(self.generators, key=lambda g: (means[g] is None, sign * (means[g] or 0.0)))
 
 
 def numbers_of(
@@ -177,11 +37,11 @@ def numbers_of(
     Args:
         rows: Of at least two generators.
         subjects: What they are compared by, at least one.
-        headline: The measure that the report is about, chosen before the data; None: the first subject.
+        headline: The measure that the report is about, chosen before the data; None: the first subject that ranks.
         paired: See `pairing.pair`.
 
     Raises:
-        UsageError: fewer than two generators, no such headline, or no pairs where pairing was wished for.
+        UsageError: fewer than two generators, no headline that ranks, or no pairs where pairing was wished for.
     """
     by_generator: dict[str, list[Row]] = {}
     for row in rows:
@@ -191,15 +51,18 @@ def numbers_of(
         raise UsageError(
             f"a comparison needs two generators or more; there is only {', '.join(names) or 'none'}"
         )
-    main = subjects[0] if headline is None else pick({s.name: s for s in subjects}, headline, "--headline:")
+    main = headline_of(subjects, headline)
     pairing = pair(by_generator, paired)
     kept = {name: [row for row in own if pairing.keeps(row)] for name, own in by_generator.items()}
     computed = _paired(subjects, kept, pairing) if pairing.paired else _unpaired(subjects, kept)
     each = [_of_subject(subject, kept, found) for subject, found in zip(subjects, computed, strict=True)]
-    corrected = holm(np.array([[d["p"] for d in found] for _, found, _ in each]))
+    tested = [
+        (subject, found) for subject, (_, found, _) in zip(subjects, each, strict=True) if subject.ranks
+    ]
+    corrected = holm(np.array([[entry["p"] for entry in found] for _, found in tested]))
     pairs = [
         _difference(subject, entry, float(p))
-        for subject, (_, found, _), row in zip(subjects, each, corrected, strict=True)
+        for (subject, found), row in zip(tested, corrected, strict=True)
         for entry, p in zip(found, row, strict=True)
     ]
     return Numbers(
@@ -212,6 +75,7 @@ def numbers_of(
         tuple(pairs),
         tuple(ranked for _, _, own in each for ranked in own),
         tuple(correlations_of(subjects, [row for own in kept.values() for row in own])),
+        tuple(share for name, own in kept.items() for share in shares_of(subjects, name, own)),
     )
 
 
@@ -383,8 +247,8 @@ def _difference(subject: Subject, found: Mapping[str, Any], corrected: float) ->
 
 
 def _ranking(subject: Subject, table: Float64, generators: Mapping[str, Any]) -> list[Ranked]:
-    """Only of three or more: of two it says what the share of wins says."""
-    if len(generators) < 3 or np.isnan(table).all(axis=0).any():
+    """Only of three or more: of two it says what the share of wins says; and only where one may rank."""
+    if not subject.ranks or len(generators) < 3 or np.isnan(table).all(axis=0).any():
         return []
     points, ends = ranking(table, subject.better == "high")
     return [

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from realm_engine.verbs.compare.comparison import ALIKE, Numbers, SetDistance, Summary
 from realm_engine.verbs.compare.gallery import Gallery
+from realm_engine.verbs.compare.results import ALIKE, Numbers, SetDistance, Summary
 from realm_engine.verbs.compare.scores import Row
 from realm_engine.verbs.compare.statistics.bootstrap import RESAMPLES, SEED
 from realm_engine.verbs.compare.statistics.permutation import DRAWS
@@ -64,9 +64,11 @@ def comparison_page(numbers: Numbers, told: Told) -> bytes:
         "unit": numbers.pairing.by or "picture",
         "run": told.run,
         "measures": measures,
-        "rankings": [_ranked(numbers, subject.name, index) for index, subject in enumerate(ordered)]
-        if numbers.ranking
-        else [],
+        "rankings": [
+            _ranked(numbers, subject.name, index)
+            for index, subject in enumerate(ordered)
+            if numbers.ranking and subject.ranks
+        ],
         "distances": told.distances,
         "distance_words": _distance_words(told.distances),
         "gallery": gallery.shelves if gallery is not None else (),
@@ -117,15 +119,18 @@ def _measure(numbers: Numbers, measure: str, index: int) -> dict[str, Any]:
         Dots(s.generator, s.mean, s.low, s.high, _values(numbers, s.generator, subject.column))
         for s in summaries
     ]
-    pairs = [numbers.between(measure, first, second) for first, second in itertools.combinations(order, 2)]
+    couples = itertools.combinations(order, 2) if subject.ranks else ()
+    pairs = [numbers.between(measure, first, second) for first, second in couples]
+    shares = [each for each in numbers.shares if each.measure == measure]
     return {
         "subject": subject,
         "order": order,
         "summaries": summaries,
+        "shares": [each for name in order for each in shares if each.generator == name],
         "plot": intervals(dots, subject.column, f"m{index}"),
         "alt": f"Mean {subject.column} with 95 % interval: {_spoken(summaries, subject.decimals)}",
         "pairs": [{**vars(pair), "words": verdict(pair, subject)} for pair in pairs],
-        "matrix": _matrix(numbers, measure, order) if 2 < len(order) <= MATRIX_MOST else [],
+        "matrix": _matrix(numbers, measure, order) if pairs and 2 < len(order) <= MATRIX_MOST else [],
     }
 
 
@@ -195,6 +200,8 @@ def _how(numbers: Numbers) -> list[str]:
     ]
     if numbers.pairing.paired:
         lines.append(f"Shares of {numbers.pairing.by}s won count ties half and have Wilson's 95 % interval.")
+    if numbers.shares:
+        lines.append("Shares of words have Wilson's 95 % interval, each picture counting by itself.")
     if numbers.ranking:
         lines.append(
             f"Bradley-Terry: half a win is added to each side of each pair; intervals are from the first "

@@ -12,7 +12,7 @@ from realm_engine.engine import Engine
 from realm_engine.errors import UsageError
 from realm_engine.pictures.find import look_for_images
 from realm_engine.pictures.inputs import Entry
-from realm_engine.verbs.compare.comparison import SetDistance
+from realm_engine.verbs.compare.results import SetDistance
 from realm_engine.verbs.compare.sources import Sources, entries_of
 from realm_engine.verbs.compare.statistics.sets import frechet_distance, kernel_distance, standardised
 from realm_engine.verbs.console import Console

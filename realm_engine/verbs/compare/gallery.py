@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from realm_engine.verbs.compare.comparison import Numbers
+from realm_engine.verbs.compare.results import Numbers
 from realm_engine.verbs.compare.scores import Row
 from realm_engine.verbs.report.thumbnails import Thumbnail, Thumbnails
 

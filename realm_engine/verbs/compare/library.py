@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from realm_engine.machine.files import check_folder, write_atomically
 from realm_engine.tables.rows import Measured, rounded
-from realm_engine.verbs.compare.scores import Row, scores_csv
+from realm_engine.verbs.asked import Asked
+from realm_engine.verbs.choices import DEFAULT_PROFILE
+from realm_engine.verbs.compare.scores import Row, decimals_of, scores_csv
 from realm_engine.verbs.compare.sources import Picture, Sources, entries_of, of_folders, warnings_of
-from realm_engine.verbs.compare.subjects import subject_of
+from realm_engine.verbs.compare.subjects import headline_of, subject_of
 from realm_engine.verbs.report.ready import need_packages
 
 if TYPE_CHECKING:
     from realm_engine.engine import Engine
     from realm_engine.pictures.descriptions import Descriptions
-    from realm_engine.verbs.compare.comparison import Difference, Numbers, Ranked
     from realm_engine.verbs.compare.comparison_page import Told
+    from realm_engine.verbs.compare.results import Difference, Numbers, Ranked
 
 PAGE, NUMBERS, SCORES = "report.html", "report.json", "scores.csv"
 
@@ -30,12 +32,12 @@ class Comparison:
     """Generators compared: what every measure makes of each, of each pair, and how sure that is.
 
     `numbers`: everything that was computed. `table`: all pictures, also those without partners and those that failed.
-    `decimals`: of the columns of the table.
+    `decimals`: of the columns of the table, None of words.
     """
 
     numbers: Numbers
     table: tuple[Row, ...] = field(repr=False)
-    decimals: Mapping[str, int] = field(repr=False)
+    decimals: Mapping[str, int | None] = field(repr=False)
     told: Told = field(repr=False)
 
     @property
@@ -87,6 +89,7 @@ class Comparison:
                     "generators": [_plain(s) for s in numbers.summaries if s.measure == subject.name],
                     "pairs": [_plain(pair) for pair in numbers.pairs if pair.measure == subject.name],
                     "ranking": [_plain(each) for each in numbers.ranking if each.measure == subject.name],
+                    "shares": [_plain(each) for each in numbers.shares if each.measure == subject.name],
                 }
                 for subject in numbers.subjects
             ],
@@ -129,6 +132,8 @@ def compare(
     headline: str | None = None,
     paired: bool | None = None,
     prompts: str | os.PathLike[str] | None = None,
+    profile: str = DEFAULT_PROFILE,
+    combine: Mapping[str, float] | None = None,
 ) -> Comparison:
     """Compare generators by their pictures.
 
@@ -140,10 +145,11 @@ def compare(
         paired: Whether pictures are compared within what belongs together, by prompt or file name; None: where at
             least 80 % of each folder have partners.
         prompts: A CSV, `filename,prompt`.
+        profile, combine: How measures count; see `Engine.iter_scores`.
 
     Raises:
         MissingPackageError: SciPy, Jinja2 or Matplotlib is missing.
-        UsageError, ImageError, TextError, BundleError: nothing can be compared.
+        UsageError, ImageError, TextError, BundleError: nothing can be compared, or one may not rank by the headline.
     """
     from realm_engine.verbs.compare.sources import read_prompts
 
@@ -151,17 +157,17 @@ def compare(
     known = None if prompts is None else read_prompts(Path(prompts))
     sources = of_folders({name: Path(path) for name, path in folders.items()}, known)
     warnings = warnings_of(sources)
-    columns = [column for measure in engine.chosen(metrics) for column in measure.columns]
-    found = engine.measure(entries_of(sources.pictures), metrics)
-    rows = {row.name: rounded(row, columns) for row in found}
-    return comparison_of(engine, sources, rows, metrics, headline, paired, warnings)
+    asked = Asked(None if metrics is None else tuple(metrics), profile, combine)
+    columns = asked.columns(engine)
+    rows = {row.name: rounded(row, columns) for row in asked.rows(engine, entries_of(sources.pictures), None)}
+    return comparison_of(engine, sources, rows, asked, headline, paired, warnings)
 
 
 def comparison_of(
     engine: Engine,
     sources: Sources,
     measured: Mapping[str, Measured],
-    metrics: Sequence[str] | None,
+    asked: Asked,
     headline: str | None,
     paired: bool | None,
     warnings: Sequence[str],
@@ -174,12 +180,11 @@ def comparison_of(
     from realm_engine.verbs.compare.words import too_many
     from realm_engine.verbs.report.facts import Run, engine_facts, sizes_of
 
-    chosen = engine.chosen(metrics)
-    subjects = [subject_of(measure) for measure in chosen]
+    subjects = [subject_of(measure) for measure in asked.measures(engine)]
     rows = [_row(picture, measured[picture.key]) for picture in sources.pictures]
-    first = engine.measures[0].name
-    main = headline or (first if any(subject.name == first for subject in subjects) else None)
-    facts = engine_facts(engine) | {"Descriptions": "none" if descriptions is None else descriptions.source}
+    main = headline_of(subjects, headline, engine.measures[0].name)
+    facts = engine_facts(engine) | asked.facts(engine)
+    facts |= {"Descriptions": "none" if descriptions is None else descriptions.source}
     told = Told(
         run=Run(facts, command),
         sources={name: str(sources.folders.get(name, "the table")) for name in sources.generators},
@@ -191,15 +196,20 @@ def comparison_of(
         warnings=tuple(warnings),
         failed=tuple(row for row in rows if row.error is not None),
     )
-    numbers = numbers_of(rows, subjects, main, paired)
+    numbers = numbers_of(rows, subjects, main.name, paired)
     told = replace(told, warnings=(*told.warnings, *too_many(numbers)))
-    decimals = {column.name: column.decimals for measure in chosen for column in measure.columns}
-    return Comparison(numbers, tuple(rows), decimals, told)
+    return Comparison(numbers, tuple(rows), decimals_of(asked.columns(engine)), told)
 
 
 def _row(picture: Picture, measured: Measured) -> Row:
     return Row(
-        picture.generator, picture.filename, measured.values, picture.prompt, measured.error, picture.path
+        picture.generator,
+        picture.filename,
+        measured.values,
+        picture.prompt,
+        measured.error,
+        picture.path,
+        measured.words,
     )
 
 

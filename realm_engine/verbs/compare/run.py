@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from realm_engine.bundle.bundle import Bundle
 from realm_engine.engine import Engine, EngineOptions
 from realm_engine.errors import UsageError
 from realm_engine.machine.files import check_folder
-from realm_engine.measures.measure import Measure
-from realm_engine.opened import Contents
 from realm_engine.pictures.descriptions import Descriptions, read_descriptions
 from realm_engine.pictures.inputs import Texts, find_descriptions
 from realm_engine.verbs.compare.distances import KERNEL, KINDS, set_distances
+from realm_engine.verbs.compare.finished import finished
 from realm_engine.verbs.compare.library import PAGE, Comparison, comparison_of, with_more
 from realm_engine.verbs.compare.scores import Row, read_scores
 from realm_engine.verbs.compare.sources import (
@@ -30,55 +28,48 @@ from realm_engine.verbs.compare.sources import (
     read_prompts,
     warnings_of,
 )
-from realm_engine.verbs.compare.subjects import subjects_of_table
-from realm_engine.verbs.console import Console, open_engine, say_left_out, say_terms
+from realm_engine.verbs.compare.subjects import headline_of, subject_of
+from realm_engine.verbs.console import Console, open_engine, say_left_out
 from realm_engine.verbs.report.measured import measure_into
+from realm_engine.verbs.report.options import PageOptions
 from realm_engine.verbs.report.ready import need_packages
 
 if TYPE_CHECKING:
     from realm_engine.verbs.compare.gallery import DrawMap
-
-MOST_MAPS = 24
 
 
 @dataclass(frozen=True)
 class CompareOptions:
     """What `realm-engine compare` is asked for; see its help.
 
-    `folders`: `NAME=FOLDER` or `FOLDER`; with `table` or `scores` there are none. `metrics` None: the bundle's first
-    measure. `better`: direction by column, for finished scores. `command`: as it stands on the page.
+    `folders`: `NAME=FOLDER` or `FOLDER`; with `table` or `scores` there are none. `better`: direction by column, for
+    finished scores.
     """
 
-    output: Path
+    page: PageOptions
     folders: tuple[str, ...] = ()
     table: Path | None = None
     scores: Path | None = None
     prompts: Path | None = None
     descriptions: Path | None = None
-    metrics: tuple[str, ...] | None = None
-    headline: str | None = None
     paired: bool | None = None
     better: tuple[str, ...] = ()
     reference: Path | None = None
     sets: tuple[str, ...] = (KERNEL,)
-    maps: int = 0
-    gallery: bool = True
-    batch_size: int | None = None
-    resume: str | None = None
-    command: str | None = None
 
     def __post_init__(self) -> None:
         given = [bool(self.folders), self.table is not None, self.scores is not None]
         if sum(given) != 1:
             raise UsageError("give folders, or --table CSV, or --scores CSV: one of the three")
         if self.scores is not None:
-            for option, value in (
-                ("--reference", self.reference),
-                ("--maps", self.maps or None),
-                ("--descriptions", self.descriptions),
-                ("--prompts", self.prompts),
-                ("--resume", self.resume),
-            ):
+            needing = {
+                "--reference": self.reference,
+                "--maps": self.page.maps or None,
+                "--descriptions": self.descriptions,
+                "--prompts": self.prompts,
+                **self.page.of_pictures_alone(),
+            }
+            for option, value in needing.items():
                 if value is not None:
                     raise UsageError(f"{option} needs pictures, and --scores has none; leave one of them out")
         elif self.better:
@@ -87,8 +78,6 @@ class CompareOptions:
             raise UsageError(
                 "--prompts contradicts --table, whose column prompt says the same; give one of them"
             )
-        if not self.gallery and self.maps:
-            raise UsageError("--maps contradicts --no-gallery; give one of them")
         if self.sets != (KERNEL,) and self.reference is None:
             raise UsageError("--set compares with a folder of photographs; give --reference DIR")
 
@@ -96,18 +85,19 @@ class CompareOptions:
 def compare_generators(options: CompareOptions, how: EngineOptions, console: Console) -> int:
     """Compare and write the page; returns how many pictures failed. Raises RealmError where nothing can be done."""
     need_packages("realm-engine compare")
-    check_folder(options.output)
+    check_folder(options.page.output)
     if options.scores is not None:
         found = _of_scores(options.scores, options, how)
     else:
         found = _of_pictures(options, how, console)
     for warning in found.told.warnings:
         console.warn(warning)
-    written = found.write(options.output)
+    written = found.write(options.page.output)
     for sentence in found.sentences():
         console.say(sentence)
     console.say(
-        f"wrote {', '.join(path.name for path in written)} in {options.output}; open {options.output / PAGE}"
+        f"wrote {', '.join(path.name for path in written)} in {options.page.output}; "
+        f"open {options.page.output / PAGE}"
     )
     failed = len(found.told.failed)
     if failed:
@@ -126,28 +116,20 @@ def _of_pictures(options: CompareOptions, how: EngineOptions, console: Console) 
     if descriptions is None:
         for csv in filter(None, dict.fromkeys(map(find_descriptions, sources.folders.values()))):
             console.warn(f"{csv} is not used: pictures are compared alone; --descriptions {csv} would use it")
-    with open_engine(how, lambda engine: engine.chosen(options.metrics)[0].part.name, console) as engine:
-        say_terms({measure.name: measure.terms for measure in engine.chosen(options.metrics)}, console)
+    page = options.page
+    with open_engine(how, page.asked.part, console) as engine:
+        page.asked.say(engine, console)
         _check_headline(engine, options)
-        entries = entries_of(sources.pictures, descriptions)
-        rows = measure_into(
-            options.output,
-            engine,
-            entries,
-            options.metrics,
-            options.batch_size,
-            options.resume == "continue",
-            console,
-        )
+        rows = measure_into(engine, entries_of(sources.pictures, descriptions), page, console)
         found = comparison_of(
             engine,
             sources,
             rows,
-            options.metrics,
-            options.headline,
+            page.asked,
+            page.headline,
             options.paired,
             warnings,
-            options.command,
+            page.command,
             descriptions,
         )
         if options.reference is not None:
@@ -169,17 +151,14 @@ def _check_headline(engine: Engine, options: CompareOptions) -> None:
     """Before anything is measured: a headline that is no measure, features and maps that the bundle does not have."""
     from realm_engine.measures.features import tower_of
 
-    names = [measure.name for measure in engine.chosen(options.metrics)]
-    if options.headline is not None and options.headline not in names:
-        raise UsageError(
-            f"--headline {options.headline}: is none of the measures that are taken, {', '.join(names)}"
-        )
+    subjects = [subject_of(measure) for measure in options.page.asked.measures(engine)]
+    headline_of(subjects, options.page.headline, engine.measures[0].name)
     if options.reference is not None:
         tower_of(engine.bundle, engine.contents.measures.all)
         wrong = [kind for kind in options.sets if kind not in KINDS]
         if wrong:
             raise UsageError(f"--set {wrong[0]}: choose from {', '.join(KINDS)}")
-    if options.maps:
+    if options.page.maps:
         engine.presets()
 
 
@@ -194,18 +173,16 @@ def _with_gallery(
     from realm_engine.verbs.report.drawn import map_drawer
     from realm_engine.verbs.report.thumbnails import Thumbnails
 
-    if not options.gallery:
+    if not options.page.gallery:
         return found
-    thumbnails = Thumbnails()
+    thumbnails, maps = Thumbnails(), options.page.maps or 0
     draw: DrawMap | None = None
-    total = min(options.maps, MOST_MAPS) * len(found.numbers.generators)
+    total = maps * len(found.numbers.generators)
     with console.progress("mapping", total) as advance:
         if total:
             texts = _texts(found.table, descriptions)
             draw = map_drawer(engine, thumbnails, texts, advance)
-        return with_more(
-            found, gallery=make_gallery(found.numbers, thumbnails, min(options.maps, MOST_MAPS), draw)
-        )
+        return with_more(found, gallery=make_gallery(found.numbers, thumbnails, maps, draw))
 
 
 def _of_scores(path: Path, options: CompareOptions, how: EngineOptions) -> Comparison:
@@ -215,31 +192,24 @@ def _of_scores(path: Path, options: CompareOptions, how: EngineOptions) -> Compa
     from realm_engine.verbs.compare.words import too_many
     from realm_engine.verbs.report.facts import Run
 
-    rows, columns = read_scores(path)
-    bundles = [Contents(Bundle.open(name)) for name in (how.bundle, *how.more)]
-    measures: list[Measure] = [measure for contents in bundles for measure in contents.measures.all]
-    subjects = subjects_of_table(columns, measures, options.metrics, parse_better(options.better))
-    headline = options.headline or next(
-        (m.name for m in measures[:1] if any(s.name == m.name for s in subjects)), None
-    )
+    table = read_scores(path)
+    known = finished(table, how, options.page.asked.metrics, parse_better(options.better))
+    headline = headline_of(known.subjects, options.page.headline, known.usual)
     counts: dict[str, int] = {}
-    for row in rows:
+    for row in table.rows:
         counts[row.generator] = counts.get(row.generator, 0) + 1
-    numbers = numbers_of(rows, subjects, headline, options.paired)
-    known = {column.name: column.decimals for measure in measures for column in measure.columns}
+    numbers = numbers_of(table.rows, known.subjects, headline.name, options.paired)
     told = Told(
-        run=Run(
-            {"Scores": str(path), "Known by": ", ".join(c.bundle.name for c in bundles)}, options.command
-        ),
+        run=Run({"Scores": str(path), "Known by": known.known_by}, options.page.command),
         sources=dict.fromkeys(counts, str(path)),
         counts=counts,
         warnings=(
             *(few(generator, count) for generator, count in counts.items() if count < FEW),
             *too_many(numbers),
         ),
-        failed=tuple(row for row in rows if row.error is not None),
+        failed=tuple(row for row in table.rows if row.error is not None),
     )
-    return Comparison(numbers, tuple(rows), {name: known.get(name, 6) for name in columns}, told)
+    return Comparison(numbers, table.rows, known.decimals, told)
 
 
 def parse_better(given: Sequence[str]) -> Mapping[str, str]:

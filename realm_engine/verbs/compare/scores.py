@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from realm_engine.bundle.columns import Column
 from realm_engine.errors import TextError
 from realm_engine.machine.csv_files import csv_line, defused, is_blank, number_of, read_csv, text_of
 from realm_engine.tables.rows import ENCODING
@@ -21,6 +22,7 @@ class Row:
     """One picture of a generator: its numbers by column, None where a measure has no answer, and why.
 
     `prompt`: with its white space normalised, None without one. `path`: the picture; None where only numbers are there.
+    `words`: what columns of words say, by column.
     """
 
     generator: str
@@ -29,6 +31,19 @@ class Row:
     prompt: str | None = None
     error: str | None = None
     path: Path | None = None
+    words: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Finished scores. `names`: of all columns that hold answers, in order; `columns`: those of numbers; `texts`: what
+    occurs in the others.
+    """
+
+    rows: tuple[Row, ...]
+    names: tuple[str, ...]
+    columns: tuple[str, ...]
+    texts: Mapping[str, frozenset[str]]
 
 
 @dataclass(frozen=True)
@@ -79,20 +94,20 @@ def normalised(prompt: str | None) -> str | None:
     return None if prompt is None or is_blank(prompt) else " ".join(prompt.split())
 
 
-def read_scores(path: Path, generator: str | None = None) -> tuple[list[Row], list[str]]:
-    """The rows of a table of scores, and its columns of numbers, in order.
+def read_scores(path: Path, generator: str | None = None) -> ScoreTable:
+    """The rows of a table of scores; a column whose cells are not all numbers is one of texts.
 
-    A column whose cells are not all numbers is left out. `generator`: whose all rows are, for a table without that
+    `generator`: whose all rows are, for a table without that
     column, as `realm-engine score` writes them. Raises TextError for a table without rows, a missing column, an empty
     name, and a picture that stands twice.
     """
     cells = read_cells(path)
     cells.need(*([FILENAME] if generator is not None else [GENERATOR, FILENAME]))
+    names = tuple(name for name in cells.columns if name not in _WORDS)
     numbers = {
-        name: found
-        for name in cells.columns
-        if name not in _WORDS and (found := _numbers([row[name] for _, row in cells.rows])) is not None
+        name: found for name in names if (found := _numbers([row[name] for _, row in cells.rows])) is not None
     }
+    texts = [name for name in names if name not in numbers]
     rows: list[Row] = []
     lines: dict[tuple[str, str], int] = {}
     for index, (line, row) in enumerate(cells.rows):
@@ -107,10 +122,12 @@ def read_scores(path: Path, generator: str | None = None) -> tuple[list[Row], li
         lines[owner, name] = line
         values = {column: found[index] for column, found in numbers.items()}
         prompt, error = normalised(row.get(PROMPT)), row.get(ERROR, "").strip() or None
-        rows.append(Row(owner, name, values, prompt, error))
+        words = {column: row[column].strip() or None for column in texts}
+        rows.append(Row(owner, name, values, prompt, error, words=words))
     if not rows:
         raise TextError(f"{path}: holds no rows; give a table of scores")
-    return rows, list(numbers)
+    said = {name: frozenset(filter(None, (row.words[name] for row in rows))) for name in texts}
+    return ScoreTable(tuple(rows), names, tuple(numbers), said)
 
 
 def _numbers(cells: Sequence[str]) -> list[float | None] | None:
@@ -125,16 +142,24 @@ def _numbers(cells: Sequence[str]) -> list[float | None] | None:
     return found if any(value is not None for value in found) else None
 
 
-def scores_csv(rows: Sequence[Row], decimals: Mapping[str, int]) -> bytes:
-    """Rows as CSV; `decimals`: of every column of numbers, in their order. Texts are safe in spreadsheets."""
+def scores_csv(rows: Sequence[Row], decimals: Mapping[str, int | None]) -> bytes:
+    """Rows as CSV; `decimals`: of every column, in their order, None of words. Texts are safe in spreadsheets."""
     lines = [csv_line([GENERATOR, FILENAME, PROMPT, *decimals, ERROR])]
     for row in rows:
-        numbers = [
-            "" if (value := row.values.get(name)) is None else f"{value:.{places}f}"
-            for name, places in decimals.items()
-        ]
+        answers = [_answer(row, name, places) for name, places in decimals.items()]
         generator, filename, prompt, error = map(
             defused, (row.generator, row.filename, row.prompt or "", row.error or "")
         )
-        lines.append(csv_line([generator, filename, prompt, *numbers, error]))
+        lines.append(csv_line([generator, filename, prompt, *answers, error]))
     return "".join(lines).encode(**ENCODING)
+
+
+def decimals_of(columns: Iterable[Column]) -> dict[str, int | None]:
+    """Decimals of columns by name, None of words."""
+    return {column.name: None if column.words else column.decimals for column in columns}
+
+
+def _answer(row: Row, name: str, places: int | None) -> str:
+    if places is None:
+        return defused(row.words.get(name) or "")
+    return "" if (value := row.values.get(name)) is None else f"{value:.{places}f}"

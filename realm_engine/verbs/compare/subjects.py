@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from realm_engine.bundle.columns import Column, numbers_of
+from realm_engine.bundle.columns import Column, numbers_of, words_of
 from realm_engine.errors import UsageError
-from realm_engine.measures.measure import Measure
+from realm_engine.measures.measure import Listed, Measure
 
 Direction = Literal["high", "low"]
 
@@ -20,7 +20,9 @@ class Subject:
 
     `name`: of its measure; `column`: in tables. `decimals`: of what is shown. `says`: what the measure answers, with
     its caveats, in the manifest's words. `distrust`: columns of the same measure by which a picture's numbers are to
-    be distrusted, with their limit and meaning. `licence`, `training_data`: None where nobody says.
+    be distrusted, with their limit and meaning. `words`: columns of the same measure whose cells are words, with all
+    words that there are. `ranks`: whether generators and pictures may be put in an order by it. `licence`,
+    `training_data`: None where nobody says.
     """
 
     name: str
@@ -34,10 +36,17 @@ class Subject:
     training_data: str | None = None
     worth: Mapping[str, Any] = field(default_factory=dict)
     distrust: Mapping[str, tuple[float, str]] = field(default_factory=dict)
+    words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    ranks: bool = True
 
 
-def subject_of(measure: Measure) -> Subject:
-    """The column that stands for a measure: the first that says how sure it is, else the first plain number."""
+def subject_of(measure: Listed) -> Subject:
+    """The column that stands for a measure: the first that says how sure it is, else the first plain number.
+
+    Raises UsageError for a measure that answers in words alone.
+    """
+    if not numbers_of(measure.columns):
+        raise UsageError(f"{measure.name}: answers in words alone, of which there is no mean; leave it out")
     column = lead_column(measure.columns)
     return Subject(
         name=measure.name,
@@ -55,7 +64,29 @@ def subject_of(measure: Measure) -> Subject:
             for each in measure.columns
             if each.flag_above is not None
         },
+        words={each.name: each.words for each in words_of(measure.columns)},
+        ranks=measure.ranks,
     )
+
+
+def headline_of(subjects: Sequence[Subject], wished: str | None, usual: str | None = None) -> Subject:
+    """What a page is about: what is wished for, else the usual one where it is taken, else the first that ranks.
+
+    Raises UsageError where that is none of them, and where one may not rank by it.
+    """
+    by_name = {subject.name: subject for subject in subjects}
+    able = [subject for subject in subjects if subject.ranks]
+    main = able[:1] if wished is None else [pick(by_name, wished, "--headline:")]
+    if wished is None and usual in by_name and by_name[usual].ranks:
+        main = [by_name[usual]]
+    if not main or not main[0].ranks:
+        names = wished or ", ".join(by_name)
+        why = next((s.says for s in main or subjects if s.says), "it says so")
+        raise UsageError(
+            f"{names}: nothing may be put in an order by it ({why}), and a page is about an order; take "
+            f"{', '.join(s.name for s in able) or 'another measure'} as {'the headline' if able else 'well'}"
+        )
+    return main[0]
 
 
 def lead_column(columns: Sequence[Column]) -> Column:
@@ -73,6 +104,7 @@ def _shown_decimals(column: Column) -> int:
 
 def subjects_of_table(
     columns: Sequence[str],
+    texts: Mapping[str, frozenset[str]],
     measures: Sequence[Measure],
     wanted: Sequence[str] | None,
     better: Mapping[str, str],
@@ -81,6 +113,7 @@ def subjects_of_table(
 
     Args:
         columns: Columns of numbers that the table has.
+        texts: What its other columns hold.
         measures: Those of the bundles at hand.
         wanted: Names of measures or columns; None: every known measure, and every column in `better`.
         better: "high" or "low" by column, for those that no bundle here knows.
@@ -95,13 +128,16 @@ def subjects_of_table(
             )
     found: dict[str, Subject] = {}
     for measure in measures:
-        there = [column for column in measure.columns if column.name in columns]
+        there = [column for column in numbers_of(measure.columns) if column.name in columns]
         if there and lead_column(there).bound is None:
             subject = subject_of(measure)
             column = lead_column(there)
             if column.name != subject.column:
                 subject = Subject(measure.name, column.name, column.better, column.meaning, measure.says)
-            found.setdefault(measure.name, subject)
+            words = {
+                name: choice for name, choice in subject.words.items() if texts.get(name, {""}) <= set(choice)
+            }
+            found.setdefault(measure.name, replace(subject, words=words, ranks=measure.ranks))
     known = {column.name for measure in measures for column in measure.columns}
     for name, direction in better.items():
         found[name] = Subject(name, name, _direction(direction), f"the column {name}")

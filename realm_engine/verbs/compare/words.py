@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from realm_engine.verbs.compare.comparison import SIGNIFICANT, Difference, Numbers
+from realm_engine.verbs.compare.comparison import SIGNIFICANT
+from realm_engine.verbs.compare.results import Difference, Numbers
 from realm_engine.verbs.compare.statistics.permutation import DRAWS
 from realm_engine.verbs.compare.subjects import Subject
 from realm_engine.verbs.report.numbers import interval, number, probability

@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from realm_engine.engine import Engine
 from realm_engine.pictures.inputs import Entry
 from realm_engine.tables.journal import ResultFile, journal_path
 from realm_engine.tables.rows import Measured, rounded
 from realm_engine.verbs.console import Console
-from realm_engine.verbs.score import columns_of, pending, pictures_now, run_identity
+from realm_engine.verbs.report.options import PageOptions
+from realm_engine.verbs.score import pending, pictures_now
 
 ROWS = "rows.jsonl"
 
 
 def measure_into(
-    folder: Path,
     engine: Engine,
     entries: Sequence[Entry],
-    metrics: Sequence[str] | None,
-    batch_size: int | None,
-    resume: bool,
+    options: PageOptions,
     console: Console,
 ) -> dict[str, Measured]:
-    """Measure entries, keeping every row in `rows.jsonl` of the folder as `score` keeps its table; rows by name.
+    """Measure entries, keeping every row in `rows.jsonl` of the output as `score` keeps its table; rows by name.
 
-    `resume`: rows that are there already, of the same run and pictures, are not made again. Raises OutputError.
+    With `resume` rows that are there already, of the same run and pictures, are not made again. Raises OutputError.
     """
-    output, columns = folder / ROWS, columns_of(engine, metrics)
+    output, columns, asked = options.output / ROWS, options.asked.columns(engine), options.asked
+    resume = options.resume == "continue"
     if not resume and journal_path(output).exists():
         console.warn(f"starting anew; --resume would have continued {journal_path(output)}")
-    table = ResultFile(output, pictures_now(entries), run_identity(engine, metrics), columns, resume)
+    table = ResultFile(output, pictures_now(entries), asked.identity(engine), columns, resume)
     todo = pending(entries, table.done)
     again = {entry.name for entry in todo}
     found = {name: row for name, row in table.done.items() if name not in again}
@@ -41,7 +39,7 @@ def measure_into(
         return found
     try:
         with table, console.progress("scoring", len(todo)) as advance:
-            for done, row in enumerate(engine.measure(todo, metrics, batch_size), start=1):
+            for done, row in enumerate(asked.rows(engine, todo, options.batch_size), start=1):
                 table.write(row)
                 found[row.name] = rounded(row, columns)
                 advance(done)

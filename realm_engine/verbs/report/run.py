@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from realm_engine.bundle.bundle import Bundle
 from realm_engine.engine import Engine, EngineOptions
 from realm_engine.errors import UsageError
 from realm_engine.machine.files import check_folder, write_atomically
-from realm_engine.opened import Contents
 from realm_engine.pictures.find import look_for_images
 from realm_engine.pictures.inputs import Entry, Texts, descriptions_by_root, file_entries
 from realm_engine.tables.rows import Measured
+from realm_engine.verbs.compare.finished import finished
 from realm_engine.verbs.compare.library import NUMBERS, PAGE, SCORES
-from realm_engine.verbs.compare.scores import Row, read_scores, scores_csv
-from realm_engine.verbs.compare.subjects import Subject, pick, subject_of, subjects_of_table
-from realm_engine.verbs.console import Console, open_engine, say_descriptions, say_left_out, say_terms
+from realm_engine.verbs.compare.scores import Row, decimals_of, read_scores, scores_csv
+from realm_engine.verbs.compare.subjects import headline_of, subject_of
+from realm_engine.verbs.console import Console, open_engine, say_descriptions, say_left_out
 from realm_engine.verbs.report.measured import measure_into
+from realm_engine.verbs.report.options import PageOptions
 from realm_engine.verbs.report.ready import need_packages
-from realm_engine.verbs.score import columns_of
 
 if TYPE_CHECKING:
     from realm_engine.verbs.report.single import Pair, Single
@@ -30,27 +29,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """What `realm-engine report` is asked for; see its help. `maps` None: all that are shown, where the bundle can."""
+    """What `realm-engine report` is asked for; see its help. Without `page.maps`: all shown, where the bundle can."""
 
     path: Path
-    output: Path
+    page: PageOptions
     images: Path | None = None
     descriptions: Path | None = None
     no_descriptions: bool = False
-    metrics: tuple[str, ...] | None = None
-    headline: str | None = None
-    maps: int | None = None
-    gallery: bool = True
-    batch_size: int | None = None
-    resume: str | None = None
-    command: str | None = None
 
     def __post_init__(self) -> None:
         if self.no_descriptions and self.descriptions is not None:
             raise UsageError("--no-descriptions contradicts --descriptions; give one of them")
-        if not self.gallery and self.maps:
-            raise UsageError("--maps contradicts --no-gallery; give one of them")
-        for option, value in (("--descriptions", self.descriptions), ("--resume", self.resume)):
+        for option, value in {"--descriptions": self.descriptions, **self.page.of_pictures_alone()}.items():
             if self.of_table and value is not None:
                 raise UsageError(f"{option} is for a folder of pictures; {self.path} holds finished scores")
         if self.images is not None and not self.of_table:
@@ -68,7 +58,7 @@ def report_folder(options: ReportOptions, how: EngineOptions, console: Console) 
     Raises RealmError where nothing can be done.
     """
     need_packages("realm-engine report")
-    check_folder(options.output)
+    check_folder(options.page.output)
     return _of_table(options, how, console) if options.of_table else _of_folder(options, how, console)
 
 
@@ -81,33 +71,24 @@ def _of_folder(options: ReportOptions, how: EngineOptions, console: Console) -> 
     by_root = {} if options.no_descriptions else descriptions_by_root(seen.files, options.descriptions)
     entries = file_entries(seen.files, by_root)
     say_descriptions(entries, by_root, [options.path], console)
-    with open_engine(how, lambda engine: engine.chosen(options.metrics)[0].part.name, console) as engine:
-        chosen = engine.chosen(options.metrics)
-        say_terms({measure.name: measure.terms for measure in chosen}, console)
-        subjects = [subject_of(measure) for measure in chosen]
-        headline = _headline(subjects, options.headline, engine.measures[0].name)
-        if options.maps and options.gallery:
+    page, asked = options.page, options.page.asked
+    with open_engine(how, asked.part, console) as engine:
+        asked.say(engine, console)
+        subjects = [subject_of(measure) for measure in asked.measures(engine)]
+        headline = headline_of(subjects, page.headline, engine.measures[0].name)
+        if page.maps:
             engine.presets()  # a bundle without maps is found before any work
-        found = measure_into(
-            options.output,
-            engine,
-            entries,
-            options.metrics,
-            options.batch_size,
-            options.resume == "continue",
-            console,
-        )
+        found = measure_into(engine, entries, page, console)
         rows = [_row(options.path.resolve().name, entry, found[entry.name]) for entry in entries]
-        facts = engine_facts(engine) | {
+        facts = engine_facts(engine) | asked.facts(engine)
+        facts |= {
             "Descriptions": ", ".join(used.source for used in by_root.values()) or "none",
             "Pictures": str(len(rows)),
             "Size in pixels": sizes_of(row.path for row in rows if row.path is not None),
         }
-        single = Single(
-            str(options.path), tuple(rows), tuple(subjects), headline, Run(facts, options.command)
-        )
+        single = Single(str(options.path), tuple(rows), tuple(subjects), headline, Run(facts, page.command))
         texts = {entry.source: entry.text for entry in entries if isinstance(entry.source, Path)}
-        decimals = {column.name: column.decimals for column in columns_of(engine, options.metrics)}
+        decimals = decimals_of(asked.columns(engine))
         best, worst, left_out = _pictures(single, engine, options, texts, console)
     return _write(single, best, worst, left_out, decimals, options, console)
 
@@ -116,22 +97,21 @@ def _of_table(options: ReportOptions, how: EngineOptions, console: Console) -> i
     from realm_engine.verbs.report.facts import Run
     from realm_engine.verbs.report.single import Single
 
-    rows, columns = read_scores(options.path, options.path.stem)
-    several = list(dict.fromkeys(row.generator for row in rows))
+    page = options.page
+    table = read_scores(options.path, options.path.stem)
+    several = list(dict.fromkeys(row.generator for row in table.rows))
     if len(several) > 1:
         raise UsageError(
             f"{options.path}: holds {len(several)} generators; realm-engine compare --scores {options.path} is for them"
         )
-    contents = [Contents(Bundle.open(name)) for name in (how.bundle, *how.more)]
-    measures = [measure for each in contents for measure in each.measures.all]
-    subjects = subjects_of_table(columns, measures, options.metrics, {})
+    known = finished(table, how, page.asked.metrics, {})
+    rows = table.rows
     if options.images is not None:
-        rows = [_at(row, options.images) for row in rows]
-    facts = {"Scores": str(options.path), "Known by": ", ".join(each.bundle.name for each in contents)}
-    headline = _headline(subjects, options.headline, measures[0].name if measures else None)
-    single = Single(str(options.path), tuple(rows), tuple(subjects), headline, Run(facts, options.command))
-    known = {column.name: column.decimals for measure in measures for column in measure.columns}
-    decimals = {name: known.get(name, 6) for name in columns}
+        rows = tuple(replace(row, path=options.images / row.filename) for row in rows)
+    facts = {"Scores": str(options.path), "Known by": known.known_by}
+    headline = headline_of(known.subjects, page.headline, known.usual)
+    single = Single(str(options.path), rows, known.subjects, headline, Run(facts, page.command))
+    decimals = known.decimals
     if options.images is None:
         return _write(single, [], [], 0, decimals, options, console)
     with open_engine(how, lambda engine: engine.map_part, console) as engine:
@@ -139,20 +119,9 @@ def _of_table(options: ReportOptions, how: EngineOptions, console: Console) -> i
     return _write(single, best, worst, left_out, decimals, options, console)
 
 
-def _headline(subjects: Sequence[Subject], wished: str | None, usual: str | None) -> Subject:
-    by_name = {subject.name: subject for subject in subjects}
-    if wished is not None:
-        return pick(by_name, wished, "--headline:")
-    return by_name.get(usual or "", subjects[0])
-
-
 def _row(folder: str, entry: Entry, measured: Measured) -> Row:
     path = entry.source if isinstance(entry.source, Path) else None
-    return Row(folder, entry.name, measured.values, None, measured.error, path)
-
-
-def _at(row: Row, folder: Path) -> Row:
-    return Row(row.generator, row.filename, row.values, row.prompt, row.error, folder / row.filename)
+    return Row(folder, entry.name, measured.values, None, measured.error, path, measured.words)
 
 
 def _pictures(
@@ -164,12 +133,13 @@ def _pictures(
     from realm_engine.verbs.report.single import chosen_pictures
     from realm_engine.verbs.report.thumbnails import Thumbnails
 
-    if not options.gallery:
+    wished = options.page.maps
+    if not options.page.gallery:
         return [], [], 0
     can = engine.contents.maps is not None and engine.can(engine.map_part)
-    if not can and options.maps is None:
+    if not can and wished is None:
         console.say(f"{engine.bundle.name} makes no maps; the page shows the pictures alone")
-    maps = (SHOWN if can else 0) if options.maps is None else options.maps
+    maps = (SHOWN if can else 0) if wished is None else wished
     thumbnails = Thumbnails()
     with console.progress("mapping", min(2 * min(maps, SHOWN), len(single.rows))) as advance:
         draw = map_drawer(engine, thumbnails, texts, advance) if maps else None
@@ -182,20 +152,21 @@ def _write(
     best: Sequence[Pair],
     worst: Sequence[Pair],
     left_out: int,
-    decimals: dict[str, int],
+    decimals: Mapping[str, int | None],
     options: ReportOptions,
     console: Console,
 ) -> int:
     from realm_engine.verbs.report.single import single_page
 
     text = json.dumps(single.document(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    write_atomically(options.output / SCORES, scores_csv(single.rows, decimals))
-    write_atomically(options.output / NUMBERS, text.encode("utf-8", "backslashreplace"))
-    write_atomically(options.output / PAGE, single_page(single, best, worst, left_out))
+    folder = options.page.output
+    write_atomically(folder / SCORES, scores_csv(single.rows, decimals))
+    write_atomically(folder / NUMBERS, text.encode("utf-8", "backslashreplace"))
+    write_atomically(folder / PAGE, single_page(single, best, worst, left_out))
     for sentence in single.sentences():
         console.say(sentence)
     failed = sum(row.error is not None for row in single.rows)
     if failed:
         console.say(f"{failed} of {len(single.rows)} images failed; the page says why")
-    console.say(f"wrote {SCORES}, {NUMBERS}, {PAGE} in {options.output}; open {options.output / PAGE}")
+    console.say(f"wrote {SCORES}, {NUMBERS}, {PAGE} in {folder}; open {folder / PAGE}")
     return failed

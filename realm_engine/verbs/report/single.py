@@ -9,15 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from realm_engine.verbs.compare.comparison import (
-    ALIKE,
-    Correlation,
-    Summary,
-    correlations_of,
-    summaries_of_one,
-)
+from realm_engine.verbs.compare.comparison import correlations_of, summaries_of_one
 from realm_engine.verbs.compare.gallery import SHOWN, DrawMap, Shown, sorted_by
+from realm_engine.verbs.compare.results import ALIKE, Correlation, Share, Summary
 from realm_engine.verbs.compare.scores import Row
+from realm_engine.verbs.compare.shares import shares_of
 from realm_engine.verbs.compare.subjects import Subject
 from realm_engine.verbs.report.facts import Run
 from realm_engine.verbs.report.numbers import interval, number
@@ -47,9 +43,17 @@ class Single:
         return summaries_of_one(self.rows, self.subjects, self.called)
 
     @property
+    def shares(self) -> tuple[Share, ...]:
+        """How often each measure that answers in words says each of them."""
+        return tuple(shares_of(self.subjects, self.called, self.rows))
+
+    @property
     def correlations(self) -> tuple[Correlation, ...]:
         """Of the measures with each other."""
         return tuple(correlations_of(self.subjects, self.rows))
+
+    def _words(self, row: Row) -> dict[str, str | None]:
+        return {column: row.words.get(column) for subject in self.subjects for column in subject.words}
 
     def best_first(self) -> list[Row]:
         """The pictures that have a value of the headline."""
@@ -80,11 +84,17 @@ class Single:
             "summary": self.sentences(),
             "warnings": list(self.warnings),
             "measures": [
-                {**asdict(subject), "summary": asdict(summary)}
+                {
+                    **asdict(subject),
+                    "summary": asdict(summary),
+                    "shares": [asdict(each) for each in self.shares if each.measure == subject.name],
+                }
                 for subject, summary in zip(self.subjects, self.summaries, strict=True)
             ],
             "correlations": [asdict(each) for each in self.correlations],
-            "pictures": [{"filename": row.filename, **row.values} for row in self.best_first()],
+            "pictures": [
+                {"filename": row.filename, **row.values, **self._words(row)} for row in self.best_first()
+            ],
             "failed": [{"filename": row.filename, "error": row.error} for row in self.rows if row.error],
         }
 
@@ -201,6 +211,7 @@ def _measure(single: Single, subject: Subject, summary: Summary, index: int) -> 
     return {
         "subject": subject,
         "summary": summary,
+        "shares": [each for each in single.shares if each.measure == subject.name],
         "plot": histogram(values, subject.column, f"h{index}") if len(values) else None,
         "alt": f"Distribution of {subject.column}: median {number(summary.median, subject.decimals)}, nine of ten from "
         f"{interval(summary.p5, summary.p95, subject.decimals)}",

@@ -33,7 +33,7 @@ def bundle(bundle_path, tmp_path_factory) -> Path:
 def scored(bundle):
     images = [np.full((9, 7, 3), level, np.uint8) for level in LEVELS]
     with Engine.open(bundle, device="cpu", threads=1) as engine:
-        (measure,) = engine.chosen(["thirds"])
+        (measure,) = engine.chosen(["thirds"]).listed
         return engine.score(images, metrics="thirds"), measure
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from realm_engine.errors import UsageError
-from realm_engine.verbs.compare.comparison import Numbers, numbers_of
+from realm_engine.verbs.compare.comparison import numbers_of
+from realm_engine.verbs.compare.results import Numbers
 from realm_engine.verbs.compare.scores import Row
 from realm_engine.verbs.compare.subjects import Subject
 from realm_engine.verbs.compare.words import how_sure, leading, too_many, verdict

@@ -33,15 +33,18 @@ def test_scores_are_read_as_they_were_written(tmp_path):
         Row("b", "é\udcff.png", {"mos": -1.25, "p": 0.125}, None, "broken; p: no answer"),
     ]
     (tmp_path / "s.csv").write_bytes(scores_csv(rows, {"mos": 3, "p": 3}))
-    assert read_scores(tmp_path / "s.csv") == (rows, ["mos", "p"])
+    table = read_scores(tmp_path / "s.csv")
+    assert list(table.rows) == rows and table.columns == ("mos", "p") and table.texts == {}
 
 
-def test_columns_that_are_no_numbers_are_left_out_and_gaps_are_gaps(tmp_path):
+def test_columns_that_are_no_numbers_are_texts_and_gaps_are_gaps(tmp_path):
     (tmp_path / "s.csv").write_text(
         "Generator;Filename;mos;verdict;empty\na;1.png;0,5;fake;\na;2.png;nan;real;\na;3.png;inf;;\n"
     )
-    rows, columns = read_scores(tmp_path / "s.csv")
-    assert columns == ["mos"] and [row.values["mos"] for row in rows] == [0.5, None, None]
+    table = read_scores(tmp_path / "s.csv")
+    assert table.columns == ("mos",) and [row.values["mos"] for row in table.rows] == [0.5, None, None]
+    assert table.texts == {"verdict": {"fake", "real"}, "empty": set()}
+    assert [row.words["verdict"] for row in table.rows] == ["fake", "real", None]
 
 
 @pytest.mark.parametrize(
