@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from export.graph.machine import MachineGraph
 from export.graph.model import Graph
 from export.graph.nss import NSS_BLOCKS, NSS_WHOLE
 from export.measures import Measure
+from export.parts.part import MeasureAlone
 from export.proof.exact_contrast import exact_moments_of_blocks, exact_moments_of_whole
 from export.proof.limits import Tier, gate
 from export.terms import Terms
@@ -27,10 +27,6 @@ from realm_engine.measures.gaussian import Gaussian, parse_gaussian
 from realm_engine.measures.profiles import PROFILES
 from realm_engine.verbs.fidelity import two_digits
 
-if TYPE_CHECKING:
-    from export.graph.int8 import Feeds, Study
-    from export.towers.shared_text import TextGraph
-
 DATA = Path(__file__).parents[1] / "data" / "nss"
 GAUSSIAN_FILE = "niqe.json"
 LEAST_BLOCKS_PX = 192  # two blocks on each side
@@ -39,11 +35,10 @@ BATCH_LIMIT = 1e-3
 NO_MORE = "is it noisy, blurred or compressed, no more"
 
 
-class SceneStatistics(ABC):
+class SceneStatistics(MeasureAlone, ABC):
     """What both have in common: moments of one graph, parameters that come with the code, one column."""
 
     weights = "of their authors"
-    precisions = ("fp32",)
     limit: float  # how far the graph's moments, float32, may move the value
     terms: Terms
 
@@ -69,22 +64,6 @@ class SceneStatistics(ABC):
     def value(self, picture: Array) -> float:
         """The right value for a picture uint8 [H, W, 3], float64."""
 
-    def text(self) -> TextGraph | None:
-        """None."""
-        return None
-
-    def files(self) -> Mapping[str, Path]:
-        """None."""
-        return {}
-
-    def section(self, tokenizer: str) -> Mapping[str, Any]:
-        """None: it is a measure alone."""
-        return {}
-
-    def maps(self) -> Mapping[str, Any]:
-        """None."""
-        return {}
-
     def expected(self, pictures: Sequence[Array]) -> Float64:
         """Values float64 [pictures], without cancellation."""
         return np.array([self.value(picture) for picture in pictures])
@@ -109,14 +88,6 @@ class SceneStatistics(ABC):
             if row.error is not None:
                 raise ExportError(f"{row.name}: {row.error}; give larger photographs with --verify-images")
         return np.array([row[self.measure] for row in rows], dtype=np.float64)
-
-    def probes(self, pictures: Sequence[Array]) -> Mapping[str, Sequence[Feeds]]:
-        """None: there is no fp16 of it."""
-        return {}
-
-    def studies(self, pictures: Sequence[Array], texts: Sequence[str]) -> Mapping[str, Study]:
-        """None: there is no int8 of it."""
-        return {}
 
 
 class Niqe(SceneStatistics):

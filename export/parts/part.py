@@ -21,6 +21,36 @@ def plain_name(part: Part) -> str:
     return next(iter(part.measures()), part.name)
 
 
+class MeasureAlone:
+    """A part that is measures in float32, and nothing else: no text tower, files, maps or section of its own."""
+
+    precisions: Sequence[str] = ("fp32",)
+
+    def text(self) -> TextGraph | None:
+        """None."""
+        return None
+
+    def files(self) -> Mapping[str, Path]:
+        """None."""
+        return {}
+
+    def section(self, tokenizer: str) -> Mapping[str, Any]:
+        """None."""
+        return {}
+
+    def maps(self) -> Mapping[str, Any]:
+        """None."""
+        return {}
+
+    def probes(self, pictures: Sequence[Array]) -> Mapping[str, Sequence[Feeds]]:
+        """None: there is no fp16 of it."""
+        return {}
+
+    def studies(self, pictures: Sequence[Array], texts: Sequence[str]) -> Mapping[str, Study]:
+        """None: there is no int8 of it."""
+        return {}
+
+
 class Part(Protocol):
     """One thing that a bundle can do: from its weights to graphs, a piece of the manifest, and proof."""
 

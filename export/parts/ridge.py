@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from export.errors import ExportError
 from export.graph.linear import VALUE, LinearGraph
 from export.graph.model import Graph
 from export.measures import Measure, check_name
+from export.parts.part import MeasureAlone
 from export.proof.limits import Tier, gate
 from export.towers.bundle_tower import ListedTower, check_fitted_on, listed_tower
 from realm_engine import Engine
@@ -25,16 +25,12 @@ from realm_engine.verbs.fidelity import two_digits
 from realm_train.bundle_tower import BundleTower
 from realm_train.ridge.run import SavedRidge
 
-if TYPE_CHECKING:
-    from export.graph.int8 import Feeds, Study
-    from export.towers.shared_text import TextGraph
-
 LIMIT = 1e-3  # of the range of the ratings: features are the same, so only float32's last bits may differ
 TOLERANCE = 0.02  # of that range: how far a lower precision of the tower may move a value
 
 
 @dataclass(frozen=True)
-class OwnRatings:
+class OwnRatings(MeasureAlone):
     """A measure of the kind "head": features of the bundle's tower -> a rating.
 
     Attributes:
@@ -46,7 +42,6 @@ class OwnRatings:
     bundle: Bundle
 
     weights = "fitted to ratings"
-    precisions = ("fp32",)
 
     def __post_init__(self) -> None:
         check_name(self.measure)
@@ -78,18 +73,6 @@ class OwnRatings:
         """The ridge, its standardisation inside."""
         return (LinearGraph(self.column, *self.saved.ridge.folded),)
 
-    def text(self) -> TextGraph | None:
-        """None."""
-        return None
-
-    def files(self) -> Mapping[str, Path]:
-        """None."""
-        return {}
-
-    def section(self, tokenizer: str) -> Mapping[str, Any]:
-        """None: it is a measure alone."""
-        return {}
-
     def measures(self) -> Mapping[str, Measure]:
         """Itself."""
         (low, high), ratings = self.saved.range, self.saved.metrics["images"]
@@ -100,10 +83,6 @@ class OwnRatings:
         says = f"How whoever gave {ratings} ratings would rate it; a ridge regression, as good as its metrics say."
         inside = {"graph": self.column, "fitted_on": dict(self.saved.fitted_on)}
         return {self.measure: Measure("head", says, (column,), inside, tower=self.tower)}
-
-    def maps(self) -> Mapping[str, Any]:
-        """None."""
-        return {}
 
     def expected(self, pictures: Sequence[Array]) -> Float64:
         """Values float64 [pictures]: the ridge as it was fitted, on features of the bundle that there was."""
@@ -129,11 +108,3 @@ class OwnRatings:
             if row.error is not None:
                 raise ExportError(f"{row.name}: {row.error}; give other photographs with --verify-images")
         return np.array([row[self.column] for row in rows], dtype=np.float64)
-
-    def probes(self, pictures: Sequence[Array]) -> Mapping[str, Sequence[Feeds]]:
-        """None: there is no fp16 of it."""
-        return {}
-
-    def studies(self, pictures: Sequence[Array], texts: Sequence[str]) -> Mapping[str, Study]:
-        """None: there is no int8 of it."""
-        return {}

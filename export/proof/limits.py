@@ -14,6 +14,8 @@ WORDS = {
     "similarity_max_abs_diff": "similarity within",
     "map_pearson_min": "map Pearson",
     "value_max_abs_diff": "value within",
+    "p_max_abs_diff": "p within",
+    "map_left_over": "of its map left over",
     "srocc": "SROCC",
     "srocc_mos": "SROCC against MOS",
     "srocc_mos_fp32": "in fp32",

@@ -70,7 +70,11 @@ def measure(
     seeds = range(config.seed, config.seed + config.seeds)
     found = nested(seen.training, seen.judged, pictures, config.choice, config.outer_folds, seeds, say)
     main = np.array([picture.source not in added for picture in pictures])
-    return worth(found, pictures, main, config.seed)
+    protocol = (
+        f"nested cross-validation: {config.outer_folds} folds, {config.seeds} seeds, strength and band chosen on "
+        f"{config.choice.folds} inner folds; p and verdicts of pictures that the probe had not seen"
+    )
+    return {"protocol": protocol, **worth(found, pictures, main, config.seed)}
 
 
 def fit_all(seen: LookedAt, pictures: Sequence[Labelled], config: ProbeConfig) -> Fitted:

@@ -217,8 +217,11 @@ def test_own_features_need_no_pictures_and_go_into_no_bundle(data, bundle, tmp_p
     [
         ((), "--ridge without --into"),
         (("--into", "realm-tiny"), "--ridge: say --licence and --training-data"),
-        (("--into", "realm-tiny", *TERMS, "--niqe"), "leave --niqe out"),
-        (("--into", "realm-tiny", *TERMS, "--precision", "fp16"), "leave --precision out"),
+        (("--into", "realm-tiny", *TERMS, "--niqe"), "--ridge is none of --niqe; leave it out"),
+        (
+            ("--into", "realm-tiny", *TERMS, "--precision", "fp16"),
+            "--precision is none of --ridge; leave it out",
+        ),
     ],
 )
 def test_export_options_that_do_not_go_together(trained, tmp_path, options, words):

@@ -104,7 +104,7 @@ def test_what_misses_its_gate_leaves_nothing(listed, tmp_path, monkeypatch) -> N
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--into", "realm-tiny"], "--into without --niqe, --brisque or --scales; say what to add"),
+        (["--into", "realm-tiny"], "--into without one of --niqe, --brisque, --ridge, --real-fake, --scales; say"),
         (["--niqe", "--core", "x"], "--niqe goes into a bundle of its own, or into another with --into"),
         (["--brisque", "--licence", "MIT"], "--licence is none of --brisque"),
         (["--niqe", "--precision", "fp16"], "--precision is none of --niqe"),

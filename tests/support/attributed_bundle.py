@@ -17,9 +17,9 @@ from bundles import read_manifest, write_manifest
 from measures import add_measures, column, measure
 from PIL import Image
 
+from export.graph.linear_map import VARIANCE_FLOOR, ContributionMap
 from export.graph.model import Port
 from export.graph.nodes import Nodes
-from export.towers.linear_map import VARIANCE_FLOOR, ContributionMap
 
 SIZE = (24, 32)  # height, width
 STAGES = ((4, 12, 16), (6, 6, 8), (3, 3, 4))

@@ -10,7 +10,7 @@ import pytest
 from attributed_bundle import BIAS, NAME, STAGES, WEIGHTS, build_attributed
 from bundles import read_manifest, write_manifest
 
-from export.towers.linear_map import ContributionMap
+from export.graph.linear_map import ContributionMap
 from realm_engine import Engine
 from realm_engine.bundle.bundle import Bundle
 from realm_engine.errors import AnswerError, BundleError

@@ -6,7 +6,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from export.towers.linear_map import ContributionMap
+from export.graph.linear_map import ContributionMap
 
 STAGES = ((3, 7, 9), (5, 4, 5), (2, 1, 1))
 WEIGHTS = np.random.default_rng(1).standard_normal(20)
