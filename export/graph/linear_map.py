@@ -3,6 +3,10 @@
 The mean m of a channel is a sum over positions, (1/N) sum_p x(p), and so is its deviation s = sqrt(variance + 1e-6):
 s = s^2 / s = (1/N) sum_p ((x(p) - m)^2 + 1e-6) / s. Hence a logit that is linear in both,
 bias + sum w m + sum v s, is the bias and a sum over the positions of every stage; nothing is approximated.
+
+Where that is counted from is a choice: the parts of a picture that `centre` stands for are taken off every position
+alike and added to the bias, which then is the logit of that picture. Without it a probe's bias and its parts are
+large and cancel out, and the sign of a part says nothing.
 """
 
 from __future__ import annotations
@@ -31,24 +35,27 @@ class ContributionMap:
             temperature are folded in.
         bias: Of that logit.
         stages: Channels, height and width of each stage.
+        centre: Features that contributions are counted from, [F]: those of an average picture; None: 0.
 
     Raises:
-        ValueError: there is another number of weights.
+        ValueError: there is another number of weights, or of features in the centre.
     """
 
     name: str
     weights: Array
     bias: float
     stages: tuple[tuple[int, int, int], ...]
+    centre: Array | None = None
 
     float32_alone = True
 
     def __post_init__(self) -> None:
         features = 2 * sum(channels for channels, _, _ in self.stages)
-        if self.weights.shape != (features,):
-            raise ValueError(
-                f"{len(self.stages)} stages have {features} means and deviations, not {self.weights.size} weights"
-            )
+        for what, given in (("weights", self.weights), ("a centre", self.centre)):
+            if given is not None and given.shape != (features,):
+                raise ValueError(
+                    f"{len(self.stages)} stages have {features} means and deviations, not {what} of {given.size}"
+                )
 
     @property
     def inputs(self) -> tuple[Port, ...]:
@@ -67,7 +74,9 @@ class ContributionMap:
         nodes = Nodes()
         *maps, logit, bias = self.outputs
         total = nodes.number(self.bias)
-        for stage, added, (w, v) in zip(self.inputs, maps, self._weights(), strict=True):
+        left = self.bias
+        for stage, added, (w, v, of_centre) in zip(self.inputs, maps, self._parts(), strict=True):
+            left += of_centre
             of_means = nodes.constant(f"{stage.name}_means", w)  # [1, C]
             of_deviations = nodes.constant(f"{stage.name}_deviations", v)
             x = nodes.add("Reshape", [stage.name, nodes.integers(0, 0, -1)])  # [B, C, N]
@@ -81,18 +90,20 @@ class ContributionMap:
             )  # [B, 1, N]
             height, width = map(int, added.shape[1:])
             mapped = nodes.add("Reshape", [both, nodes.integers(0, height, width)])
-            nodes.output(nodes.add("Mul", [mapped, nodes.number(1 / (height * width))]), added)
+            apiece = nodes.add("Sub", [mapped, nodes.number(of_centre)])  # what N positions of it would add
+            nodes.output(nodes.add("Mul", [apiece, nodes.number(1 / (height * width))]), added)
             for weight, feature in ((of_means, mean), (of_deviations, deviation)):
                 total = nodes.add("Add", [total, nodes.add("MatMul", [weight, feature])])  # [B, 1, 1]
         value = nodes.add("Reshape", [total, nodes.integers(-1)])
         nodes.output(value, logit)
-        nodes.output(nodes.add("Expand", [nodes.number(self.bias), nodes.add("Shape", [value])]), bias)
+        nodes.output(nodes.add("Expand", [nodes.number(left), nodes.add("Shape", [value])]), bias)
         return nodes.model(self.name, self.inputs, self.outputs)
 
-    def _weights(self) -> Iterator[tuple[Float32, Float32]]:
-        """Weights of means and of deviations, float32 [1, C] each, stage by stage."""
+    def _parts(self) -> Iterator[tuple[Float32, Float32, float]]:
+        """Stage by stage the weights of means and of deviations, float32 [1, C] each, and what the centre adds."""
         first = 0
         for channels, _, _ in self.stages:
-            own = self.weights[first : first + 2 * channels].astype(np.float32).reshape(2, 1, channels)
-            yield own[0], own[1]
+            own = slice(first, first + 2 * channels)
+            w, v = self.weights[own].astype(np.float32).reshape(2, 1, channels)
+            yield w, v, 0.0 if self.centre is None else float(self.weights[own] @ self.centre[own])
             first += 2 * channels

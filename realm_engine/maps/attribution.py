@@ -88,7 +88,7 @@ class AttributionMap(PictureMap):
 
     @property
     def legend(self) -> Legend:
-        """Positive values, which speak for it, are the covered end."""
+        """The covered end is that of large values, the plain one `neutral`."""
         of = self.attributed
         return Legend(
             quantity=of.measure,
@@ -97,9 +97,14 @@ class AttributionMap(PictureMap):
                 "the number comes from, not where a picture is false"
             ),
             covered=f"for {of.speaks_for}",
-            plain="against",
+            plain="neutral",
             low_is_covered=False,
         )
+
+    @property
+    def neutral(self) -> float:
+        """A pixel's share of what outweighs the bias: were all pixels like one above it, the logit would be above 0."""
+        return -self.bias / self.values.size
 
     @cached_property
     def covered(self) -> Bool:
@@ -108,23 +113,23 @@ class AttributionMap(PictureMap):
 
     @property
     def own_limits(self) -> tuple[float, float]:
-        """Lowest and highest value, widened where all pixels together differ by less than `LEAST_SPAN`."""
-        low, high = float(self.values.min()), float(self.values.max())
-        missing = max(0.0, LEAST_SPAN / self.values.size - (high - low)) / 2
-        return low - missing, high + missing
+        """`neutral` and the highest value, but at least what pixels must differ by to be more than noise."""
+        return self.neutral, max(float(self.values.max()), self.neutral + LEAST_SPAN / self.values.size)
 
     def regions(self, k: int | None = None) -> list[Contributor]:
         """Return at most k regions, those that add most to a pixel first; by default as many as the policy shows.
 
         A region is a connected set of pixels whose value is above the map's mean by more than one standard deviation,
         of at least a quarter of the square whose side is an eighth of the picture's shorter side (or what
-        `region_policy` says). Relative to the map, as the zero of contributions is: only with the bias is it the logit.
+        `region_policy` says), and whose own mean is above `neutral`.
         """
         policy = self.region_policy
         flat = LEAST_SPAN / self.values.size / 10
         found, _ = patches(-self.values, self.covered, policy.below_std, flat)
         smallest = (min(self.values.shape) * REGION_SIDE) ** 2 * policy.least_window_areas
-        large = [each for each in found if each.area_px >= smallest]
+        large = [
+            each for each in found if each.area_px >= smallest and -each.total > self.neutral * each.area_px
+        ]
         large.sort(key=lambda each: each.total / each.area_px)
         return [
             Contributor(each.x, each.y, each.width, each.height, -each.total, each.area_px)
@@ -133,7 +138,12 @@ class AttributionMap(PictureMap):
 
     def facts(self) -> dict[str, Any]:
         """The logit, the bias, and the measure's numbers and words."""
-        return {"logit": self.logit, "bias": self.bias, "scores": dict(self.columns)}
+        return {
+            "logit": self.logit,
+            "bias": self.bias,
+            "neutral": self.neutral,
+            "scores": dict(self.columns),
+        }
 
 
 def spread(stages: Sequence[Float32], height: int, width: int) -> Float32:

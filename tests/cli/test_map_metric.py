@@ -24,7 +24,7 @@ def test_files_and_record(cli, attributed, pictures, tmp_path):
     (pictures / "broken.png").write_bytes(b"no picture")
     result = cli("map", pictures, *METRIC, "--output", out, bundle=attributed)
     assert result.exit_code == 1 and "4 of 5 maps in" in result.stderr
-    assert "broken.png" in result.stderr and "a.png: p_fake 0." in result.stderr
+    assert "broken.png" in result.stderr and "a.png: p_fake 0.5" in result.stderr
     assert "is not used" not in result.stderr  # descriptions are nothing that such a map could use
     made = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.npy"))
     assert made == ["a.npy", "b.npy", "d.npy", "sub/c.npy"]
@@ -36,13 +36,15 @@ def test_files_and_record(cli, attributed, pictures, tmp_path):
     assert record["logit"] == pytest.approx(record["bias"] + values.sum(dtype=np.float64), abs=1e-3)
     assert record["logit"] == pytest.approx(Reference().logit(image), abs=1e-4)
     assert record["scores"]["p_fake"] == pytest.approx(1 / (1 + np.exp(-record["logit"])), abs=1e-5)
-    assert record["colour_limits"] == pytest.approx([values.min(), values.max()])
+    assert record["neutral"] == pytest.approx(-record["bias"] / values.size)
+    low, high = record["colour_limits"]
+    assert low == record["neutral"] and high == pytest.approx(max(values.max(), low + 0.02 / values.size))
     assert not {"texts", "windows_px", "preset", "text_source"} & record.keys()
     for region in record["regions"]:
         assert {"x", "y", "width", "height", "contribution", "area_px"} == region.keys()
     overlay, heat = (np.asarray(Image.open(out / f"a.{kind}.png")) for kind in ("overlay", "heatmap"))
-    assert heat.shape == image.shape and (heat[values == values.max()] == (255, 38, 255)).all()
-    assert (heat[values == values.min()] == 255).all()
+    assert heat.shape == image.shape and (heat[values <= low] == 255).all()
+    assert (heat[values >= high] == (255, 38, 255)).all()
     assert overlay.shape[0] >= image.shape[0] and overlay.shape[1] > image.shape[1]
 
 

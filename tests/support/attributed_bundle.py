@@ -24,7 +24,7 @@ from export.graph.nodes import Nodes
 SIZE = (24, 32)  # height, width
 STAGES = ((4, 12, 16), (6, 6, 8), (3, 3, 4))
 FEATURES = 2 * sum(channels for channels, _, _ in STAGES)
-BIAS = -1.25
+BIAS = 0.5
 NAME, SPEAKS_FOR = "fakeness", "fake"
 MAP = {
     "graph": "fakeness_map",
@@ -43,6 +43,8 @@ def _weights() -> tuple[list[np.ndarray], np.ndarray]:
 
 
 KERNELS, WEIGHTS = _weights()
+CENTRE = np.full(FEATURES, 0.25)
+LEFT = BIAS + float(WEIGHTS.astype(np.float64) @ CENTRE)  # the logit of what contributions are counted from
 
 
 def tower() -> tuple[tuple[Port, ...], tuple[Port, ...], onnx.ModelProto]:
@@ -100,7 +102,7 @@ def head() -> tuple[tuple[Port, ...], tuple[Port, ...], onnx.ModelProto]:
 def build_attributed(source: Path, folder: Path) -> Path:
     """The bundle at `source` with the measure `fakeness` on a tower of its own, after those that it has."""
     shutil.copytree(source, folder)
-    attribution = ContributionMap(str(MAP["graph"]), WEIGHTS, BIAS, STAGES)
+    attribution = ContributionMap(str(MAP["graph"]), WEIGHTS, BIAS, STAGES, CENTRE)
     graphs = {
         "small_tower": tower(),
         NAME: head(),
@@ -155,7 +157,7 @@ class Reference:
             deviation = np.sqrt(stage.var(axis=(1, 2)) + VARIANCE_FLOOR)
             squares = (stage - mean) ** 2 + VARIANCE_FLOOR
             each = np.tensordot(w, stage, 1) + np.tensordot(v / deviation, squares, 1)
-            found.append(each / each.size)
+            found.append((each - (w.sum() + v.sum()) * CENTRE[0]) / each.size)
         return found
 
     def map(self, image: np.ndarray) -> np.ndarray:

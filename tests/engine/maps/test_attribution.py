@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from attributed_bundle import BIAS, NAME, SPEAKS_FOR, Reference, build_attributed, dealt_out
+from attributed_bundle import LEFT, NAME, SPEAKS_FOR, Reference, build_attributed, dealt_out
 
 from realm_engine import Engine
 from realm_engine.errors import UsageError
@@ -45,7 +45,7 @@ def test_the_pixels_and_the_bias_are_the_logit(opened, photo, height, width):
     reference = Reference()
     assert found.values.dtype == np.float32 and found.values.shape == (height, width)
     assert found.logit == pytest.approx(reference.logit(image), abs=2e-5 * SIZES[height, width])
-    assert found.bias == pytest.approx(BIAS)
+    assert found.bias == pytest.approx(LEFT)
     assert found.bias + found.values.sum(dtype=np.float64) == pytest.approx(found.logit, abs=1e-3)
     expected = reference.map(image)
     np.testing.assert_allclose(
@@ -129,10 +129,8 @@ def test_what_has_no_map_is_named_with_what_has_one(opened, photo):
         opened.iter_maps([photo()], "melted", metric=NAME)
 
 
-def made(values: np.ndarray, policy: RegionPolicy | None = None) -> AttributionMap:
-    return AttributionMap(
-        values.astype(np.float32), ATTRIBUTED, 0.0, 0.0, {"p_fake": 0.5}, policy or RegionPolicy()
-    )
+def made(values: np.ndarray, bias: float = 0.0) -> AttributionMap:
+    return AttributionMap(values.astype(np.float32), ATTRIBUTED, 0.0, bias, {"p_fake": 0.5}, RegionPolicy())
 
 
 def test_regions_are_where_most_is_added():
@@ -141,7 +139,7 @@ def test_regions_are_where_most_is_added():
     values[50:62, 80:100] = 9e-5
     values[0, 0] = 1e-4  # a pixel is no region
     values[70:, :] = -9e-5  # what speaks against is none
-    found = made(values, RegionPolicy()).regions()
+    found = made(values).regions()
     assert [(each.x, each.y, each.width, each.height) for each in found] == [
         (80, 50, 20, 12),
         (20, 10, 30, 20),
@@ -150,15 +148,19 @@ def test_regions_are_where_most_is_added():
     assert found[0].contribution == pytest.approx(240 * 9e-5) and found[1].contribution == pytest.approx(
         0.036
     )
-    assert len(made(values, RegionPolicy()).regions(1)) == 1
+    assert len(made(values).regions(1)) == 1
+    # Where a pixel must add more than 7e-5 to outweigh the bias, the larger region speaks for nothing.
+    assert [each.area_px for each in made(values, -7e-5 * values.size).regions()] == [240]
+    assert made(values, -1.0).regions() == []
 
 
 def test_a_map_without_contrast_has_no_region_and_looks_flat():
     noise = np.random.default_rng(0).normal(size=(50, 60)) * 1e-9
     found = made(noise)
     assert found.regions() == []
-    low, high = found.own_limits
-    assert high - low == pytest.approx(0.02 / 3000)
+    assert found.own_limits == pytest.approx((0, 0.02 / 3000))
+    quiet = made(noise, bias=-2.0)  # all of it speaks against: the picture shows untouched
+    assert quiet.own_limits == pytest.approx((2 / 3000, 2.02 / 3000))
 
 
 def test_what_it_says_of_itself(opened, photo):
@@ -168,5 +170,13 @@ def test_what_it_says_of_itself(opened, photo):
         "contribution of each pixel to the logit of p_fake; positive speaks for fake"
     )
     assert found.legend.meaning.endswith("not where a picture is false")
-    assert found.facts() == {"logit": found.logit, "bias": found.bias, "scores": dict(found.columns)}
-    assert found.own_limits == (float(found.values.min()), float(found.values.max()))
+    neutral = -found.bias / found.values.size
+    assert found.facts() == {
+        "logit": found.logit,
+        "bias": found.bias,
+        "neutral": neutral,
+        "scores": dict(found.columns),
+    }
+    # Were every pixel just like a neutral one, the logit would be 0.
+    assert found.bias + found.values.size * found.neutral == pytest.approx(0)
+    assert found.own_limits == (neutral, float(found.values.max()))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnx
 import pytest
-from attributed_bundle import BIAS, NAME, STAGES, WEIGHTS, build_attributed
+from attributed_bundle import BIAS, CENTRE, NAME, STAGES, WEIGHTS, build_attributed
 from bundles import read_manifest, write_manifest
 
 from export.graph.linear_map import ContributionMap
@@ -79,7 +79,7 @@ def test_without_a_word_it_speaks_for_the_first_column(attributed, tmp_path):
 def test_parts_that_are_not_the_whole_are_an_error(attributed, tmp_path, photo):
     """A graph whose logit has another bias than the one that it gives."""
     folder = changed(attributed, tmp_path / "wrong")
-    model = ContributionMap("fakeness_map", WEIGHTS, BIAS, STAGES).model()
+    model = ContributionMap("fakeness_map", WEIGHTS, BIAS, STAGES, CENTRE).model()
     (output,) = (node for node in model.graph.node if node.output[0] == "bias")
     model.graph.node.append(onnx.helper.make_node("Neg", [output.input[0]], ["bias"]))
     model.graph.node.remove(output)

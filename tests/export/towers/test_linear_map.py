@@ -11,11 +11,12 @@ from export.graph.linear_map import ContributionMap
 STAGES = ((3, 7, 9), (5, 4, 5), (2, 1, 1))
 WEIGHTS = np.random.default_rng(1).standard_normal(20)
 BIAS = -0.75
+CENTRE = np.random.default_rng(2).uniform(0, 3, 20)
 
 
 @pytest.fixture(scope="module")
 def session() -> onnxruntime.InferenceSession:
-    graph = ContributionMap("probe_map", WEIGHTS, BIAS, STAGES)
+    graph = ContributionMap("probe_map", WEIGHTS, BIAS, STAGES, CENTRE)
     return onnxruntime.InferenceSession(graph.model().SerializeToString(), providers=["CPUExecutionProvider"])
 
 
@@ -45,7 +46,7 @@ def expected(stages: list[np.ndarray], picture: int) -> tuple[list[np.ndarray], 
         first += 2 * channels
         mean = x.mean(axis=(1, 2))
         deviation = np.sqrt(x.var(axis=(1, 2)) + 1e-6)
-        found = np.zeros(x.shape[1:])
+        found = np.full(x.shape[1:], -np.concatenate([w, v]) @ CENTRE[first - 2 * channels : first])
         for row, column in np.ndindex(found.shape):
             for c in range(channels):
                 square = (x[c, row, column] - mean[c]) ** 2 + 1e-6
@@ -66,7 +67,16 @@ def test_maps_are_those_of_a_plain_loop_and_add_up_to_the_logit(session):
             total += float(found[f"map_{i}"][picture].sum(dtype=np.float64))
         assert found["logit"][picture] == pytest.approx(logit, abs=1e-5)
         assert total == pytest.approx(logit, abs=1e-4)
-    np.testing.assert_array_equal(found["bias"], np.full(3, BIAS, np.float32))
+    # What is left is the logit of the picture that contributions are counted from.
+    np.testing.assert_allclose(found["bias"], np.full(3, BIAS + WEIGHTS @ CENTRE), atol=1e-6)
+
+
+def test_counted_from_nothing_the_bias_is_the_probes():
+    graph = ContributionMap("probe_map", WEIGHTS, BIAS, STAGES)
+    session = onnxruntime.InferenceSession(
+        graph.model().SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    np.testing.assert_array_equal(run(session, stages_of(2))["bias"], np.full(2, BIAS, np.float32))
 
 
 def test_a_batch_equals_its_pictures(session):
@@ -79,5 +89,7 @@ def test_a_batch_equals_its_pictures(session):
 
 
 def test_weights_that_do_not_fit_the_stages_are_refused():
-    with pytest.raises(ValueError, match="2 stages have 16 means and deviations, not 20 weights"):
+    with pytest.raises(ValueError, match="2 stages have 16 means and deviations, not weights of 20"):
         ContributionMap("probe_map", WEIGHTS, 0.0, STAGES[:2])
+    with pytest.raises(ValueError, match="not a centre of 3"):
+        ContributionMap("probe_map", WEIGHTS, 0.0, STAGES, CENTRE[:3])
