@@ -79,6 +79,7 @@ _SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content
         "clip": ("realm_train.cli.clip:clip", "Train the CLIP towers of DREAM: where an image looks unreal."),
         "probe": ("realm_train.cli.probe:probe", "Fit a probe: is a picture a photograph or generated."),
         "ridge": ("realm_train.cli.ridge:ridge", "Learn a measure from 10 to 500 ratings of your own."),
+        "active": ("realm_train.cli.active:active", "Choose which pictures to label next."),
         "evaluate": ("realm_train.cli.evaluate:evaluate", "Measure trained models."),
         "import-core": (
             "realm_train.cli.core:import_core",
