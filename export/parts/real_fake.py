@@ -84,13 +84,14 @@ class RealFake(MeasureAlone):
 
     @cached_property
     def map(self) -> ContributionMap:
-        """Where its logit comes from."""
+        """Where its logit comes from, counted from an average training picture."""
         graph = self.bundle.graphs[self.tower.graph]
         stages: list[tuple[int, int, int]] = []
         while (stage := graph.output(f"stage_{len(stages)}")) is not None:
             channels, height, width = map(int, stage.shape[1:])
             stages.append((channels, height, width))
-        return ContributionMap(MAP, *self.run.probe.folded(self.prior), tuple(stages))
+        weights, bias = self.run.probe.folded(self.prior)
+        return ContributionMap(MAP, weights, bias, tuple(stages), self.run.probe.mean)
 
     @property
     def metrics(self) -> Mapping[str, Any]:
