@@ -25,6 +25,7 @@ from export.graph.model import OPSET, Port
 
 MASKING = -1e9  # constants below this are masks: -inf, or the lowest float
 MASK_FLOOR = -1e4  # exp(-1e4) is exactly 0 in float32, and the number exists in float16
+_ELEMENTWISE = ("Add", "Div", "Floor", "Mul", "Sub")  # what splits a matrix into halves (`resize`)
 
 
 @dataclass(frozen=True)
@@ -95,15 +96,21 @@ def _for_each_row(model: ir.Model, port: Port) -> None:
 
     The exporter cannot be told of a size that is either 1 or another dimension's; the products themselves broadcast.
     """
-    value = next(value for value in model.graph.inputs if value.name == port.name)
-    value.shape = ir.Shape(port.shape)
-    for node in [use.node for use in value.uses()]:
-        if node.op_type == "Transpose":
-            node.attributes["perm"] = ir.AttrInt64s("perm", [0, 1, 3, 2])
+    given = next(value for value in model.graph.inputs if value.name == port.name)
+    given.shape = ir.Shape(port.shape)
+    made_of_it = [given]
+    while made_of_it:
+        for node in [use.node for use in made_of_it.pop().uses()]:
+            if node.op_type == "MatMul":
+                continue
+            if node.op_type == "Transpose":
+                node.attributes["perm"] = ir.AttrInt64s("perm", [0, 1, 3, 2])
+            elif node.op_type not in _ELEMENTWISE:
+                raise RuntimeError(
+                    f"{port.name} is no matrix of a product: the exporter wrote {node.op_type}"
+                )
             node.outputs[0].shape = None
-            node = next(use.node for use in node.outputs[0].uses())
-        if node.op_type != "MatMul":
-            raise RuntimeError(f"{port.name} is no matrix of a product: the exporter wrote {node.op_type}")
+            made_of_it.append(node.outputs[0])
 
 
 def _free_names(model: ir.Model) -> None:

@@ -6,13 +6,19 @@ p(fake) = sigmoid(((features - mean) / std . weight + bias) / temperature). The 
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from realm_train.probe.backbones import Backbone
+from realm_engine.arrays import Float32
+from realm_train.errors import RunError
+from realm_train.probe.backbones import NONE, Backbone, backbone
 from realm_train.runs import RunFolder
+from realm_train.towers import load_strictly
 
 FORMAT, RECIPE = "realm-probe", "published"
 BACKBONE = "backbone."
@@ -43,3 +49,60 @@ def save_probe(
 def backbone_of(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The backbone's part of a checkpoint, a state_dict of its network."""
     return {key.removeprefix(BACKBONE): value for key, value in state.items() if key.startswith(BACKBONE)}
+
+
+@dataclass(frozen=True)
+class OpenedProbe:
+    """A probe with its backbone, in evaluation mode.
+
+    Attributes:
+        stem: The backbone, with the weights of the checkpoint.
+        weight: float32 [F], of the features as they are.
+        bias: Of the logit.
+        selected_on: "test", "validation", or "" where nothing says which pictures its epoch was chosen on.
+    """
+
+    stem: Backbone
+    weight: Float32
+    bias: float
+    selected_on: str = ""
+
+    def p_fake(self, features: Float32) -> Float32:
+        """Of features float32 [N, F]: [N], in 0..1."""
+        logits = features.astype(np.float64) @ self.weight.astype(np.float64) + self.bias
+        return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
+
+
+def open_probe(path: Path | str) -> OpenedProbe:
+    """Open a run of the published recipe, or an imported probe.
+
+    Raises:
+        RunError: it is no such run, or its checkpoint lacks something.
+        TowerError: the backbone of the checkpoint is not the one that the run names.
+    """
+    run = RunFolder(Path(path))
+    facts = run.read_json("config.json")
+    if (
+        facts.get("format") != FORMAT
+        or facts.get("recipe") != RECIPE
+        or not isinstance(facts.get("arch"), str)
+    ):
+        raise RunError(f"{run.path}: no probe with a backbone of its own; train one with --recipe {RECIPE}")
+    state = run.load_checkpoint()
+    stem = backbone(facts["arch"], NONE, published=True)
+    load_strictly(stem.network, backbone_of(state), str(run.checkpoint))
+    for key, size in (
+        ("weight", stem.width),
+        ("bias", 1),
+        ("mean", stem.width),
+        ("std", stem.width),
+        ("temperature", 1),
+    ):
+        if key not in state or state[key].shape != (size,):
+            raise RunError(f"{run.checkpoint}: has no {key} [{size}]; train or import the probe again")
+    scale = state["std"].double() * state["temperature"].double()
+    weight = state["weight"].double() / scale
+    bias = float(state["bias"].double() / state["temperature"].double() - state["mean"].double() @ weight)
+    settings = facts.get("config")
+    selected = settings.get("select", "") if isinstance(settings, dict) else ""
+    return OpenedProbe(stem, weight.float().numpy(), bias, str(selected))
