@@ -173,7 +173,7 @@ def test_core_of_the_embedded_bundle_is_a_measure(page):
         (lambda folder: (folder / "core.onnx").write_bytes(b"x"), "core.onnx was changed"),
         (lambda folder: _edit(folder, '"phrases.json": {', '"../phrases.json": {'), "leaves the bundle"),
         (
-            lambda folder: _edit(folder, '"format_version": "1.3"', '"format_version": "2.0"'),
+            lambda folder: _edit(folder, '"format_version": "1.4"', '"format_version": "2.0"'),
             "not a bundle of format 1.x",
         ),
     ],
@@ -313,7 +313,7 @@ def test_every_mistake_of_the_page_is_made():
 
 
 def test_operators():
-    listed = re.search(r"The 45 operators of `realm-tiny`: (.*?)\.", " ".join(PAGE.split()))
+    listed = re.search(r"The 47 operators of `realm-tiny`: (.*?)\.", " ".join(PAGE.split()))
     assert listed is not None
     graphs: list[onnx.NodeProto] = []
     for file in find_bundle("realm-tiny").glob("*.onnx"):
@@ -322,7 +322,7 @@ def test_operators():
         assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", 20)]
         assert model.ir_version == 10 and not model.functions
     assert listed[1] == ", ".join(sorted({node.op_type for node in graphs}))
-    assert len({node.op_type for node in graphs}) == 45
+    assert len({node.op_type for node in graphs}) == 47
     assert not any(attribute.HasField("g") for node in graphs for attribute in node.attribute)
 
 
@@ -359,7 +359,7 @@ BAD_INPUT: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "a file was changed": (flip_a_byte, SCORE),
     "`bundle.json` is damaged": (lambda folder: (folder / "bundle.json").write_text("{"), SCORE),
     "a newer major version": (
-        lambda folder: _edit(folder, '"format_version": "1.3"', '"format_version": "2.0"'),
+        lambda folder: _edit(folder, '"format_version": "1.4"', '"format_version": "2.0"'),
         SCORE,
     ),
     "a path that leaves the folder": (
