@@ -30,6 +30,7 @@ from realm_train.runs import RunFolder
 SOURCE = "pool"
 LABELS = "labels.csv"
 FEATURES = "features.npy"
+NAMES = "pool.json"
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,12 @@ class Pool:
         """Raises RunError, ConfigError where the folder is no such run, or not complete."""
         self.run = RunFolder(path)
         self.config = self.run.read_config(PoolConfig)
+        if not (path / NAMES).is_file():
+            raise RunError(
+                f"{path}: its start did not come to an end; go on with realm-train active start --resume"
+            )
         try:
-            self.names = tuple(map(str, self.run.read_json("pool.json")["names"]))
+            self.names = tuple(map(str, self.run.read_json(NAMES)["names"]))
             self.features: Float32 = np.load(path / FEATURES, allow_pickle=False, mmap_mode="r")
             if self.features.ndim != 3 or self.features.shape[1] != len(self.names):
                 raise ValueError(f"features {self.features.shape} of {len(self.names)} pictures")
