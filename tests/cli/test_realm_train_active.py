@@ -96,8 +96,8 @@ def test_a_pool_is_asked_about_and_labelled_until_nothing_is_left(run, tmp_path,
     first = active("query", run, "--count", 12, "--output", tmp_path / "a.csv")
     assert "no labels of both kinds yet: drawn at random" in first.stderr
     asked = rows(tmp_path / "a.csv")
-    assert len(asked) == 12 and list(asked[0]) == ["number", "filename", "label", "p_fake"]
-    assert all((pictures / row["filename"]).is_file() and not row["p_fake"] for row in asked)
+    assert len(asked) == 12 and list(asked[0]) == ["number", "filename", "label"]
+    assert all((pictures / row["filename"]).is_file() and not row["label"] for row in asked)
     with Image.open(tmp_path / "a.jpg") as sheet:
         assert sheet.format == "JPEG" and sheet.width > 8 * 160 and sheet.height > 2 * 160
 
@@ -108,7 +108,6 @@ def test_a_pool_is_asked_about_and_labelled_until_nothing_is_left(run, tmp_path,
     asked = rows(tmp_path / "b.csv")
     known = set(Pool(run).labels)
     assert len(asked) == PICTURES - 10 and not known & {row["filename"] for row in asked}
-    assert all(0 <= float(row["p_fake"]) <= 1 for row in asked)
     active("learn", run, answer(tmp_path / "b.csv"))
     assert f"all {PICTURES} pictures of the pool are labelled" in one_line(
         "query", run, "--output", tmp_path / "c.csv"
