@@ -26,7 +26,7 @@ class QueryConfig:
         seed: Of every draw.
     """
 
-    acquisition: str = "bald"
+    acquisition: str = "max-entropy"
     passes: str = "bootstrap"
     count: int = 10
     subset: int = 10_000

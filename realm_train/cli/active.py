@@ -37,7 +37,7 @@ def active() -> None:
 @click.option("--pool", "folder", type=_RUN, required=True, help="Folder of pictures without labels.")
 @_OUTPUT
 @click.option(
-    "--acquisition", default="bald", show_default=True, metavar="NAME", help="How pictures are chosen."
+    "--acquisition", default="max-entropy", show_default=True, metavar="NAME", help="How pictures are chosen."
 )
 @click.option(
     "--balanced/--no-balanced",
