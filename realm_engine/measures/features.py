@@ -38,8 +38,8 @@ def tower_of(bundle: Bundle, measures: Sequence[Measure]) -> tuple[Measure, str]
                 # Nothing but the features is asked of it.
                 return replace(measure, outputs={graph: frozenset({FEATURES})}), graph
     raise BundleError(
-        f"{bundle.name}: none of its graphs gives {FEATURES!r}, by which sets of pictures are compared; "
-        "export it again with this version, or leave --reference out"
+        f"{bundle.name}: none of its graphs gives {FEATURES!r}, what a trunk sees in a picture; "
+        "export it again with this version, or use another bundle"
     )
 
 

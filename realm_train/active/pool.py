@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from realm_engine.arrays import Bool, Float32, Float64
+from realm_engine.arrays import Bool, Float32
 from realm_train.active.acquisitions import ACQUISITIONS
 from realm_train.active.config import QueryConfig
 from realm_train.active.labels import FAKE, REAL, read_labels
@@ -30,6 +30,7 @@ from realm_train.runs import RunFolder
 SOURCE = "pool"
 LABELS = "labels.csv"
 FEATURES = "features.npy"
+NAMES = "pool.json"
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,11 @@ class PoolConfig:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A picture of a query: its name in the pool, and p(fake) of the head of all labels, None without one."""
+class Query:
+    """Pictures to label, by their names in the pool; `by_chance`: there are no labels of both kinds to choose by."""
 
-    name: str
-    p_fake: float | None
+    names: tuple[str, ...]
+    by_chance: bool = False
 
 
 class Pool:
@@ -71,8 +72,12 @@ class Pool:
         """Raises RunError, ConfigError where the folder is no such run, or not complete."""
         self.run = RunFolder(path)
         self.config = self.run.read_config(PoolConfig)
+        if not (path / NAMES).is_file():
+            raise RunError(
+                f"{path}: its start did not come to an end; go on with realm-train active start --resume"
+            )
         try:
-            self.names = tuple(map(str, self.run.read_json("pool.json")["names"]))
+            self.names = tuple(map(str, self.run.read_json(NAMES)["names"]))
             self.features: Float32 = np.load(path / FEATURES, allow_pickle=False, mmap_mode="r")
             if self.features.ndim != 3 or self.features.shape[1] != len(self.names):
                 raise ValueError(f"features {self.features.shape} of {len(self.names)} pictures")
@@ -84,7 +89,7 @@ class Pool:
         """File of a picture."""
         return Path(self.config.pool) / name
 
-    def query(self, count: int) -> list[Asked]:
+    def query(self, count: int) -> Query:
         """The next pictures to label. Raises DataError where none is left."""
         left = np.array(
             [row for row, name in enumerate(self.names) if name not in self.labels], dtype=np.int64
@@ -92,25 +97,20 @@ class Pool:
         if not len(left):
             raise DataError(f"{self.run.path}: all {len(self.names)} pictures of the pool are labelled")
         choose = self.config.choose
-        generator = np.random.default_rng((choose.seed, len(self.labels)))
-        among = generator.permutation(left)[: choose.subset]
         rows, fake = self.labelled()
-        if len(set(fake)) < 2:
-            return [Asked(self.names[row], None) for row in among[:count]]
+        generator = np.random.default_rng((choose.seed, len(rows)))
+        among = generator.permutation(left)[: choose.subset]
+        acquisition = ACQUISITIONS[choose.acquisition]
+        by_chance = len(set(fake)) < 2
+        if by_chance or acquisition.uncertainty is None:
+            return Query(tuple(self.names[row] for row in among[:count]), by_chance)
         heads = fit_with_passes(
             self.features[0, rows], fake, choose.passes, choose.count, choose.c, generator
         )
-        seen = np.asarray(self.features[:, among])
-        acquisition = ACQUISITIONS[choose.acquisition]
-        if acquisition.uncertainty is None:
-            places = np.arange(min(count, len(among)))
-        else:
-            p = answers(heads, seen, choose.passes, choose.count, generator)
-            u = acquisition.score(p)
-            predicted = p.mean(axis=0) > 0.5
-            places = highest_balanced(u, predicted, count) if choose.balanced else highest(u, count)
-        said: Float64 = heads.p_fake(seen[0, places])[0]
-        return [Asked(self.names[among[place]], float(p)) for place, p in zip(places, said, strict=True)]
+        p = answers(heads, np.asarray(self.features[:, among]), choose.passes, choose.count, generator)
+        u = acquisition.score(p)
+        places = highest_balanced(u, p.mean(axis=0) > 0.5, count) if choose.balanced else highest(u, count)
+        return Query(tuple(self.names[row] for row in among[places]))
 
     def labelled(self) -> tuple[Sequence[int], Bool]:
         """Rows with a label, in the pool's order, and which of them are fake."""

@@ -10,21 +10,20 @@ from PIL import Image, ImageDraw, ImageFont
 
 from realm_engine.machine.csv_files import csv_line, defused
 from realm_engine.pictures.decode import load_image
-from realm_train.active.pool import Asked
 from realm_train.runs import replacing
 
-HEADER = ("number", "filename", "label", "p_fake")
+HEADER = ("number", "filename", "label")
 THUMBNAIL_PX, TEXT_PX, GAP_PX, COLUMNS = 160, 18, 8, 8
 MOST_ON_SHEET = 1000
 _GROUND, _INK = (255, 255, 255), (30, 30, 30)
 
 
-def write_query(table: Path, asked: Sequence[Asked]) -> None:
-    """The CSV, whose column `label` is empty. Raises RunError where it cannot be written."""
-    lines = [HEADER] + [
-        (str(number), defused(each.name), "", "" if each.p_fake is None else f"{each.p_fake:.3f}")
-        for number, each in enumerate(asked, 1)
-    ]
+def write_query(table: Path, names: Sequence[str]) -> None:
+    """The CSV, whose column `label` is empty; what the head thinks is left out, as it would sway whoever labels.
+
+    Raises RunError where it cannot be written.
+    """
+    lines = [HEADER, *((str(number), defused(name), "") for number, name in enumerate(names, 1))]
     with replacing(table) as temporary:
         temporary.write_text("".join(map(csv_line, lines)), encoding="utf-8", newline="\n")
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from realm_engine.pictures.find import collect_images
 from realm_train.active.config import QueryConfig
-from realm_train.active.pool import FEATURES, PoolConfig
+from realm_train.active.pool import FEATURES, NAMES, PoolConfig
 from realm_train.active.views import views_of
 from realm_train.bundle_tower import BundleTower
 from realm_train.features import Progress, features_of_views
@@ -35,5 +35,5 @@ def start_pool(
         found = features_of_views(tower, paths, {name: views}, output / "features", progress)
     with replacing(output / FEATURES) as temporary, temporary.open("wb") as stream:
         np.save(stream, found[name], allow_pickle=False)
-    run.write_json("pool.json", {"names": [file.name for file in files]})
+    run.write_json(NAMES, {"names": [file.name for file in files]})
     return len(files)

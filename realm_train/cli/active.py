@@ -37,7 +37,7 @@ def active() -> None:
 @click.option("--pool", "folder", type=_RUN, required=True, help="Folder of pictures without labels.")
 @_OUTPUT
 @click.option(
-    "--acquisition", default="bald", show_default=True, metavar="NAME", help="How pictures are chosen."
+    "--acquisition", default="max-entropy", show_default=True, metavar="NAME", help="How pictures are chosen."
 )
 @click.option(
     "--balanced/--no-balanced",
@@ -88,12 +88,12 @@ def query(run: Path, count: int, table: Path) -> None:
     pool = Pool(run)
     asked = pool.query(count)
     sheet = table.with_suffix(".jpg")
-    write_sheet(sheet, [pool.path(each.name) for each in asked])
-    write_query(table, asked)
-    if asked[0].p_fake is None:
+    write_sheet(sheet, [pool.path(name) for name in asked.names])
+    write_query(table, asked.names)
+    if asked.by_chance:
         click.echo("no labels of both kinds yet: drawn at random", err=True)
     click.echo(
-        f"{table}: {len(asked)} pictures, shown in {sheet}; write real or fake into the column label, then"
+        f"{table}: {len(asked.names)} pictures, shown in {sheet}; write real or fake into the column label, then"
     )
     click.echo(f"realm-train active learn {run} {table}")
 

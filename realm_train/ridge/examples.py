@@ -11,13 +11,11 @@ import numpy as np
 from realm_engine.arrays import Float32, Float64
 from realm_engine.errors import ImageError
 from realm_engine.machine.files import cache_dir
-from realm_engine.measures import brisque, niqe
-from realm_engine.measures.contrast import moments_of_blocks, moments_of_whole
-from realm_engine.measures.nss import BLOCK_PX
 from realm_engine.pictures.decode import load_image
 from realm_train.bundle_tower import BundleTower
 from realm_train.errors import DataError
 from realm_train.features import Progress, features_of_views
+from realm_train.probe.shortcuts import scene_statistics
 from realm_train.ridge.ratings import Rated, Rating
 
 TRUNK, STATISTICS = "trunk", "nss"
@@ -64,28 +62,17 @@ def statistics_examples(rated: Sequence[Rated], progress: Progress) -> Examples:
     """The 72 numbers that niqe and brisque are made of: what any learnt feature must beat. Raises ImageError."""
     rows = []
     for each in rated:
-        rows.append(scene_statistics(each.path))
+        rows.append(statistics_of(each.path))
         progress(len(rows), len(rated))
     return _examples(rated, np.stack(rows))
 
 
-def scene_statistics(path: Path) -> Float32:
-    """36 of brisque and the mean over blocks of the 36 of niqe, float32 [72].
-
-    Raises ImageError, which names the file, where a picture is smaller than a block, or flat.
-    """
-    pixels = load_image(path)
-    if min(pixels.shape[:2]) < BLOCK_PX:
-        raise ImageError(f"{path}: needs at least {BLOCK_PX} x {BLOCK_PX} pixels; leave it out")
-    try:
-        whole = brisque.features(moments_of_whole(pixels))
-    except ImageError as error:
-        raise ImageError(f"{path}: {error}; leave it out") from None
-    blocks = niqe.features(moments_of_blocks(pixels))
-    complete = blocks[~np.isnan(blocks).any(axis=1)]
-    if not len(complete):
-        raise ImageError(f"{path}: no block of it has contrast; leave it out")
-    return np.concatenate([whole, complete.mean(axis=0)]).astype(np.float32)
+def statistics_of(path: Path) -> Float32:
+    """Of a file, float32 [72]. Raises ImageError, which names it, where it is smaller than a block, or flat."""
+    found = scene_statistics(load_image(path))
+    if np.isnan(found).any():
+        raise ImageError(f"{path}: too small or too flat for these statistics; leave it out")
+    return found.astype(np.float32)
 
 
 def brought_examples(ratings: Sequence[Rating], table: Path, features: Path, names: Path) -> Examples:

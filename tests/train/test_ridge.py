@@ -14,7 +14,7 @@ from sklearn.model_selection import KFold
 from realm_engine.errors import ImageError, RealmError
 from realm_train.errors import ConfigError, DataError, RunError
 from realm_train.ridge import curve
-from realm_train.ridge.examples import Examples, brought_examples, scene_statistics
+from realm_train.ridge.examples import Examples, brought_examples, statistics_of
 from realm_train.ridge.fit import fit_ridge, held_out_predictions
 from realm_train.ridge.ratings import read_rated, read_ratings
 from realm_train.ridge.run import RidgeConfig, read_ridge, train_ridge
@@ -225,13 +225,13 @@ def test_plain_statistics_are_those_of_brisque_and_niqe(tmp_path, photo):
 
     picture = photo(200, 220)
     Image.fromarray(picture).save(tmp_path / "p.png")
-    found = scene_statistics(tmp_path / "p.png")
+    found = statistics_of(tmp_path / "p.png")
     assert found.shape == (72,) and found.dtype == np.float32
-    np.testing.assert_allclose(found[:36], nss_reference.brisque_features(picture), rtol=2e-3, atol=2e-3)
+    np.testing.assert_allclose(found[36:], nss_reference.brisque_features(picture), rtol=2e-3, atol=2e-3)
     for size in (90, 200):
         Image.new("RGB", (size, 200)).save(tmp_path / "flat.png")
         with pytest.raises(ImageError, match=r"flat\.png: "):
-            scene_statistics(tmp_path / "flat.png")
+            statistics_of(tmp_path / "flat.png")
 
 
 # -------------------------------------------------------------------------------------------- the run folder
