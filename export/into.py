@@ -13,7 +13,7 @@ import onnxruntime
 from export.bundle import MOST_IMAGES, Photographs, check_output, export_bundle, publish
 from export.errors import ExportError
 from export.files import Report, Work, write_files
-from export.manifest import BundleInfo, read_manifest, write_manifest
+from export.manifest import FORMAT_VERSION, BundleInfo, read_manifest, write_manifest
 from export.parts.part import Part
 from export.proof.limits import Tier, summary
 from realm_engine.bundle.bundle import Bundle
@@ -75,7 +75,8 @@ def add_parts(
         shutil.copytree(source.root, folder)
         before = read_manifest(folder)
         added, _ = write_files(folder, info, parts, Work(), report)
-        manifest = {**before, "name": info.name, **_terms(before, added, parts)}
+        manifest = {**before, "format_version": FORMAT_VERSION, "name": info.name}
+        manifest |= _terms(before, added, parts)
         manifest |= {"description": info.description} if info.description else {}
         manifest["graphs"] = dict(sorted({**before["graphs"], **added["graphs"]}.items()))
         manifest["measures"] = {**before.get("measures", {}), **added["measures"]}

@@ -29,7 +29,7 @@ COMMANDS = {
     "core": "realm-train core --data RAISE-TD --cross-validate 5 --output RUN",
     "niqe": "python recipes/nss_worth.py BUNDLE --data RAISE-TD --output FILE",
     "brisque": "python recipes/nss_worth.py BUNDLE --data RAISE-TD --output FILE",
-    "head": "realm-train probe --data RAISE-TD --output RUN",
+    "head": "realm-train probe --data RAISE-TD --bundle BUNDLE --output RUN",
 }
 UNKNOWN_COMMAND = "see the manifest"
 

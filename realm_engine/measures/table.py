@@ -188,6 +188,6 @@ def _not_there(name: str, offered: Sequence[tuple[str, Measures]], have: Sequenc
     listed = ", ".join(have) or "none"
     if name in KNOWN:
         return UsageError(f"{bundles}: has no measure {name!r}, only {listed}; it comes with {KNOWN[name]}")
-    close = difflib.get_close_matches(name, [*have, *KNOWN], n=1)
+    close = difflib.get_close_matches(name, [*have, *KNOWN, combined.NAME], n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     return UsageError(f"{bundles}: there is no measure {name!r}, only {listed}{hint}")

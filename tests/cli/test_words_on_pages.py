@@ -63,7 +63,8 @@ def test_words_are_shares_and_what_ranks_nothing_is_in_no_order(cli, bundle, fol
     corrected = [[pair["corrected"] for pair in each["pairs"]] for each in (read(alone)["measures"][0], core)]
     assert corrected[0] == corrected[1]
     page = check_page((folders / "out" / "report.html").read_bytes())
-    assert "nothing is ranked by it" in page.text and "How often it says what" in page.text
+    assert "nothing is ranked by it" in page.text and "How often light says what" in page.text
+    assert "67 % (30 to 90)" in page.text  # 4 of 6
     assert "all 3 tests" in page.text
     assert page.headings.count((3, "thirds")) == 1  # among the measures, not among pairs or rankings
     rows = table(folders / "out")
@@ -94,7 +95,7 @@ def test_a_folder_shows_its_words_beside_its_numbers(cli, bundle, folders) -> No
     assert [each["count"] for each in found["measures"][0]["shares"]] == [4, 2, 0]
     assert {each["filename"]: each["light"] for each in found["pictures"]}["night5.png"] == "middling"
     page = check_page((out / "report.html").read_bytes())
-    assert "How often it says what" in page.text and "middling" in page.text
+    assert "How often light says what" in page.text and "middling" in page.text
     again = cli(
         "report", out / "scores.csv", "--metric", "core,thirds", "--output", folders / "b", bundle=bundle
     )

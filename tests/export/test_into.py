@@ -14,7 +14,7 @@ from repository import SAMPLES
 
 from export.errors import ExportError
 from export.into import add_parts
-from export.manifest import BundleInfo
+from export.manifest import FORMAT_VERSION, BundleInfo
 from export.parts.nss import Brisque, Niqe
 from realm_engine import Engine
 from realm_engine.pictures.decode import load_image
@@ -41,6 +41,7 @@ def test_the_command_writes_what_engines_run(tmp_path, listed) -> None:
     assert run.returncode == 0, run.stderr
     before, after = read_manifest(listed), read_manifest(tmp_path / "new")
     assert list(after["measures"]) == ["core", "niqe", "brisque"]
+    assert after["format_version"] == FORMAT_VERSION != before["format_version"]  # it may need what is new
     assert after["measures"]["niqe"]["metrics"] == {"srocc": 0.07} and after["name"] == "new"
     added = {"LICENSE-NIQE.md", "LICENSE-BRISQUE.md", "niqe.json"}
     added |= {"nss_blocks.onnx", "nss_whole.onnx", "brisque_machine.onnx"}

@@ -84,9 +84,9 @@ def test_what_ranks_nothing_gets_no_scale(bundle_path, tmp_path) -> None:
 def test_options_that_do_not_go_together_are_one_line(guests, tmp_path) -> None:
     (tmp_path / "scales.json").write_text("{}")
     for given, said in (
-        (("--scales", tmp_path / "scales.json"), "--scales without --into; name the bundle"),
-        (("--into", guests, "--niqe", "--scales", tmp_path / "scales.json"), "--scales goes into a bundle"),
-        (("--into", guests), "--into without --niqe, --brisque or --scales; say what to add"),
+        (("--scales", tmp_path / "scales.json"), "--scales without --into; name the bundle that it goes into"),
+        (("--into", guests, "--niqe", "--scales", tmp_path / "scales.json"), "--scales is none of --niqe"),
+        (("--into", guests), "--real-fake, --scales; say what to add"),
     ):  # fmt: skip
         run = run_export(*given, "--output", tmp_path / "new")
         assert run.returncode == 2 and said in run.stderr, run.stderr

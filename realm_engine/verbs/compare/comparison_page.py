@@ -13,6 +13,7 @@ import numpy as np
 from realm_engine.verbs.compare.gallery import Gallery
 from realm_engine.verbs.compare.results import ALIKE, Numbers, SetDistance, Summary
 from realm_engine.verbs.compare.scores import Row
+from realm_engine.verbs.compare.shares import by_column
 from realm_engine.verbs.compare.statistics.bootstrap import RESAMPLES, SEED
 from realm_engine.verbs.compare.statistics.permutation import DRAWS
 from realm_engine.verbs.compare.statistics.sets import SUBSET_SIZE, SUBSETS
@@ -121,12 +122,12 @@ def _measure(numbers: Numbers, measure: str, index: int) -> dict[str, Any]:
     ]
     couples = itertools.combinations(order, 2) if subject.ranks else ()
     pairs = [numbers.between(measure, first, second) for first, second in couples]
-    shares = [each for each in numbers.shares if each.measure == measure]
+    shares = [each for name in order for each in numbers.shares if each.generator == name]
     return {
         "subject": subject,
         "order": order,
         "summaries": summaries,
-        "shares": [each for name in order for each in shares if each.generator == name],
+        "shares": by_column(each for each in shares if each.measure == measure),
         "plot": intervals(dots, subject.column, f"m{index}"),
         "alt": f"Mean {subject.column} with 95 % interval: {_spoken(summaries, subject.decimals)}",
         "pairs": [{**vars(pair), "words": verdict(pair, subject)} for pair in pairs],

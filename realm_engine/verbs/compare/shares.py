@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from realm_engine.verbs.compare.results import Share
 from realm_engine.verbs.compare.scores import Row
@@ -22,4 +22,12 @@ def shares_of(subjects: Sequence[Subject], generator: str, rows: Sequence[Row]) 
                 low, high = wilson(counts[word], n) if n else (None, None)
                 share = counts[word] / n if n else None
                 found.append(Share(subject.name, generator, column, word, counts[word], n, share, low, high))
+    return found
+
+
+def by_column(shares: Iterable[Share]) -> dict[str, dict[str, list[Share]]]:
+    """Shares of one measure as tables: by column, then by generator, word by word; in the order given."""
+    found: dict[str, dict[str, list[Share]]] = {}
+    for each in shares:
+        found.setdefault(each.column, {}).setdefault(each.generator, []).append(each)
     return found

@@ -13,7 +13,7 @@ from realm_engine.verbs.compare.comparison import correlations_of, summaries_of_
 from realm_engine.verbs.compare.gallery import SHOWN, DrawMap, Shown, sorted_by
 from realm_engine.verbs.compare.results import ALIKE, Correlation, Share, Summary
 from realm_engine.verbs.compare.scores import Row
-from realm_engine.verbs.compare.shares import shares_of
+from realm_engine.verbs.compare.shares import by_column, shares_of
 from realm_engine.verbs.compare.subjects import Subject
 from realm_engine.verbs.report.facts import Run
 from realm_engine.verbs.report.numbers import interval, number
@@ -211,7 +211,7 @@ def _measure(single: Single, subject: Subject, summary: Summary, index: int) -> 
     return {
         "subject": subject,
         "summary": summary,
-        "shares": [each for each in single.shares if each.measure == subject.name],
+        "shares": by_column(each for each in single.shares if each.measure == subject.name),
         "plot": histogram(values, subject.column, f"h{index}") if len(values) else None,
         "alt": f"Distribution of {subject.column}: median {number(summary.median, subject.decimals)}, nine of ten from "
         f"{interval(summary.p5, summary.p95, subject.decimals)}",

@@ -108,6 +108,7 @@ def test_terms_of_two_bundles_are_combined(bundle, tmp_path, photo) -> None:
         (["red", "combined"], {"red": float("nan")}, "the weight of red is nan; give a number above 0"),
         (["red", "combined"], {"red": float("inf")}, "the weight of red is inf; give a number above 0"),
         (["red", "combined", "combined"], {"red": 1}, "measure 'combined' is asked for twice"),
+        (["red", "combine"], None, "there is no measure 'combine', .*; did you mean 'combined'?"),
         (["red"], {"red": 1}, "weights are for the measure combined; ask for it as well"),
         (None, {"red": 1}, "weights are for the measure combined; ask for it as well"),
     ],
