@@ -60,7 +60,9 @@ def original(pictures: list[np.ndarray]) -> Any:
     probe.model = timm.create_model(ARCH, num_classes=0).train()
     every = torch.cat([seen(picture) for picture in pictures])
     with torch.no_grad():
-        for _ in range(40):  # or nothing of a picture is left behind so many random layers
+        for layer in probe.model.modules():
+            layer.momentum = 0.7  # or nothing of a picture is left behind so many random layers
+        for _ in range(4):
             probe.model(every)
         features = probe.model.eval()(every)
         probe.fc = torch.nn.Linear(features.shape[1], 1)
