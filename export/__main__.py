@@ -96,7 +96,8 @@ class _Command(click.Command):
     "real_fake_path",
     type=FOLDER,
     metavar="RUN",
-    help="The measure real-fake, with its map: a realm-train probe run.",
+    help="The measure real-fake: a realm-train probe run. On a bundle's trunk it needs --into and has a map; with a "
+    "backbone of its own it can be a bundle of its own.",
 )
 @click.option(
     "--prior",

@@ -44,7 +44,7 @@ ADDITIONS: Mapping[str, Addition] = {
     "niqe": Addition("--niqe", _STATISTICS, alone=True),
     "brisque": Addition("--brisque", _STATISTICS, alone=True),
     "ridge_path": Addition("--ridge", _TERMS, learnt=True),
-    "real_fake_path": Addition("--real-fake", _TERMS | {"prior"}, learnt=True),
+    "real_fake_path": Addition("--real-fake", _TERMS | {"prior"}, learnt=True, alone=True),
     "scales": Addition("--scales"),
 }
 
@@ -99,6 +99,17 @@ def add(output: Path, overwrite: bool, options: Mapping[str, Any], report: Repor
         info = replace(info, terms_of={part.measure: part.terms for part in statistics})
         export_measures(output, info, statistics, images, options["into"], overwrite, report)
         return
+    if options["real_fake_path"] is not None:
+        from export.parts.probe_tower import probe_tower
+        from export.parts.real_fake import NAME
+
+        tower = probe_tower(options["real_fake_path"], options["prior"])
+        if tower is not None:
+            info = replace(info, metrics={NAME: tower.metrics})
+            export_measures(output, info, [tower], images, options["into"], overwrite, report)
+            return
+        if options["into"] is None:
+            raise ExportError("--real-fake without --into; name the bundle whose trunk its probe stands on")
     part, info = _head(options, info)
     add_parts(options["into"], output, info, [part], images, overwrite, report)
 

@@ -21,10 +21,15 @@ Progress = Callable[[int, int], None]
 
 
 class Tower(Protocol):
-    """What sees pictures. `sha256` says which it is."""
+    """What sees pictures."""
 
-    sha256: str
-    width: int
+    @property
+    def sha256(self) -> str:
+        """Which it is."""
+
+    @property
+    def width(self) -> int:
+        """Number of features."""
 
     def features(self, pictures: Iterable[ImageSource]) -> Float32:
         """float32 [N, width]."""

@@ -29,7 +29,7 @@ class PublishedHead:
 
     weight: Float32
     bias: float
-    name: str = "real_fake"
+    name: str
 
     outputs = (Port(P_FAKE, "float32", ("batch",)), Port(VERDICT, "float32", ("batch",)))
     float32_alone = True

@@ -38,6 +38,48 @@ LOGIT_LIMIT = 1e-3  # between the logit and the sum of its map
 UNLIKE_HIGH = 5.0
 
 
+def head_of(run: ProbeRun, prior: float) -> ProbeHead:
+    """The head of a probe where a share `prior` of pictures is generated; verdicts are those of equal shares."""
+    probe, band = run.probe, run.band
+    shift = float(logit(prior))
+    return ProbeHead(
+        HEAD,
+        probe.mean,
+        probe.std,
+        probe.weight / probe.temperature,
+        probe.bias / probe.temperature + shift,
+        float(expit(logit(band.real_below) + shift)),
+        float(expit(logit(band.fake_above) + shift)),
+        band.unlike_above,
+    )
+
+
+def columns_of(head: ProbeHead, prior: float) -> tuple[tuple[Column, Column], Column]:
+    """p(fake) and how unlike, and the verdict."""
+    columns = (
+        Column(
+            "p_fake", P_FAKE, 0.0, 1.0, "low",
+            f"probability that it is generated, where a share of {prior:g} is", None, 4, TOWER_LIMIT,
+        ),
+        Column(
+            f"{HEAD}_unlike", UNLIKE, 0.0, UNLIKE_HIGH, "low",
+            "how far its features are from all that the probe was fitted to, 1 on average", None, 3,
+            flag_above=head.unlike_above,
+        ),
+    )  # fmt: skip
+    verdict = Column(
+        "verdict",
+        VERDICT,
+        0.0,
+        len(VERDICTS) - 1.0,
+        "low",
+        f"real to p {head.real_below:.2f}, fake from {head.fake_above:.2f}, uncertain between and where "
+        "it is unlike all that was seen",
+        words=VERDICTS,
+    )
+    return columns, verdict
+
+
 @dataclass(frozen=True)
 class RealFake(MeasureAlone):
     """The measure `real-fake`, of the kind "head", with its exact map.
@@ -69,18 +111,7 @@ class RealFake(MeasureAlone):
     @cached_property
     def head(self) -> ProbeHead:
         """The probe for its prior; verdicts are those of equal priors."""
-        probe, band = self.run.probe, self.run.band
-        shift = float(logit(self.prior))
-        return ProbeHead(
-            HEAD,
-            probe.mean,
-            probe.std,
-            probe.weight / probe.temperature,
-            probe.bias / probe.temperature + shift,
-            float(expit(logit(band.real_below) + shift)),
-            float(expit(logit(band.fake_above) + shift)),
-            band.unlike_above,
-        )
+        return head_of(self.run, self.prior)
 
     @cached_property
     def map(self) -> ContributionMap:
@@ -104,27 +135,7 @@ class RealFake(MeasureAlone):
 
     def measures(self) -> Mapping[str, Measure]:
         """Itself."""
-        columns = (
-            Column(
-                "p_fake", P_FAKE, 0.0, 1.0, "low",
-                f"probability that it is generated, where a share of {self.prior:g} is", None, 4, TOWER_LIMIT,
-            ),
-            Column(
-                f"{HEAD}_unlike", UNLIKE, 0.0, UNLIKE_HIGH, "low",
-                "how far its features are from all that the probe was fitted to, 1 on average", None, 3,
-                flag_above=self.run.band.unlike_above,
-            ),
-        )  # fmt: skip
-        verdict = Column(
-            "verdict",
-            VERDICT,
-            0.0,
-            len(VERDICTS) - 1.0,
-            "low",
-            f"real to p {self.head.real_below:.2f}, fake from {self.head.fake_above:.2f}, uncertain between and where "
-            "it is unlike all that was seen",
-            words=VERDICTS,
-        )
+        columns, verdict = columns_of(self.head, self.prior)
         inside = {
             "graph": HEAD,
             "fitted_on": {self.tower.graph: self.run.tower["sha256"]},

@@ -85,6 +85,10 @@ _SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content
             "realm_train.cli.core:import_core",
             "Turn an upstream best_model.pth into a run folder.",
         ),
+        "import-probe": (
+            "realm_train.cli.probe:import_probe",
+            "Turn a published probe's checkpoint into a run folder.",
+        ),
     },
 )
 def main() -> None:

@@ -7,6 +7,7 @@ import difflib
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -94,9 +95,9 @@ class Backbone(nn.Module):
         features: Tensor = self.network((pixels / 255 - self.mean) / self.std)
         return features
 
-    @property
+    @cached_property
     def sha256(self) -> str:
-        """Of what decides its features: weights, and what it sees of a picture."""
+        """Of what decides its features when it is first asked: weights, and what it sees of a picture."""
         digest = hashlib.sha256(repr((self.name, self.look, self.normalisation)).encode())
         for key, value in sorted(self.network.state_dict().items()):
             digest.update(key.encode())

@@ -16,6 +16,7 @@ class ProbeConfig:
 
     Attributes:
         arch: What it looks with: "core", the trunk of a bundle's CORE, or a backbone's name.
+        weights: Of a backbone; see `backbones.backbone`.
         views: How many views of each picture it is fitted to: the picture itself, and degraded ones.
         outer_folds: Of the cross-validation that measures it.
         seeds: How many such cross-validations.
@@ -24,6 +25,7 @@ class ProbeConfig:
     """
 
     arch: str = CORE
+    weights: str = "pretrained"
     views: int = 4
     outer_folds: int = 5
     seeds: int = 5

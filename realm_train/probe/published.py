@@ -22,7 +22,7 @@ from realm_engine.pictures.decode import load_image
 from realm_engine.tables.rows import batched
 from realm_train.errors import ConfigError, RunError
 from realm_train.probe.backbones import PRETRAINED, Backbone, backbone
-from realm_train.probe.checkpoint import about, backbone_of, save_probe
+from realm_train.probe.checkpoint import SUMMARY, about, backbone_of, save_probe
 from realm_train.probe.data import Labelled, folds, labels
 from realm_train.probe.stopping import progress_after
 from realm_train.probe.views import published_training_view, published_validation_view
@@ -30,7 +30,7 @@ from realm_train.runs import RunFolder, epoch_seed, open_run, progress, set_seed
 
 T = TypeVar("T")
 
-SUMMARY, SOURCES, PREDICTIONS = "summary.json", "sources.csv", "predictions.csv"
+SOURCES, PREDICTIONS = "sources.csv", "predictions.csv"
 VALIDATION, TEST = "validation", "test"
 HELD_OUT = 5  # a fifth
 BETAS = (0.9, 0.999)

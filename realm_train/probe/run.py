@@ -4,13 +4,13 @@ config.json             a ProbeConfig
 features/               what the tower saw, by which a killed run goes on
 probe.json              the tower that it was fitted on, its band, the pictures
 metrics.json            nested cross-validation; not with --no-validation
-checkpoint.safetensors  mean, std, weight float64 [F]; bias, temperature float64 [1]
+checkpoint.safetensors  mean, std, weight float64 [F]; bias, temperature float64 [1]; a backbone's under backbone.*
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from realm_engine.arrays import Float32
+from realm_engine.arrays import Array, Float32
 from realm_train.errors import RunError
 from realm_train.features import Progress, Tower, Views, features_of_views
 from realm_train.probe.band import Band
@@ -104,8 +104,9 @@ def save_run(
     tower: dict[str, str],
     pictures: Sequence[Labelled],
     metrics: dict[str, Any] | None,
+    backbone: Mapping[str, Array] | None = None,
 ) -> None:
-    """Write a run, its weights last. Raises RunError."""
+    """Write a run, its weights last; `backbone`: those of a tower that no bundle holds. Raises RunError."""
     folder.write_config(config)
     counted = Counter(f"{'fake' if picture.fake else 'real'}/{picture.source}" for picture in pictures)
     folder.write_json(
@@ -121,6 +122,7 @@ def save_run(
         folder.write_json("metrics.json", metrics)
     probe = fitted.probe
     arrays = {key: np.atleast_1d(np.asarray(getattr(probe, key), np.float64)) for key in ARRAYS}
+    arrays |= backbone or {}
     with replacing(folder.checkpoint) as temporary:
         save_file(arrays, temporary, {"format": "realm-probe"})
 
