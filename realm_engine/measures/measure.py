@@ -24,10 +24,11 @@ Read = Callable[[Look], Mapping[str, Array]]
 
 @dataclass(frozen=True)
 class Reading:
-    """How a measure is read: with `read`, which wants these `outputs` of graphs."""
+    """How a measure is read: with `read`, which wants these `outputs` of graphs, and holds `bytes_per_px`."""
 
     outputs: Mapping[str, frozenset[str]]
     read: Read
+    bytes_per_px: int | None = None
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class Measure:
     decide its device and precision. `view`: how its tower looks at a picture. `text`: the tokens of its text tower,
     None where it takes no text. `outputs`: what it reads of which graph. `worth`: measured numbers, free form.
     `profiles`: how it is read in others than the default one.
-    `files`: what else of the bundle it reads, but its tokenizer.
+    `files`: what else of the bundle it reads, but its tokenizer. `bytes_per_px`: what it holds for each pixel of its
+    view, None where that is a tower's.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Measure:
     read: Read
     profiles: Mapping[str, Reading] = field(default_factory=dict)
     files: tuple[str, ...] = ()
+    bytes_per_px: int | None = None
 
     def in_profile(self, profile: str) -> Measure:
         """The measure as it counts in a profile. Raises UsageError where it has no such profile."""
@@ -65,7 +68,7 @@ class Measure:
                 "ask for it in a run of its own"
             )
         reading = self.profiles[profile]
-        return replace(self, outputs=reading.outputs, read=reading.read)
+        return replace(self, outputs=reading.outputs, read=reading.read, bytes_per_px=reading.bytes_per_px)
 
     def values(self, look: Look) -> Float64:
         """The columns of the N pictures of a look, float64 [N, columns]. Raises what its graphs raise."""
@@ -122,6 +125,7 @@ class Words:
         text: TextSpec | None = None,
         profiles: Mapping[str, Reading] | None = None,
         files: tuple[str, ...] = (),
+        bytes_per_px: int | None = None,
     ) -> Measure:
         """The measure that these words are about."""
         return Measure(
@@ -138,6 +142,7 @@ class Words:
             read=read,
             profiles=profiles or {},
             files=files,
+            bytes_per_px=bytes_per_px,
         )
 
 
