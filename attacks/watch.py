@@ -27,9 +27,9 @@ class Watched:
 
 
 def watch(
-    command: Sequence[str], folder: Path, environment: Mapping[str, str], limit_s: float = 60.0
+    command: Sequence[str], folder: Path, environment: Mapping[str, str], limit_s: float = 180.0
 ) -> Watched:
-    """Run a command in a folder, and kill it after `limit_s` of wall time."""
+    """Run a command in a folder, and kill it after `limit_s` of wall time: long, for machines that do much else."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         start = time.monotonic()
         process = subprocess.Popen(

@@ -1,18 +1,19 @@
 """What an ONNX file says of itself, without the `onnx` package or a runtime: its interface, and files it asks for.
 
-Field numbers are those of onnx.proto3, the wire format is https://protobuf.dev/programming-guides/encoding. Weights
-are skipped, not read: a file of a gigabyte takes as long as one of a kilobyte.
+Field numbers are those of onnx.proto3. Weights are skipped, not read: a file of a gigabyte takes as long as one of a
+kilobyte.
 """
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 from realm_engine.bundle.manifest import TensorSpec
+from realm_engine.bundle.onnx_work import refuse_work
+from realm_engine.bundle.protobuf import fields, mapped, message, text
 
 _DTYPES = {
     1: "float32",
@@ -27,7 +28,6 @@ _DTYPES = {
 _GRAPH, _METADATA = 7, 14
 _INITIALISER, _INPUT, _OUTPUT = 5, 11, 12
 _NODE, _FUNCTION = 1, 25
-_Field = tuple[int, int | memoryview]
 
 STANDARD = ("", "ai.onnx")
 _CONTROL = frozenset({"Loop", "Scan", "If", "SequenceMap"})
@@ -88,22 +88,22 @@ def read_interface(path: Path) -> Interface:
         ValueError: the file is not well-formed protobuf, or its interface holds other things than tensors.
         OSError: it cannot be read.
     """
-    model = list(_fields(_mapped(path)))
+    model = list(fields(mapped(path)))
     graphs = [value for number, value in model if number == _GRAPH]
     if len(graphs) != 1:
         raise ValueError(f"it holds {len(graphs)} graphs")
     weights: set[str] = set()
     tensors: dict[int, list[TensorSpec]] = {_INPUT: [], _OUTPUT: []}
-    for number, value in _fields(_message(graphs[0])):
+    for number, value in fields(message(graphs[0])):
         if number == _INITIALISER:
-            weights.update(_text(name) for field, name in _fields(_message(value)) if field == 8)
+            weights.update(text(name) for field, name in fields(message(value)) if field == 8)
         elif number in tensors:
-            tensors[number].append(_tensor(_message(value)))
+            tensors[number].append(_tensor(message(value)))
     metadata = {}
     for number, value in model:
         if number == _METADATA:
-            entry = dict(_fields(_message(value)))
-            metadata[_text(entry.get(1, memoryview(b"")))] = _text(entry.get(2, memoryview(b"")))
+            entry = dict(fields(message(value)))
+            metadata[text(entry.get(1, memoryview(b"")))] = text(entry.get(2, memoryview(b"")))
     # Old files list their weights among the inputs.
     inputs = tuple(tensor for tensor in tensors[_INPUT] if tensor.name not in weights)
     return Interface(inputs, tuple(tensors[_OUTPUT]), metadata)
@@ -116,7 +116,7 @@ def external_locations(path: Path) -> set[str]:
         ValueError: the file is not well-formed protobuf.
         OSError: it cannot be read.
     """
-    return set(_walk(_mapped(path), "model", 0))
+    return set(_walk(mapped(path), "model", 0))
 
 
 def refuse_operators(path: Path) -> None:
@@ -125,29 +125,33 @@ def refuse_operators(path: Path) -> None:
     Raises:
         ValueError: names the operator: a graph inside a node (Loop, If, Scan...), which no export of ours writes and
             which bounds neither time nor memory; functions of the file's own; a domain other than those of `DOMAINS`;
-            or more nodes than `MOST_NODES`. Also for a file that is not well-formed protobuf.
+            more nodes than `MOST_NODES`; or constants that are more work than `onnx_work.MOST`. Also for a file that is
+            not well-formed protobuf.
         OSError: it cannot be read.
     """
-    model = list(_fields(_mapped(path)))
+    model = list(fields(mapped(path)))
     if any(number == _FUNCTION for number, _ in model):
         raise ValueError("it brings functions of its own; inline them")
-    graphs = (_fields(_message(value)) for number, value in model if number == _GRAPH)
-    nodes = (value for graph in graphs for number, value in graph if number == _NODE)
-    for count, node in enumerate(nodes, start=1):
-        if count > MOST_NODES:
+    graphs = (fields(message(value)) for number, value in model if number == _GRAPH)
+    for graph in graphs:
+        parts = [(number, message(value)) for number, value in graph if number in (_NODE, _INITIALISER)]
+        nodes = [value for number, value in parts if number == _NODE]
+        if len(nodes) > MOST_NODES:
             raise ValueError(f"it has more than {MOST_NODES} nodes")
-        _check_node(_message(node))
+        for node in nodes:
+            _check_node(node)
+        refuse_work(nodes, [value for number, value in parts if number == _INITIALISER])
 
 
 def _check_node(node: memoryview) -> None:
     kind, domain, holds_graph = "", "", False
-    for field, value in _fields(node):
+    for field, value in fields(node):
         if field == 4:
-            kind = _text(value)
+            kind = text(value)
         elif field == 7:
-            domain = _text(value)
+            domain = text(value)
         elif field == 5:
-            holds_graph |= any(number in (6, 11) for number, _ in _fields(_message(value)))
+            holds_graph |= any(number in (6, 11) for number, _ in fields(message(value)))
     if holds_graph or (domain in STANDARD and kind in _CONTROL):
         raise ValueError(f"the operator {kind[:80]!r} holds a graph of its own, which no bundle needs")
     if domain not in DOMAINS or kind not in (DOMAINS[domain] or (kind,)):
@@ -155,38 +159,30 @@ def _check_node(node: memoryview) -> None:
         raise ValueError(f"the operator {name[:160]!r} is none of those that bundles may use")
 
 
-def _mapped(path: Path) -> memoryview:
-    if path.stat().st_size == 0:
-        raise ValueError("the file is empty")
-    with path.open("rb") as stream:
-        # Not closed by hand: an error's traceback may still hold views of it, and closing would raise as well.
-        return memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
-
-
-def _walk(data: memoryview, message: str, depth: int) -> Iterator[str]:
+def _walk(data: memoryview, kind: str, depth: int) -> Iterator[str]:
     if depth > _MAX_DEPTH:
         raise ValueError("graphs are nested too deep")
-    for number, value in _fields(data):
-        inner = _PATHS[message].get(number)
+    for number, value in fields(data):
+        inner = _PATHS[kind].get(number)
         if inner == _LEAF:
-            entry = {key: bytes(each) for key, each in _fields(_message(value)) if not isinstance(each, int)}
+            entry = {key: bytes(each) for key, each in fields(message(value)) if not isinstance(each, int)}
             if entry.get(1) == b"location":
                 yield entry.get(2, b"").decode("utf-8", "replace")
         elif inner is not None:
-            yield from _walk(_message(value), inner, depth + 1)
+            yield from _walk(message(value), inner, depth + 1)
 
 
 def _tensor(value_info: memoryview) -> TensorSpec:
-    fields = dict(_fields(value_info))
-    name = _text(fields.get(1, memoryview(b"")))
-    tensor_type = dict(_fields(_message(fields.get(2, memoryview(b""))))).get(1)
+    own = dict(fields(value_info))
+    name = text(own.get(1, memoryview(b"")))
+    tensor_type = dict(fields(message(own.get(2, memoryview(b""))))).get(1)
     if tensor_type is None:
         raise ValueError(f"{name} is not a tensor")
-    described = dict(_fields(_message(tensor_type)))
+    described = dict(fields(message(tensor_type)))
     element = described.get(1, 0)
     shape = tuple(
-        _dimension(_message(dim))
-        for number, dim in _fields(_message(described.get(2, memoryview(b""))))
+        _dimension(message(dim))
+        for number, dim in fields(message(described.get(2, memoryview(b""))))
         if number == 1
     )
     return TensorSpec(
@@ -195,53 +191,7 @@ def _tensor(value_info: memoryview) -> TensorSpec:
 
 
 def _dimension(data: memoryview) -> int | str:
-    fields = dict(_fields(data))
-    if isinstance(size := fields.get(1), int):
+    own = dict(fields(data))
+    if isinstance(size := own.get(1), int):
         return size
-    return _text(fields.get(2, memoryview(b"")))
-
-
-def _message(value: int | memoryview) -> memoryview:
-    if isinstance(value, int):
-        raise ValueError("a number where a message belongs")
-    return value
-
-
-def _text(value: int | memoryview) -> str:
-    return bytes(_message(value)).decode("utf-8", "replace")
-
-
-def _fields(data: memoryview) -> Iterator[_Field]:
-    """Yield (field number, value): whole numbers, and the bytes of length-delimited fields."""
-    at, end = 0, len(data)
-    while at < end:
-        key, at = _varint(data, at)
-        number, wire = key >> 3, key & 7
-        if wire == 0:
-            value, at = _varint(data, at)
-            yield number, value
-        elif wire == 2:
-            size, at = _varint(data, at)
-            if at + size > end:
-                raise ValueError(f"a field at byte {at} runs past its end")
-            yield number, data[at : at + size]
-            at += size
-        elif wire in (1, 5):
-            at += 8 if wire == 1 else 4
-        else:
-            raise ValueError(f"unknown wire type {wire} at byte {at}")
-    if at != end:
-        raise ValueError("the file is truncated")
-
-
-def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        if at >= len(data):
-            raise ValueError("the file is truncated")
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    raise ValueError(f"a number at byte {at} is too long")
+    return text(own.get(2, memoryview(b"")))

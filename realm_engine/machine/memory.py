@@ -19,6 +19,7 @@ DEFAULT_BYTES = 2 << 30
 # What an image tower keeps alive at once, in copies of its float32 input. Measured, ONNX Runtime / OpenVINO:
 # ViT-B/32 15 / 8, realm-tiny's CORE 9 / 12, its DREAM 2 / 2; the rest is margin for wider models.
 COPIES_OF_INPUT = 40
+TOWER_BYTES_PER_PX = 3 * 4 * COPIES_OF_INPUT
 # Decoded image, its float32 copy, and a map in float64 with the two products that make it.
 BYTES_PER_PIXEL = 64
 FEWEST_INPUTS = 4
@@ -41,17 +42,24 @@ class MemoryLimit:
     @staticmethod
     def input_bytes(height_px: int, width_px: int | None = None) -> int:
         """What a tower holds for one input (square where there is no width), an upper estimate in bytes."""
-        return 3 * height_px * (width_px or height_px) * 4 * COPIES_OF_INPUT
+        return height_px * (width_px or height_px) * TOWER_BYTES_PER_PX
 
     def inputs_per_call(
-        self, height_px: int, width_px: int, wanted: int, shared_px: int = 0, own_px: int = 0
+        self,
+        height_px: int,
+        width_px: int,
+        wanted: int,
+        shared_px: int = 0,
+        own_px: int = 0,
+        bytes_per_px: int = TOWER_BYTES_PER_PX,
     ) -> int:
         """How many inputs of a tower (RGB, height_px x width_px) one call may hold, 1 to `wanted`.
 
-        `shared_px`: pixels of the image that all inputs come from; `own_px`: of the one that each comes
-        from. Raises UsageError when a strict limit does not even hold one, with the limit that would.
+        `shared_px`: pixels of the image that all inputs come from; `own_px`: of the one that each comes from;
+        `bytes_per_px`: of an input, where it is known better than that it is a tower's. Raises UsageError when a strict
+        limit does not even hold one, with the limit that would.
         """
-        each = self.input_bytes(height_px, width_px) + own_px * BYTES_PER_PIXEL
+        each = height_px * width_px * bytes_per_px + own_px * BYTES_PER_PIXEL
         held = resident_bytes() + shared_px * BYTES_PER_PIXEL
         fits = (self.limit_bytes - held) // each
         if self.strict and fits < 1:

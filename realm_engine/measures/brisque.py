@@ -21,7 +21,15 @@ from realm_engine.measures.measure import (
     only_output,
     required_outputs,
 )
-from realm_engine.measures.nss import MOMENTS_OUTPUT, SCALES, asymmetric, checked, tables
+from realm_engine.measures.nss import (
+    BYTES_PER_PX,
+    MOMENTS_OUTPUT,
+    PUBLISHED_BYTES_PER_PX,
+    SCALES,
+    asymmetric,
+    checked,
+    tables,
+)
 from realm_engine.measures.profiles import PUBLISHED
 
 FEATURES = 36
@@ -79,5 +87,6 @@ def open_brisque(bundle: Bundle, name: str, section: Section) -> Measure:
         view=view,
         outputs={graph: frozenset({MOMENTS_OUTPUT}), **head},
         read=read,
-        profiles=listed_profiles(section, {PUBLISHED: Reading(head, published)}),
+        bytes_per_px=BYTES_PER_PX,
+        profiles=listed_profiles(section, {PUBLISHED: Reading(head, published, PUBLISHED_BYTES_PER_PX)}),
     )

@@ -26,10 +26,11 @@ Read = Callable[[Look], Mapping[str, Array]]
 
 @dataclass(frozen=True)
 class Reading:
-    """How a measure is read: with `read`, which wants these `outputs` of graphs."""
+    """How a measure is read: with `read`, which wants these `outputs` of graphs, and holds `bytes_per_px`."""
 
     outputs: Mapping[str, frozenset[str]]
     read: Read
+    bytes_per_px: int | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ class Measure(Listed):
     `part`: the graphs that decide its device and precision. `view`: how its tower looks at a picture. `text`: the
     tokens of its text tower, None where it takes no text. `outputs`: what it reads of which graph. `profiles`: how it
     is read in others than the default one. `files`: what else of the bundle it reads, but its tokenizer. `attribution`:
-    how a map says where its number comes from, None where it cannot.
+    how a map says where its number comes from, None where it cannot. `bytes_per_px`: what it holds for each pixel of
+    its view, None where that is a tower's.
     """
 
     part: Part
@@ -69,6 +71,7 @@ class Measure(Listed):
     profiles: Mapping[str, Reading] = field(default_factory=dict)
     files: tuple[str, ...] = ()
     attribution: Attribution | None = None
+    bytes_per_px: int | None = None
 
     def in_profile(self, profile: str) -> Measure:
         """The measure as it counts in a profile. Raises UsageError where it has no such profile."""
@@ -80,7 +83,7 @@ class Measure(Listed):
                 "ask for it in a run of its own"
             )
         reading = self.profiles[profile]
-        return replace(self, outputs=reading.outputs, read=reading.read)
+        return replace(self, outputs=reading.outputs, read=reading.read, bytes_per_px=reading.bytes_per_px)
 
     def values(self, look: Look) -> Float64:
         """The columns of the N pictures of a look, float64 [N, columns]. Raises what its graphs raise."""
@@ -142,6 +145,7 @@ class Words:
         profiles: Mapping[str, Reading] | None = None,
         files: tuple[str, ...] = (),
         attribution: Attribution | None = None,
+        bytes_per_px: int | None = None,
     ) -> Measure:
         """The measure that these words are about."""
         return Measure(
@@ -161,6 +165,7 @@ class Words:
             files=files,
             ranks=self.ranks,
             attribution=attribution,
+            bytes_per_px=bytes_per_px,
         )
 
 

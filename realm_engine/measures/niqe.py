@@ -22,7 +22,14 @@ from realm_engine.measures.measure import (
     only_output,
     required_outputs,
 )
-from realm_engine.measures.nss import BLOCK_PX, MOMENTS_OUTPUT, asymmetric, checked
+from realm_engine.measures.nss import (
+    BLOCK_PX,
+    BYTES_PER_PX,
+    MOMENTS_OUTPUT,
+    PUBLISHED_BYTES_PER_PX,
+    asymmetric,
+    checked,
+)
 from realm_engine.measures.profiles import PUBLISHED
 
 FEATURES = 36
@@ -80,6 +87,7 @@ def open_niqe(bundle: Bundle, name: str, section: Section) -> Measure:
         view=view,
         outputs={graph: frozenset({MOMENTS_OUTPUT})},
         read=read,
+        bytes_per_px=BYTES_PER_PX,
         files=(gaussian,),
-        profiles=listed_profiles(section, {PUBLISHED: Reading({}, published)}),
+        profiles=listed_profiles(section, {PUBLISHED: Reading({}, published, PUBLISHED_BYTES_PER_PX)}),
     )

@@ -71,11 +71,8 @@ class MeasureStream:
         """Answer pictures with one `key`.
 
         A measure that fails for a single picture leaves its cells empty and says why; the others keep their values.
-        For several it raises what it failed with, so that whoever asks can ask for one at a time. Raises ClosedError,
-        and UsageError where a strict limit of memory does not even hold one.
+        For several it raises what it failed with, so that whoever asks can ask for one at a time. Raises ClosedError.
         """
-        if len(decoded) == 1:
-            self.per_call(decoded[0])
         pictures = (Together.of_many_sizes if self._many_sizes else Together.of_one_size)(decoded)
         texts = [_text(entry) for entry in entries]
         looks = {id(group): group.look(pictures, texts) for group in self._groups}
@@ -83,6 +80,8 @@ class MeasureStream:
         errors: list[str] = []
         for group, measure in self._order:
             try:
+                if len(decoded) == 1:
+                    self._fits(group, measure, decoded[0])
                 found = measure.values(looks[id(group)])
             except (RealmError, MemoryError) as error:
                 if len(entries) > 1 or isinstance(error, ClosedError):
@@ -119,14 +118,17 @@ class MeasureStream:
 
     def per_call(self, image: UInt8) -> int:
         """How many pictures with its key share a call. Raises UsageError where the memory does not hold one."""
-        height, width = self.key(image)
-        fits = [self._batch_size]
-        for group in self._groups:
-            for measure in group.measures if group.memory is not None else ():
-                assert group.memory is not None
-                size, own_px = measure.view.input_px(image), measure.view.source_px(height, width)
-                fits.append(group.memory.inputs_per_call(*size, self._batch_size, own_px=own_px))
-        return min(fits)
+        return min(self._fits(group, measure, image) for group, measure in self._order)
+
+    def _fits(self, group: Group, measure: Measure, image: UInt8) -> int:
+        """`per_call` of one measure."""
+        if group.memory is None:
+            return self._batch_size
+        size = measure.view.input_px(image)
+        if measure.bytes_per_px is not None:
+            return group.memory.inputs_per_call(*size, self._batch_size, bytes_per_px=measure.bytes_per_px)
+        own_px = measure.view.source_px(*self.key(image))
+        return group.memory.inputs_per_call(*size, self._batch_size, own_px=own_px)
 
 
 def row_of(

@@ -1,4 +1,9 @@
-"""The scans of a JPEG file, counted before it is decoded: each is a pass over the whole picture, and may be empty."""
+"""A JPEG file before it is decoded: whether all of it is there, and how many scans it has, each of which is a pass over
+the whole picture and may be empty.
+
+Without its end marker a file is broken: decoders fill what is missing with grey, some of them and sometimes, by what
+bytes happen to stand behind.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +33,7 @@ _MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
 def scans(file: IO[bytes], name: str) -> int:
     """How many passes a decoder makes over a picture: 1 of what is no JPEG or comes in one scan.
 
-    Leaves the file at its beginning. Raises ImageError for what no encoder writes.
+    Leaves the file at its beginning. Raises ImageError for what no encoder writes, and where the end marker is missing.
     """
     try:
         file.seek(0)
@@ -44,6 +49,8 @@ def _count(file: IO[bytes], name: str) -> int:
         marker, place = _next_marker(file, place)
         if found == 0 and place - before > MOST_BETWEEN_BYTES:
             raise ImageError(f"{name}: broken image (a megabyte and more lies between two of its segments)")
+        if marker is None and found > 0:
+            raise ImageError(f"{name}: broken or truncated image (the file ends early)")
         if marker is None or marker == _END:
             return found
         if marker in _BARE:
@@ -55,10 +62,8 @@ def _count(file: IO[bytes], name: str) -> int:
             components = head[7] if len(head) == 8 else 0
             pixels = int.from_bytes(head[3:5], "big") * int.from_bytes(head[5:7], "big")
         elif marker == _START_OF_SCAN:
-            found += 1
             several = several or head[2:3] < bytes([components])
-            if not several:  # a decoder reads no other scan
-                return found
+            found += several or found == 0  # of one that holds everything a decoder reads no other
             if found > min(MOST_SCANS, max(1, MOST_SCANNED_PX // max(1, pixels))):
                 raise ImageError(
                     f"{name}: more than {found - 1} scans of {pixels / 1e6:.1f} megapixels; save it anew as PNG or JPEG"

@@ -23,6 +23,10 @@ from realm_engine.runtimes.links import without_links
 from realm_engine.runtimes.padding import ROW_SIZES
 
 _SEVERITY_FATAL = 4
+# Of a call with so large inputs the arena keeps nothing for the next one: the gigabyte of one picture would be there
+# beside that of another graph. Asking for it again costs a hundredth of such a call.
+_LARGE_BYTES = 8 << 20
+_KEEP_NOTHING = ("memory.enable_memory_arena_shrinkage", "cpu:0")
 # What ONNX Runtime's arena and CUDA say where there is no memory.
 _NO_MEMORY = (
     "Failed to allocate memory",
@@ -36,7 +40,8 @@ _NO_MEMORY = (
 class OnnxRuntimeSession:
     """One graph opened by ONNX Runtime; `bound` sends every call through I/O binding."""
 
-    def __init__(self, session: Any, path: Path, bound: bool) -> None:
+    def __init__(self, module: ModuleType, session: Any, path: Path, bound: bool) -> None:
+        self._module = module
         self._session = session
         self._path = path
         self._bound = bound
@@ -50,12 +55,20 @@ class OnnxRuntimeSession:
             if self._bound:
                 return self._run_bound(session, inputs, outputs)
             feeds = {name: contiguous(array) for name, array in inputs.items()}
-            return list(session.run(list(outputs), feeds))
+            return list(session.run(list(outputs), feeds, self._options(feeds)))
         except Exception as error:  # ONNX Runtime's exceptions share no public base
             what = f"{self._path.name}: ONNX Runtime failed: {first_line(error)}"
             if any(words in str(error) for words in _NO_MEMORY):
                 raise DeviceMemoryError(f"{what}; use smaller images, or --device cpu") from error
             raise DeviceError(what) from error
+
+    def _options(self, feeds: Mapping[str, Array]) -> Any:
+        """How to run these; None: as usual."""
+        if sum(array.nbytes for array in feeds.values()) < _LARGE_BYTES:
+            return None
+        options = self._module.RunOptions()
+        options.add_run_config_entry(*_KEEP_NOTHING)
+        return options
 
     @staticmethod
     def _run_bound(session: Any, inputs: Mapping[str, Any], outputs: Sequence[str]) -> list[Array]:
@@ -113,7 +126,9 @@ class OnnxRuntimeBackend:
     def load(self, path: Path, precision: str) -> OnnxRuntimeSession:
         """See `Backend.load`."""
         with without_links(path) as file:
-            return OnnxRuntimeSession(self._open(str(file), precision, path.name), path, self.resident)
+            return OnnxRuntimeSession(
+                self._module, self._open(str(file), precision, path.name), path, self.resident
+            )
 
     def probe(self) -> None:
         """Start the provider on a one-node model: a build that lists it may still lack its libraries."""

@@ -175,9 +175,10 @@ void to_rgb(const jpeg_decompress_struct& info, const std::optional<ColourProfil
 }  // namespace
 
 Decoded decode_jpeg(const std::uint8_t* bytes, std::size_t size, const std::string& name) {
-    const int scans = count_scans({reinterpret_cast<const char*>(bytes), size}, limits::kScans);
+    const auto [scans, ended] = jpeg_scans({reinterpret_cast<const char*>(bytes), size}, limits::kScans);
     if (scans > limits::kScans)
         throw ImageError(name + ": more than " + std::to_string(limits::kScans) + " scans; save it anew as PNG or JPEG");
+    if (scans > 0 && !ended) throw BrokenImage{"the file ends early"};
     Reader reader{};
     reader.info.err = jpeg_std_error(&reader.failure.base);
     reader.failure.base.error_exit = leave;

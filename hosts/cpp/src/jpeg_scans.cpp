@@ -14,19 +14,19 @@ bool is_bare(int marker) { return marker == 0x01 || (marker >= 0xD0 && marker <=
 
 }  // namespace
 
-int count_scans(std::string_view jpeg, int most) {
+JpegScans jpeg_scans(std::string_view jpeg, int most) {
     int found = 0;
     // In the data of a scan 0xff stands before a zero or a restart; all else is the next marker.
     for (std::size_t at = jpeg.find('\xFF', 2); at != std::string_view::npos && found <= most; at = jpeg.find('\xFF', at)) {
         const int marker = byte_at(jpeg, ++at);
         if (marker == 0xFF) continue;
-        if (marker == kEnd) break;
+        if (marker == kEnd) return {found, true};
         ++at;
         if (marker == 0 || is_bare(marker)) continue;
         if (marker == kStartOfScan) ++found;
         at += static_cast<std::size_t>(byte_at(jpeg, at) << 8 | byte_at(jpeg, at + 1));
     }
-    return found;
+    return {found, false};
 }
 
 }  // namespace realm

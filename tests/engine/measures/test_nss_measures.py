@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import sys
 from pathlib import Path
 
 import nss_reference as reference
@@ -22,6 +24,7 @@ from realm_engine import Engine
 from realm_engine import engine as engine_module
 from realm_engine.bundle.bundle import Bundle
 from realm_engine.errors import BundleError, UsageError
+from realm_engine.machine.memory import resident_bytes
 from realm_engine.opened import Contents
 from realm_engine.pictures.decode import load_image
 from realm_engine.pictures.inputs import entries
@@ -294,3 +297,39 @@ def test_on_openvino(statistics, images) -> None:
     for row, image in zip(rows, images[:2], strict=True):
         assert row.niqe == pytest.approx(reference.niqe(image), abs=0.02)
         assert row.brisque == pytest.approx(reference.brisque(image), abs=0.3)
+
+
+LARGE = (1500, 2000)  # 9 MB, of which the graphs make more than 100
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory that is given back is seen there")
+def test_a_large_picture_leaves_no_memory_behind(engine, photo) -> None:
+    image = photo(*LARGE)
+    engine.score(image[:200, :200], metrics=["niqe", "brisque"])
+    before = resident_bytes()
+    for _ in range(2):
+        assert engine.score(image, metrics=["niqe", "brisque"])[0].error is None
+        assert resident_bytes() - before < 40 << 20
+
+
+@pytest.mark.parametrize(("profile", "held_px"), [("default", 44), ("published", 120)])
+def test_one_that_the_limit_does_not_hold_fails_alone(statistics, photo, profile, held_px) -> None:
+    image = photo(*LARGE)
+    needs = image[:, :, 0].size * held_px
+    with Engine.open(statistics, device="cpu", threads=1) as opened:
+        opened.score(image[:200, :200], metrics=["niqe", "brisque"], profile=profile)
+    with Engine.open(statistics, device="cpu", threads=1, max_memory=resident_bytes() + needs // 2) as opened:
+        small, large = opened.score([image[:200, :200], image], metrics=["niqe"], profile=profile)
+    assert small.error is None and large.niqe is None
+    assert re.fullmatch(r"niqe: --max-memory \S+ is too little: .*; give at least \S+", large.error)
+
+
+def test_what_fits_keeps_its_value_beside_what_does_not(photo) -> None:
+    """CORE sees a picture of more than 4 megapixels resized, which takes 82 MB whatever its size."""
+    image = photo(2100, 2000)
+    with Engine.open(device="cpu", threads=1) as opened:
+        expected = opened.score(image)[0].mos
+    with Engine.open(device="cpu", threads=1, max_memory=resident_bytes() + (130 << 20)) as opened:
+        row = opened.score(image, metrics=["core", "niqe"])[0]
+    assert row.mos == expected and row.niqe is None
+    assert row.error.startswith("niqe: --max-memory ") and "core" not in row.error

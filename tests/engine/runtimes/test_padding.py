@@ -151,7 +151,7 @@ def test_onnx_runtime_without_memory_is_told_from_other_failures(words):
     def fail(*_):
         raise RuntimeError(words)
 
-    broken = OnnxRuntimeSession(SimpleNamespace(run=fail), Path("core.onnx"), False)
+    broken = OnnxRuntimeSession(SimpleNamespace(), SimpleNamespace(run=fail), Path("core.onnx"), False)
     with pytest.raises(
         DeviceMemoryError, match=r"core\.onnx: ONNX Runtime failed: .*; use smaller images, or --device cpu"
     ):

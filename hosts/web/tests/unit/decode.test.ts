@@ -100,3 +100,14 @@ test("files are known by their bytes", () => {
     expect(inspect(bytes), start).not.toBeNull(); // and no exception for a file that is all header
   }
 });
+
+const jpegs = process.env.REALM_JPEGS;
+
+test.runIf(jpegs)("a JPEG is whole where the other hosts say so", () => {
+  const names = fs.readdirSync(jpegs!);
+  expect(names.length).toBeGreaterThan(50);
+  for (const name of names) {
+    const facts = inspect(new Uint8Array(fs.readFileSync(path.join(jpegs!, name))));
+    expect(facts?.truncated, name).toBe(name.startsWith("broken"));
+  }
+});
