@@ -86,11 +86,11 @@ def _terms_facts(terms: Terms) -> dict[str, Any]:
 
 def _measure_facts(measure: Measure) -> dict[str, Any]:
     view = measure.view
-    size = (
-        "as it is"
-        if view.kind == "native"
-        else f"{view.width_px} x {view.height_px} px, {view.interpolation}"
-    )
+    size = f"{view.width_px} x {view.height_px} px, {view.interpolation}"
+    if view.kind == "native":
+        size = "as it is"
+    if view.short_px is not None:
+        size = f"the centre, of a short side of {view.short_px} px: {size}"
     facts: dict[str, Any] = {"says": measure.says, "image": size}
     if measure.text is not None:
         facts["max_tokens"] = measure.text.max_tokens

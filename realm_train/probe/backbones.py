@@ -50,8 +50,8 @@ _OPENAI = "openai"
 # OpenAI's weights want its own activation; open_clip's plain names have another.
 _QUICK = "-quickgelu"
 _WEIGHTS_FILES = (".pt", ".pth", ".bin", ".safetensors")
-# What follows the penultimate features, in torchvision's names.
-_CLASSIFIERS = ("fc.", "classifier.6.", "heads.", "head.")
+# Where what follows the penultimate features stands in whole networks, beside parts that are kept (vgg's classifier).
+CLASSIFIERS = ("fc.", "classifier.", "heads.", "head.")
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def _torchvision(name: str, weights: str) -> Backbone:
     else:
         network.heads = nn.Identity()
     if weights not in (PRETRAINED, NONE):
-        load_strictly(network, load_weights(weights), weights, ignore=_CLASSIFIERS)
+        load_strictly(network, load_weights(weights), weights, ignore=CLASSIFIERS)
     return Backbone(name, network, PUBLISHED_WIDTHS[name], PUBLISHED, IMAGENET)
 
 
@@ -173,7 +173,7 @@ def _timm(name: str, weights: str) -> Backbone:
         near = difflib.get_close_matches(name, (*PUBLISHED_WIDTHS, "core"), n=1)
         raise TowerError(f"{error}; did you mean {near[0]}?") if near else error from None
     if weights not in (PRETRAINED, NONE):
-        load_strictly(network, load_weights(weights), weights, ignore=_CLASSIFIERS)
+        load_strictly(network, load_weights(weights), weights, ignore=CLASSIFIERS)
     config = data.resolve_model_data_config(network)
     _, height, width = config["input_size"]
     if height != width:
@@ -217,11 +217,6 @@ def image_tower_of_clip(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Of a whole CLIP's state_dict what belongs to its image tower; that of an image tower is returned as it is."""
     inside = {key.removeprefix("visual."): value for key, value in state.items() if key.startswith("visual.")}
     return inside or dict(state)
-
-
-def is_classifier(key: str) -> bool:
-    """Whether a key of a whole network's state_dict belongs to what follows the penultimate features."""
-    return key.startswith(_CLASSIFIERS)
 
 
 def _tagged(name: str, model: str, tag: str) -> Any:

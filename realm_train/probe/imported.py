@@ -14,13 +14,13 @@ from torch import Tensor
 from realm_engine.machine.files import sha256_of
 from realm_train.errors import TowerError
 from realm_train.probe.backbones import (
+    CLASSIFIERS,
     CLIP,
     NONE,
     PRETRAINED,
     Backbone,
     backbone,
     image_tower_of_clip,
-    is_classifier,
 )
 from realm_train.probe.checkpoint import about, save_probe
 from realm_train.runs import RunFolder, open_run
@@ -95,14 +95,14 @@ def import_probe(path: Path, arch: str, output: Path, weights: str = PRETRAINED)
 
 
 def _load_backbone(stem: Backbone, inside: Mapping[str, Tensor], path: Path) -> None:
+    own = stem.network.state_dict()
     if stem.name.startswith(CLIP):
         inside = {key: value for key, value in inside.items() if not key.startswith(_TEXT)}
         if not any(key.startswith("visual.") for key in inside):
             raise TowerError(f"{path}: its {_MODEL}* hold no image tower of a CLIP; found {_some(inside)}")
         given = image_tower_of_clip(inside)
     else:
-        given = {key: value for key, value in inside.items() if not is_classifier(key)}
-    own = stem.network.state_dict()
+        given = {k: value for k, value in inside.items() if k in own or not k.startswith(CLASSIFIERS)}
     # Files older than batch norm's counters lack them, and inference never reads them.
     missing = [key for key in own if key not in given and not key.endswith("num_batches_tracked")]
     unexpected = [key for key in given if key not in own]

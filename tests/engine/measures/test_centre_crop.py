@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from embedding_page import program
 from PIL import Image
+from repository import ROOT
 
 from realm_engine.bundle.manifest import GraphSpec, Section, TensorSpec
 from realm_engine.errors import BundleError
@@ -77,6 +79,21 @@ def test_a_large_picture_is_resized_before_the_graph(photo, monkeypatch):
     # Sums in float32 may fall to the other side of a half.
     difference = np.abs(seen(feeds).astype(int) - expected)
     assert difference.max() <= 1 and (difference == 0).mean() > 0.99
+
+
+def test_the_page_for_other_hosts_says_the_same(photo, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    page = program()
+    fed = {}
+    entry = {"kind": "centre-crop", "size_px": 40, "short_px": 46, "interpolation": "bicubic"}
+    page.look.__globals__["MANIFEST"] = {"graphs": {"tower": {"inputs": []}}}
+    page.look.__globals__["run"] = lambda graph, output, **feeds: fed.update(feeds)
+    for seed, size in enumerate(SIZES):
+        picture = photo(*size, seed=seed)
+        page.look("tower", entry, "features", picture)
+        ours = view(short_px=46, interpolation="bicubic").feeds(Together.of_one_size([picture]), GRAPH)
+        for name in ("resample_rows", "resample_cols"):
+            np.testing.assert_array_equal(fed[name], ours[name][0, 0])
 
 
 def test_without_short_px_the_short_side_is_the_crops(photo):

@@ -157,11 +157,25 @@ def exported_features(stem: Backbone, picture: np.ndarray) -> np.ndarray:
     return np.asarray(features)
 
 
+def shortened(stem: Backbone) -> Backbone:
+    """The same with at most two blocks of a kind: deeper ones repeat them, and take minutes to export."""
+    network: Any = stem.network
+    for layer in ("layer1", "layer2", "layer3", "layer4"):
+        if hasattr(network, layer):
+            setattr(network, layer, getattr(network, layer)[:2])
+    if stem.name == "vit_b_16":
+        network.encoder.layers = network.encoder.layers[:2]
+    if stem.name == "CLIP:ViT-L/14":
+        network.transformer.resblocks = network.transformer.resblocks[:2]
+    return stem
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED_WIDTHS)
 def test_every_published_backbone_is_exported_as_it_is(name: str, pictures: list[np.ndarray]) -> None:
-    """Random weights, scaled so that features are of the size of 1; one picture."""
+    """Random weights, one picture."""
     torch.manual_seed(0)
-    stem = backbone(name, "none", published=True)
+    stem = shortened(backbone(name, "none", published=True))
     expected = stem.features([pictures[1]])
     assert expected.shape == (1, PUBLISHED_WIDTHS[name])
     limit = 1e-4 * max(1.0, float(np.abs(expected).max()))

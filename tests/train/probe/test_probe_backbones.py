@@ -101,6 +101,14 @@ def test_any_network_of_timm(name: str, picture: UInt8) -> None:
     np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_a_whole_network_of_timm_is_loaded_without_its_classifier(tmp_path: Path) -> None:
+    whole = timm.create_model("test_efficientnet")
+    save_file(whole.state_dict(), tmp_path / "weights.safetensors")
+    found = backbone("test_efficientnet", str(tmp_path / "weights.safetensors")).network.state_dict()
+    assert "classifier.weight" in whole.state_dict() and "classifier.weight" not in found
+    assert all(torch.equal(value, whole.state_dict()[key]) for key, value in found.items())
+
+
 def test_a_batch_equals_its_pictures_alone(picture: UInt8) -> None:
     found = backbone("test_resnet", "none").train()
     pictures = [picture, picture[:, ::-1], picture[:200], 255 - picture, picture[::2]]
