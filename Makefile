@@ -88,9 +88,10 @@ hosts: $(LEAN)
 
 fuzz: fuzz-python fuzz-hosts
 
-# Cases that fail are kept in .hypothesis/ and come first the next time; what is mended becomes an @example.
+# Cases that fail are kept in .hypothesis/ and come first the next time; what is mended becomes an @example. Towers of
+# full size are built in both precisions here, in `make test` in one each.
 fuzz-python: $(FULL)
-	REALM_FUZZ=long $(BIN)/python -m pytest tests/fuzz -n logical --maxprocesses 4
+	REALM_FUZZ=long $(BIN)/python -m pytest tests/fuzz tests/export/test_tensorrt_builds.py -n logical --maxprocesses 4
 
 # What they find stays in out/fuzz: new inputs are the next run's seeds, a crash is a file there.
 FUZZ_SECONDS ?= 600
