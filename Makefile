@@ -81,23 +81,24 @@ lint: $(FULL)
 hosts: $(LEAN)
 	@for tool in g++ cmake ninja node npm; do command -v $$tool >/dev/null || { \
 	echo "error: $$tool is not installed; hosts/cpp needs g++, cmake and ninja, hosts/web node and npm" >&2; exit 2; }; done
-	cd hosts/cpp && cmake --preset release -B $(CURDIR)/out/hosts/cpp/release -DONNXRUNTIME_LIBRARY="$$($(CURDIR)/$(BIN)/python \
+	cd hosts/cpp && cmake --preset release -B $(CURDIR)/out/hosts/cpp/release -DONNXRUNTIME_LIBRARY="$$($(abspath $(BIN))/python \
 	-c 'import glob, importlib.util as u; print(*glob.glob(u.find_spec("onnxruntime").submodule_search_locations[0] + "/capi/libonnxruntime.so.*"))')"
 	cmake --build out/hosts/cpp/release
 	cd hosts/web && npm ci && npm run build
 
 fuzz: fuzz-python fuzz-hosts
 
-# Cases that fail are kept in .hypothesis/ and come first the next time; what is mended becomes an @example.
+# Cases that fail are kept in .hypothesis/ and come first the next time; what is mended becomes an @example. Towers of
+# full size are built in both precisions here, in `make test` in one each.
 fuzz-python: $(FULL)
-	REALM_FUZZ=long $(BIN)/python -m pytest tests/fuzz -n logical --maxprocesses 4
+	REALM_FUZZ=long $(BIN)/python -m pytest tests/fuzz tests/export/test_tensorrt_builds.py -n logical --maxprocesses 4
 
 # What they find stays in out/fuzz: new inputs are the next run's seeds, a crash is a file there.
 FUZZ_SECONDS ?= 600
 FUZZ_CXX ?= $(shell command -v clang++ || command -v clang++-19 || command -v clang++-14 || echo g++)
 fuzz-hosts: $(FULL)
 	cd hosts/cpp && cmake --preset fuzz -B $(CURDIR)/out/hosts/cpp/fuzz -DCMAKE_CXX_COMPILER="$(FUZZ_CXX)" \
-	-DONNXRUNTIME_LIBRARY="$$($(CURDIR)/$(BIN)/python \
+	-DONNXRUNTIME_LIBRARY="$$($(abspath $(BIN))/python \
 	-c 'import glob, importlib.util as u; print(*glob.glob(u.find_spec("onnxruntime").submodule_search_locations[0] + "/capi/libonnxruntime.so.*"))')"
 	cmake --build out/hosts/cpp/fuzz --target fuzzers
 	$(BIN)/python tests/hosts/fuzz_corpus.py out/fuzz/seeds

@@ -108,34 +108,37 @@ def read_rows(path: Path, columns: Sequence[Column]) -> list[Measured]:
 
 def row_of(entry: Mapping[str, Any], columns: Sequence[Column]) -> Measured:
     """A row from a line of a table. Raises KeyError, TypeError and ValueError where it is not one."""
-
-    def number(value: Any) -> float | None:
-        if value is None:
-            return None
-        try:
-            found = float(value)
-        except ValueError:  # a cell of a spreadsheet
-            if is_blank(value):
-                return None
-            found = number_of(value)
-        return found if math.isfinite(found) else None
-
-    def word(value: Any, column: Column) -> str | None:
-        if value is None or is_blank(str(value)):
-            return None
-        if value not in column.words:
-            raise ValueError(f"{column.name} is {value!r}, none of {', '.join(column.words)}")
-        return str(value)
-
-    values = {column.name: number(entry[column.name]) for column in numbers_of(columns)}
+    values = {column.name: _number(entry[column.name]) for column in numbers_of(columns)}
     return Measured(
         name=str(entry["filename"]),
         values=values,
         description=str(entry["description"]) if entry["description"] else None,
         error=str(entry["error"]) if entry["error"] else None,
         flags=flags_of(values, columns),
-        words={column.name: word(entry[column.name], column) for column in words_of(columns)},
+        words={column.name: _word(entry[column.name], column) for column in words_of(columns)},
     )
+
+
+def _number(value: Any) -> float | None:
+    """A cell's number, None where it has none. Raises ValueError and TypeError."""
+    if value is None:
+        return None
+    try:
+        found = float(value)
+    except ValueError:  # a cell of a spreadsheet
+        if is_blank(value):
+            return None
+        found = number_of(value)
+    return found if math.isfinite(found) else None
+
+
+def _word(value: Any, column: Column) -> str | None:
+    """A cell's word, None where it has none. Raises ValueError for one that the column does not know."""
+    if value is None or is_blank(str(value)):
+        return None
+    if value not in column.words:
+        raise ValueError(f"{column.name} is {value!r}, none of {', '.join(column.words)}")
+    return str(value)
 
 
 def table_parts(path: Path, rows: Iterable[Measured], columns: Sequence[Column]) -> Iterator[bytes]:

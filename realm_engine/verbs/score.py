@@ -12,6 +12,7 @@ from typing import IO
 from realm_engine.engine import Engine, EngineOptions, Measured
 from realm_engine.errors import UsageError
 from realm_engine.machine.files import is_stream
+from realm_engine.machine.memory import without_collector
 from realm_engine.pictures.find import look_for_images
 from realm_engine.pictures.inputs import Entry, descriptions_by_root, file_entries
 from realm_engine.tables.journal import ResultFile, check_output, journal_path
@@ -51,11 +52,12 @@ def score_images(options: ScoreOptions, how: EngineOptions, stdout: IO[str], con
 
     Raises RealmError where nothing can be done.
     """
-    found = look_for_images(options.paths)
-    files = found.files
+    with without_collector():
+        found = look_for_images(options.paths)
+        files = found.files
+        by_root = {} if options.no_descriptions else descriptions_by_root(files, options.descriptions)
+        entries = file_entries(files, by_root, options.missing_text == "error")
     say_left_out(found, console)
-    by_root = {} if options.no_descriptions else descriptions_by_root(files, options.descriptions)
-    entries = file_entries(files, by_root, options.missing_text == "error")
     if options.output is not None:
         check_output(options.output, keep=[Path(used.source) for used in by_root.values()])
     say_descriptions(entries, by_root, options.paths, console)
@@ -88,7 +90,8 @@ def _fill(
         if options.resume is None and journal_path(output).exists():
             console.warn(f"starting anew; --resume would have continued {journal_path(output)}")
         run = asked.identity(engine)
-        table = ResultFile(output, pictures_now(entries), run, columns, options.resume == "continue")
+        with without_collector():
+            table = ResultFile(output, pictures_now(entries), run, columns, options.resume == "continue")
     todo = pending(entries, table.done)
     if len(todo) < len(entries):
         console.say(f"{len(entries) - len(todo)} of {len(entries)} images are scored already")

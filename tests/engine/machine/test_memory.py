@@ -1,3 +1,5 @@
+import gc
+
 import numpy as np
 import psutil
 import pytest
@@ -12,6 +14,7 @@ from realm_engine.machine.memory import (
     parse_bytes,
     peak_bytes,
     resident_bytes,
+    without_collector,
 )
 
 
@@ -86,3 +89,17 @@ def test_available_memory_is_the_smaller_of_machine_and_container(tmp_path, monk
     (tmp_path / "a.slice" / "memory.max").write_text("9000\n")
     (tmp_path / "a.slice" / "memory.current").write_text("2000\n")
     assert available_bytes(tmp_path, tmp_path / "membership") == 7000
+
+
+def test_the_collector_is_back_whatever_happens():
+    with pytest.raises(KeyError), without_collector():
+        assert not gc.isenabled()
+        raise KeyError
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        with without_collector():
+            pass
+        assert not gc.isenabled()  # as whoever called had it
+    finally:
+        gc.enable()
