@@ -140,6 +140,10 @@ def _linear(
     def progress(done: int, total: int) -> None:
         say(f"looked at {done} of {total} pictures")
 
+    def looked_for_shortcuts(done: int, total: int) -> None:
+        if done % 32 == 0 or done == total:
+            say(f"looked for shortcuts in {done} of {total} pictures")
+
     with opened_tower(config, bundle) as opened:
         seen = look_at(opened.tower, pictures, config, output / "features", progress)
         facts, brought = opened.facts, opened.weights
@@ -147,7 +151,7 @@ def _linear(
     if not no_validation:
         apart = frozenset(picture.source for part in added for picture in part)
         metrics = measure(seen, pictures, apart, config, say)
-        found = shortcuts(labelled, config.seed)
+        found = shortcuts(labelled, config.seed, looked_for_shortcuts)
         metrics["shortcuts"] = {each.name: round(each.auc, 4) for each in found}
         for each in found:
             if each.suspicious:
