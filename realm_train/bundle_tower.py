@@ -32,9 +32,8 @@ class BundleTower:
         measure, self.graph = tower_of(bundle, engine.contents.measures.all)
         self.name = bundle.name
         self.tower = measure.part.name
-        graph = bundle.graphs[self.graph]
-        self.sha256 = str(bundle.manifest["files"][graph.variants[FP32]]["sha256"])
-        output = graph.output(FEATURES)
+        self.sha256 = bundle.sha256(self.graph)
+        output = bundle.graphs[self.graph].output(FEATURES)
         assert output is not None
         self.width = int(output.shape[-1])
         self._engine = engine
