@@ -14,7 +14,7 @@ from export.bundle import MOST_IMAGES, Photographs, check_output, export_bundle,
 from export.errors import ExportError
 from export.files import Report, Work, write_files
 from export.manifest import FORMAT_VERSION, BundleInfo, read_manifest, write_manifest
-from export.parts.part import Part
+from export.parts.part import MeasureAlone, Part
 from export.proof.limits import Tier, summary
 from realm_engine.bundle.bundle import Bundle
 from realm_engine.opened import Contents
@@ -47,6 +47,8 @@ def add_parts(
 ) -> dict[str, Any]:
     """Write a bundle that is another one and has further parts, each proved; what was there stays byte for byte.
 
+    A part that `replaces` takes the place of the measure of its name, if there is one.
+
     Args:
         bundle: Name or folder of what there is.
         output: Folder of the new bundle, which may be the old one with `overwrite`.
@@ -73,7 +75,9 @@ def add_parts(
     with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as temporary:
         folder = Path(temporary) / output.name
         shutil.copytree(source.root, folder)
-        before = read_manifest(folder)
+        before = without_measures(
+            folder, [name for part in parts if _replaces(part) for name in part.measures()]
+        )
         added, _ = write_files(folder, info, parts, Work(), report)
         manifest = {**before, "format_version": FORMAT_VERSION, "name": info.name}
         manifest |= _terms(before, added, parts)
@@ -99,11 +103,40 @@ def add_parts(
     return manifest
 
 
+def _replaces(part: Part) -> bool:
+    return isinstance(part, MeasureAlone) and part.replaces
+
+
+def without_measures(folder: Path, names: Sequence[str]) -> dict[str, Any]:
+    """The manifest of a bundle without measures of these names; files that were theirs alone are removed.
+
+    A head's are its graph and its map's: its tower belongs to others as well.
+    """
+    manifest = read_manifest(folder)
+    for name in names:
+        gone = manifest.get("measures", {}).pop(name, None)
+        if gone is None:
+            continue
+        for graph in (gone["graph"], gone.get("map", {}).get("graph")):
+            entry = manifest["graphs"].pop(graph, None)
+            for file in entry["variants"].values() if entry is not None else ():
+                (folder / file).unlink()
+        left = [*manifest["measures"].values(), *manifest["graphs"].values(), manifest]
+        data = str(manifest.get("training_data", "")).split("; ")
+        manifest["training_data"] = "; ".join(each for each in data if not each.startswith(f"{name}: "))
+        text = gone["licence"].get("text")
+        if text is not None and not any(each.get("licence", {}).get("text") == text for each in left):
+            (folder / text).unlink()
+    return manifest
+
+
 def _check_new(source: Bundle, parts: Sequence[Part]) -> None:
     """Refuse what the bundle has already, and one of format 1.0, whose measures are not listed."""
     if "measures" not in source.manifest and "core" in source.graphs:
         raise ExportError(f"{source.root}: its measures are not listed, as of 1.1 on; export it again")
     for part in parts:
+        if _replaces(part):
+            continue
         for kind, there, names in (
             ("measure", source.manifest.get("measures", {}), part.measures()),
             ("graph", source.graphs, [graph.name for graph in part.graphs()]),

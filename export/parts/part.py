@@ -22,9 +22,13 @@ def plain_name(part: Part) -> str:
 
 
 class MeasureAlone:
-    """A part that is measures in float32, and nothing else: no text tower, files, maps or section of its own."""
+    """A part that is measures in float32, and nothing else: no text tower, files, maps or section of its own.
+
+    `replaces`: whether it takes the place of a measure of its name, in a bundle that has one.
+    """
 
     precisions: Sequence[str] = ("fp32",)
+    replaces = False
 
     def text(self) -> TextGraph | None:
         """None."""

@@ -37,6 +37,7 @@ class ProbeTower(MeasureAlone):
     """The measure `real-fake`, of the kind "head", with a tower of its own."""
 
     weights = "trained"
+    replaces = True
     name = f"measures.{NAME}"
 
     @property

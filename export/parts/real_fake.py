@@ -95,6 +95,7 @@ class RealFake(MeasureAlone):
     prior: float = 0.5
 
     weights = "trained"
+    replaces = True
     name = f"measures.{NAME}"
 
     def __post_init__(self) -> None:

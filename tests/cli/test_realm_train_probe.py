@@ -44,19 +44,9 @@ def pictures(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory) -> Path:
-    """The default without its own real-fake, as a recipe has it before that step."""
-    folder = tmp_path_factory.mktemp("plain") / "plain"
-    shutil.copytree(find_bundle("realm-tiny"), folder)
-    manifest = json.loads((folder / "bundle.json").read_text())
-    del manifest["measures"]["real-fake"], manifest["towers"]
-    for graph in ("real_fake", "real_fake_map"):
-        del manifest["graphs"][graph]
-    for name in ("real_fake.onnx", "real_fake_map.onnx", "LICENSE-REAL-FAKE.md"):
-        (folder / name).unlink()
-        del manifest["files"][name]
-    (folder / "bundle.json").write_text(json.dumps(manifest))
-    return folder
+def plain() -> Path:
+    """The default, whose own real-fake gives way to another."""
+    return find_bundle("realm-tiny")
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +133,22 @@ def test_what_the_manifest_says_of_it(measured) -> None:
     assert [column.name for column in found.columns] == ["p_fake", "real_fake_unlike", "verdict"]
 
 
-def test_another_tower_is_refused(run, bundle_path, plain, tmp_path) -> None:
+def test_what_was_the_old_measures_alone_is_gone_and_the_rest_stays(measured, plain) -> None:
+    """The new terms name no file, so that of the old ones goes too; whatever else there was is the same bytes."""
+    old, new = (json.loads((folder / "bundle.json").read_text()) for folder in (plain, measured[0]))
+    assert set(old["files"]) - set(new["files"]) == {"LICENSE-REAL-FAKE.md"}
+    assert set(new["files"]) <= set(old["files"])
+    changed = {name for name in new["files"] if new["files"][name] != old["files"][name]}
+    assert changed == {"real_fake.onnx", "real_fake_map.onnx"}
+    assert new["training_data"].count("real-fake: ") == 1 and new["training_data"].endswith(
+        "real-fake: noise"
+    )
+    assert {name: each for name, each in new["measures"].items() if name != "real-fake"} == {
+        name: each for name, each in old["measures"].items() if name != "real-fake"
+    }
+
+
+def test_another_tower_is_refused(run, plain, tmp_path) -> None:
     manifest = json.loads((run[0] / "probe.json").read_text())
     other = tmp_path / "other"
     shutil.copytree(run[0], other)
