@@ -273,6 +273,7 @@ def example(folder: Path, *settings: object) -> None:
     checked("cmake", "--build", folder, "-j2")
     said = checked(folder / "score_and_map", TINY, SAMPLES / "coffee-melted.png", "The cup looks melted.")
     assert re.match(r"MOS -?\d\.\d{4}, realness \d+\.\d of 100\nmos: -?\d\.\d{3} \(", said)
+    assert "\nverdict: uncertain (" in said
     assert re.search(r"\nleast real: \d+ x \d+ pixels", said)
 
 
