@@ -110,6 +110,7 @@ def pictures() -> dict[str, UInt8]:
         "cat": cat[60:192, 110:270],  # 132 x 160: no stride of 8 or 12 divides what 64 or 128 leave
         "square": coffee[100:164, 200:264],  # 64 x 64: the window is the image
         "plus-one": coffee[150:215, 120:184],  # 65 x 64
+        "cup": coffee[180:276, 0:96],  # the probe calls it fake
         "tall": np.ascontiguousarray(coffee[200:248, 10:355].transpose(1, 0, 2)),  # 345 x 48
         "wide": temple[150:190, 20:480],  # 40 x 460
         "tiny": cat[80:113, 150:185],  # 33 x 35: enlarged in both axes, for CORE and in DREAM's windows
@@ -208,6 +209,10 @@ SCORES: tuple[tuple[str, str | None], ...] = (
     ("noise", FINE),
     ("stripes", None),
 )
+
+
+# Every verdict, none near where another begins; "square", "noise", "ramps" and "stripes" are too unlike for one.
+PROBED = ("cat", "square", "cup", "tall", "wide", "tiny", "large", "ramps", "noise", "stripes")
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-SECTIONS = ("tokens", "decoding", "preprocessing", "embeddings", "similarities", "scores", "maps")
+SECTIONS = ("tokens", "decoding", "preprocessing", "embeddings", "similarities", "scores", "probes", "maps")
 # Of a section's entry: what was computed, and is compared with a tolerance. All other fields must be equal.
 COMPUTED = {
     "embeddings": ("core", "clip"),
     "similarities": ("values",),
     "scores": ("mos", "realness"),
+    "probes": ("p_fake", "real_fake_unlike"),
 }
 PNG_HEADER = 33  # signature and IHDR: size, depth, colour type, interlacing
 
@@ -79,6 +80,8 @@ def _computed(
         "values": tolerances["similarity_max_abs"],
         "mos": tolerances["mos_max_abs"],
         "realness": tolerances["mos_max_abs"] * 20,
+        "p_fake": tolerances["p_fake_max_abs"],
+        "real_fake_unlike": tolerances["unlike_max_abs"],
     }[key]
     if max_abs(one, two) > limit:
         yield f"{where}: differs by {max_abs(one, two):.2g}, more than {limit:g}"

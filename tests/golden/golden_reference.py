@@ -178,19 +178,43 @@ class Graphs:
 
     def mos(self, picture: UInt8, text: str | None) -> float:
         """MOS of a picture that Pillow resizes; None or blank: without a description."""
-        height, width = self.core["image"]["height_px"], self.core["image"]["width_px"]
         missing = text is None or not text.strip()
         features = self.embedding("core_text", "" if missing else str(text))
+        return float(
+            self._look(picture, np.zeros_like(features) if missing else features, not missing, "mos")[0]
+        )
+
+    def probe(self, picture: UInt8, name: str) -> dict[str, float | str]:
+        """The columns of a measure of the kind "head" on CORE's features of a picture that Pillow resizes."""
+        measure = self.manifest["measures"][name]
+        tower, head = self.manifest["towers"][measure["tower"]], measure["graph"]
+        if tower["graph"] != "core":
+            raise DisagreementError(f"the head {name} has a tower of its own; write its pixels as CORE's")
+        nothing = np.zeros_like(self.embedding("core_text", ""))
+        features = self._look(picture, nothing, False, tower["output"])
+        (given,) = self.manifest["graphs"][head]["inputs"]
+
+        def answer(column: dict[str, Any]) -> float:
+            return float(self._run(head, {given["name"]: features}, column["output"]).item())
+
+        numbers = {column["name"]: answer(column) for column in measure["columns"]}
+        places = {column["name"]: answer(column) for column in measure["word_columns"]}
+        words = {column["name"]: column["words"] for column in measure["word_columns"]}
+        return {**numbers, **{name: words[name][int(place)] for name, place in places.items()}}
+
+    def _look(self, picture: UInt8, features: Float32, has_text: bool, output: str) -> Float32:
+        """An output of CORE for a picture that Pillow resizes."""
+        height, width = self.core["image"]["height_px"], self.core["image"]["width_px"]
         feeds = {
             "pixels": resize(
                 picture, (0, 0, *picture.shape[:2]), (height, width), self.core["image"]["interpolation"]
             )[None],
             "resample_rows": np.eye(height, dtype=np.float32)[None, None],
             "resample_cols": np.eye(width, dtype=np.float32)[None, None],
-            "text_features": (np.zeros_like(features) if missing else features)[None],
-            "has_text": np.array([0.0 if missing else 1.0], dtype=np.float32),
+            "text_features": features[None],
+            "has_text": np.array([has_text], dtype=np.float32),
         }
-        return float(self._run("core", feeds, "mos")[0])
+        return self._run("core", feeds, output)
 
     def rating(self, mos: float) -> float:
         """The 0-100 rating of a MOS."""

@@ -34,6 +34,7 @@ from golden_cases import (  # noqa: E402
     EMBEDDED_TEXTS,
     FILE_ONLY,
     MAPS,
+    PROBED,
     RESIZES,
     SCORES,
     SIMILARITIES,
@@ -57,6 +58,8 @@ TOLERANCES = {
     "map_max_abs": 1e-3,
     "similarity_max_abs": 1e-3,
     "mos_max_abs": 4e-3,
+    "p_fake_max_abs": 4e-3,
+    "unlike_max_abs": 4e-3,
 }
 MADE_BY = ("numpy", "onnxruntime", "open_clip_torch", "pillow", "tokenizers", "transformers")
 
@@ -147,6 +150,12 @@ class Writer:
                 "mos": round(mos, 6),
                 "realness": round(realness, 4),
             }
+
+    def _probes(self) -> Iterator[dict[str, Any]]:
+        for picture in PROBED:
+            found = self._graphs.probe(self._pictures[picture], "real-fake")
+            numbers = {name: round(value, 6) for name, value in found.items() if isinstance(value, float)}
+            yield {"image": _picture(picture), **found, **numbers}
 
     def _maps(self) -> Iterator[dict[str, Any]]:
         for index, case in enumerate(MAPS):

@@ -1,4 +1,4 @@
-"""A bundle of format 1.2 with a measure of every kind, and its answers by plain ONNX Runtime."""
+"""A bundle of format 1.4 with a measure of every kind, and its answers by plain ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from realm_engine.pictures.resample import resample_matrix
 SIZE = (20, 28)  # height, width of what "light" looks at
 # In the order of the columns of all measures that a host can compute.
 CORE_COLUMNS = ("mos", "realness", "realness_low", "realness_high", "place")
-COLUMNS = (*CORE_COLUMNS, "brightness", "contrast", "sharpness", "real", "unreal")
+COLUMNS = (*CORE_COLUMNS, "brightness", "contrast", "sharpness", "real", "unreal", "guess")
+WORDS = ("made", "unsure", "taken")  # of `guess`
 # Of `realness`, and of `place`: with a text, and for the picture alone. A picture brighter than BRIGHT is flagged.
 HALF_WIDTH = (7.25, 30.0)
 CURVE = (((-0.2, 0.0, 0.2), (0.0, 40.0, 100.0)), ((-0.1, -0.05, 0.0, 0.1), (0.0, 10.0, 70.0, 100.0)))
@@ -60,11 +61,14 @@ edges (uint8[batch, height, width, 3] pixels) => (float[batch] value) {
   value = ReduceMean<axes = [1, 2, 3], keepdims = 0>(size)
 }""",
     "judge": f"""
-judge (float[batch, {CHANNELS}] pooled) => (float[batch] real, float[batch, 1] unreal) {{
+judge (float[batch, {CHANNELS}] pooled) => (float[batch] real, float[batch, 1] unreal, float[batch] guess) {{
   logit = MatMul(pooled, direction)
   unreal = Sigmoid(logit)
   rest = Sub(one, unreal)
   real = Squeeze(rest, last)
+  above = Greater(rest, limits)
+  steps = Cast<to = 1>(above)
+  guess = ReduceSum<keepdims = 0>(steps, last)
 }}""",
     "broken": f"""
 broken (float[batch, {CHANNELS}] pooled) => (float[batch] value) {{
@@ -72,6 +76,11 @@ broken (float[batch, {CHANNELS}] pooled) => (float[batch] value) {{
   below = Sub(zero, total)
   shifted = Sub(below, one)
   value = Sqrt(shifted)
+}}""",
+    "mute": f"""
+mute (float[batch, {CHANNELS}] pooled) => (float[batch] place) {{
+  total = ReduceSum<keepdims = 0>(pooled, last)
+  place = Sigmoid(total)
 }}""",
 }
 
@@ -91,6 +100,16 @@ def _column(
     }
 
 
+def _word_column(name: str, output: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "output": output,
+        "words": list(WORDS),
+        "better": "high",
+        "meaning": f"what {name} means",
+    }
+
+
 def _measure(kind: str, columns: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
     return {"kind": kind, "says": f"A measure of the kind {kind}.", "columns": columns, **_OF_LICENCE, **more}
 
@@ -98,7 +117,8 @@ def _measure(kind: str, columns: list[dict[str, Any]], **more: Any) -> dict[str,
 def measured_bundle(folder: Path, *, broken: bool = False, core: bool = True) -> Path:
     """A bundle with measures of every kind, and of kinds and views that nobody knows yet.
 
-    With `broken` the head "lost" is there too, whose answer is NaN; without `core` there is neither CORE nor DREAM.
+    With `broken` the heads "lost" and "mute" are there too: the answer of one is NaN, that of the other lies
+    between two words. Without `core` there is neither CORE nor DREAM.
     """
     build_bundle(folder, core=core, dream=core)
     manifest = read_manifest(folder)
@@ -106,9 +126,10 @@ def measured_bundle(folder: Path, *, broken: bool = False, core: bool = True) ->
     constants: dict[str, Any] = {
         "last": np.array([1]), "axis": np.array([2]), "from_start": np.array([0]), "before_end": np.array([-1]),
         "from_second": np.array([1]), "end": np.array([2**31]), "one": np.float32(1), "zero": np.float32(0),
+        "limits": np.array([0.68, 0.9], np.float32),
         "direction": (2 * rng.normal(size=(CHANNELS, 1))).astype(np.float32),
     }  # fmt: skip
-    names = ["light", "edges", *(["judge", "broken"] if core else [])]
+    names = ["light", "edges", *(["judge", "broken", "mute"] if core else [])]
     for name in names:
         model = onnx.parser.parse_model('<ir_version: 8, opset_import: ["": 17]>\n' + _GRAPHS[name])
         used = {each for node in model.graph.node for each in node.input}
@@ -155,7 +176,13 @@ def measured_bundle(folder: Path, *, broken: bool = False, core: bool = True) ->
     )
     if core:
         columns = [_column("real", "real", 0, 1), _column("unreal", "unreal", 0, 1, "low")]
-        measures["judge"] = _measure("head", columns, tower="core", graph="judge")
+        measures["judge"] = _measure(
+            "head",
+            columns,
+            tower="core",
+            graph="judge",
+            word_columns=[_word_column("guess", "guess")],
+        )
         measures["tiled"] = _measure("head", [_column("tiles", "real", 0, 1)], tower="tiles", graph="judge")
         manifest["towers"] = {
             "core": {
@@ -169,12 +196,19 @@ def measured_bundle(folder: Path, *, broken: bool = False, core: bool = True) ->
             measures["lost"] = _measure(
                 "head", [_column("loss", "value", 0, 1)], tower="core", graph="broken"
             )
+            measures["mute"] = _measure(
+                "head",
+                [_column("doubt", "place", 0, 1)],
+                tower="core",
+                graph="mute",
+                word_columns=[_word_column("silence", "place")],
+            )
     measures["scenes"] = {"kind": "statistics", "of": "another world"}
-    write_manifest(folder, manifest | {"format_version": "1.2", "measures": measures})
+    write_manifest(folder, manifest | {"format_version": "1.4", "measures": measures})
     return folder
 
 
-def expected(folder: Path, image: np.ndarray, text: str | None) -> dict[str, float]:
+def expected(folder: Path, image: np.ndarray, text: str | None) -> dict[str, float | str]:
     """Columns of every measure that a host can compute, of one picture: graphs run alone by ONNX Runtime."""
 
     def run(graph: str, outputs: list[str], **feeds: np.ndarray) -> list[float]:
@@ -201,10 +235,10 @@ def expected(folder: Path, image: np.ndarray, text: str | None) -> dict[str, flo
     )
     (value,), (spread,) = run("light", ["value", "spread"], pixels=image[None], **resized(*SIZE, "bicubic"))
     ((edges,),) = run("edges", ["value"], pixels=image[None])
-    (real,), (unreal,) = run("judge", ["real", "unreal"], pooled=pooled[None])
+    (real,), (unreal,), (guess,) = run("judge", ["real", "unreal", "guess"], pooled=pooled[None])
     rating = float(np.clip(50 + 400 * mos, 0, 100))
     own = 1 if text is None else 0
     ends = (np.clip(rating + sign * HALF_WIDTH[own], 0, 100) for sign in (-1, 1))
     place = np.interp(mos, *CURVE[own])
     values = (mos, rating, *ends, place, np.clip(value / 255, 0, 1), spread, edges, real, unreal)
-    return dict(zip(COLUMNS, map(float, values), strict=True))
+    return dict(zip(COLUMNS, (*map(float, values), WORDS[int(guess)]), strict=True))

@@ -37,13 +37,13 @@ from realm_engine.maps import render
 from realm_engine.pictures.decode import load_image
 
 release, clip_tokenizer = cpp_host.release, cpp_host.clip_tokenizer
+SECTIONS = ("tokens", "decoding", "preprocessing", "embeddings", "similarities", "scores", "probes", "maps")
 
 
 def test_golden_vectors(release, clip_tokenizer) -> None:
     done = golden_check(release, GOLDEN, clip_tokenizer)
     assert done.returncode == 0, done.stdout + done.stderr
-    sections = ["tokens", "decoding", "preprocessing", "embeddings", "similarities", "scores", "maps"]
-    assert [line.split(":")[0] for line in done.stdout.splitlines()] == sections
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == list(SECTIONS)
 
 
 def test_the_golden_check_can_fail(release, clip_tokenizer, tmp_path) -> None:
@@ -56,13 +56,14 @@ def test_the_golden_check_can_fail(release, clip_tokenizer, tmp_path) -> None:
     vectors["embeddings"][0]["core"][0] += 1
     vectors["similarities"][0]["values"][0][0] += 0.002
     vectors["scores"][0]["mos"] += 0.008
+    vectors["probes"][0]["verdict"] = "real"
     vectors["maps"][0]["quantity"] = "similarity"
     (folder / "golden.json").write_text(json.dumps(vectors), encoding="utf-8")
     done = golden_check(release, folder, clip_tokenizer)
     assert done.returncode == 1
     assert all(re.search(rf"^{name}: .* differs", done.stdout, re.M) for name in ("tokens", "decoding"))
     totals = re.findall(r"compared, (\d+) failed", done.stdout)
-    assert len(totals) == 7 and all(int(total) >= 1 for total in totals), done.stdout
+    assert len(totals) == len(SECTIONS) and all(int(total) >= 1 for total in totals), done.stdout
 
 
 def hard_texts() -> list[str]:
@@ -272,6 +273,7 @@ def example(folder: Path, *settings: object) -> None:
     checked("cmake", "--build", folder, "-j2")
     said = checked(folder / "score_and_map", TINY, SAMPLES / "coffee-melted.png", "The cup looks melted.")
     assert re.match(r"MOS -?\d\.\d{4}, realness \d+\.\d of 100\nmos: -?\d\.\d{3} \(", said)
+    assert "\nverdict: uncertain (" in said
     assert re.search(r"\nleast real: \d+ x \d+ pixels", said)
 
 

@@ -1,4 +1,4 @@
-"""Measures of the C++ host, read from manifests of format 1.1, against graphs that plain ONNX Runtime runs alone."""
+"""Measures of the C++ host, read from manifests, against graphs that plain ONNX Runtime runs alone."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from bundles import PHRASES, build_bundle, read_manifest, write_manifest
 from cpp_host import CRASHED, errors, run, table
-from measured_bundles import BRIGHT, COLUMNS, CORE_COLUMNS, expected, measured_bundle
+from measured_bundles import BRIGHT, COLUMNS, CORE_COLUMNS, WORDS, expected, measured_bundle
 from PIL import Image
 
 from realm_engine import Engine
+from realm_engine.errors import BundleError
 
 release, asan = cpp_host.release, cpp_host.asan
 TEXTS = {"a.png": "yes the image looks real", "b.png": None, "c.png": "somewhat unreal", "d.png": None}
@@ -50,17 +51,28 @@ def test_every_kind_gives_the_numbers_of_its_graph_alone(request, tmp_path, pict
     for name, text in TEXTS.items():
         assert list(rows[name]) == ["filename", *COLUMNS, "description", "error"]
         wanted = expected(folder, np.asarray(Image.open(pictures / name)), text)
+        assert rows[name]["guess"] == wanted.pop("guess")
         for column, value in wanted.items():
             decimals = {"contrast": 2, "place": 1}.get(column, 4 if column.startswith("realness") else 6)
             assert len(rows[name][column].split(".")[1]) == decimals
             limit = 0.2 if column == "place" else 1e-4 if decimals == 6 else 0.02
             assert float(rows[name][column]) == pytest.approx(value, abs=limit), (name, column)
+    assert {row["guess"] for row in rows.values()} == {"made", "unsure"}
     # The first is what a score means; a head alone runs its tower without the texts, and answers the same.
     default = rows_of(run(program, "score", *arguments))
     alone = rows_of(run(program, "score", *arguments, "--measure", "judge", "--measure", "edges"))
     for name, row in rows.items():
         assert default[name] == {key: row[key] for key in ("filename", *CORE_COLUMNS, "description", "error")}
-        assert list(alone[name]) == ["filename", "real", "unreal", "sharpness", "description", "error"]
+        assert list(alone[name]) == [
+            "filename",
+            "real",
+            "unreal",
+            "guess",
+            "sharpness",
+            "description",
+            "error",
+        ]
+        assert alone[name]["guess"] == row["guess"]
         for column in ("real", "unreal", "sharpness"):
             assert float(alone[name][column]) == pytest.approx(float(row[column]), abs=1e-5)
 
@@ -74,7 +86,8 @@ def test_the_python_engine_reads_the_same_manifest(release, tmp_path, pictures) 
         names = [measure.name for measure in engine.measures]
         found = engine.score(images, list(TEXTS.values()), metrics=names)
     for row, measured in zip(rows.values(), found, strict=True):
-        assert list(measured.values) == list(COLUMNS)
+        assert [*measured.values, *measured.words] == list(COLUMNS)
+        assert row["guess"] == measured.guess
         for column, value in measured.values.items():
             limit = 0.2 if column == "place" else 0.02 if column.startswith("realness") else 0.005
             assert float(row[column]) == pytest.approx(value, abs=limit)
@@ -96,6 +109,7 @@ def test_columns_are_told_with_range_and_direction(release, tmp_path) -> None:
     done = run(release / "realm_host", "measures", "--bundle", measured_bundle(tmp_path / "bundle"))
     assert done.stdout.splitlines()[0] == "core: mos, -3 to 2, high = better: what mos means"
     assert "judge: unreal, 0 to 1, low = better: what unreal means" in done.stdout
+    assert "judge: guess, made, unsure, taken: what guess means" in done.stdout
     assert len(done.stdout.splitlines()) == len(COLUMNS)
 
 
@@ -110,16 +124,19 @@ def test_unknown_kinds_are_left_out_and_named_when_asked_for(release, tmp_path, 
         assert (done.returncode, done.stdout, errors(done.stderr)) == (2, "", [f"error: {why}"])
 
 
-def test_an_answer_that_is_no_number_empties_its_own_cells(release, tmp_path, pictures) -> None:
+def test_an_answer_that_is_no_number_or_word_empties_its_own_cells(release, tmp_path, pictures) -> None:
     folder = measured_bundle(tmp_path / "bundle", broken=True)
     done = run(release / "realm_host", "score", pictures, "--bundle", folder, "--measure", "all")
     assert done.returncode == 1
     for row in table(done.stdout):
-        assert (
-            row["loss"] == ""
-            and row["error"] == "measure lost: the model's answer is not a number (value of graph broken)"
-        )
-        assert all(math.isfinite(float(row[column])) for column in COLUMNS)
+        lost, mute = row["error"].split("; ")
+        assert row["loss"] == ""
+        assert lost == "measure lost: the model's answer is not a number (value of graph broken)"
+        assert row["silence"] == "" and 0 < float(row["doubt"]) < 1
+        assert mute.startswith("measure mute: the model's answer is 0.")
+        assert mute.endswith(" (place of graph mute), far outside what silence can be")
+        assert row["guess"] in WORDS
+        assert all(math.isfinite(float(row[column])) for column in COLUMNS if column != "guess")
 
 
 def test_measures_without_core_and_dream(release, tmp_path, pictures) -> None:
@@ -150,6 +167,7 @@ def _at(*keys: str, value: Any) -> Any:
 
 COLUMN = ("measures", "light", "columns", "0")
 PLACE = ("measures", "core", "more_columns", "0", "curve", "image_only")
+GUESS = ("measures", "judge", "word_columns", "0")
 INTERVAL = ("measures", "core", "columns", "1", "interval")
 WRONG = {
     "no object": _at("measures", value=[]),
@@ -174,6 +192,15 @@ WRONG = {
     "share": _at(*INTERVAL, "share", value=1),
     "width": _at(*INTERVAL, "with_text", value=-1),
     "bound named twice": _at(*COLUMN, "name", value="realness_low"),
+    "no words": _at(*GUESS, "words", value=7),
+    "a word": _at(*GUESS, "words", value=["made"]),
+    "words twice": _at(*GUESS, "words", value=["made", "made"]),
+    "word of numbers": _at(*GUESS, "words", value=["made", 1]),
+    "word with a comma": _at(*GUESS, "words", value=["made", "made, up"]),
+    "word column named twice": _at(*GUESS, "name", value="mos"),
+    "word of no output": _at(*GUESS, "output", value="gone"),
+    "word columns": _at("measures", "judge", "word_columns", value={}),
+    "fitted on nothing": _at("measures", "judge", "fitted_on", value="core"),
     "no graph": _at("measures", "light", "graph", value="gone"),
     "graph of another": _at("measures", "light", "graph", value="judge"),
     "huge view": _at("measures", "light", "view", "height_px", value=10**9),
@@ -215,6 +242,21 @@ def test_wrong_measures_are_one_line(asan, tmp_path, pictures) -> None:
         assert done.returncode in (1, 2) and done.returncode != CRASHED, (name, done.stderr)
         said = [row["error"] for row in table(done.stdout)] if done.returncode == 1 else errors(done.stderr)
         assert len(said) == 1 and "\n" not in said[0] and len(said[0]) > 20, (name, said)
+
+
+def test_a_head_of_another_tower_is_refused_in_the_python_engines_words(release, tmp_path, pictures) -> None:
+    folder = measured_bundle(tmp_path / "bundle")
+    manifest = read_manifest(folder)
+    arguments = ["score", pictures / "a.png", "--bundle", folder, "--measure", "judge"]
+    told = []
+    for sha256 in (manifest["files"]["core.onnx"]["sha256"], "0123" + 60 * "f"):
+        manifest["measures"]["judge"]["fitted_on"] = {"core": sha256}
+        write_manifest(folder, manifest)
+        told.append(run(release / "realm_host", *arguments))
+    assert told[0].returncode == 0, told[0].stderr
+    with pytest.raises(BundleError) as refused:
+        Engine.open(folder)
+    assert (told[1].returncode, errors(told[1].stderr)) == (2, [f"error: {refused.value}"])
 
 
 def test_policy_of_maps_stands_in_the_manifest(release, tmp_path, photo) -> None:

@@ -133,11 +133,27 @@ def test_measures_are_those_of_their_graphs_alone(measured, photo, text):
         found.update(measured.measure(image, text, name))
     wanted = expected(measured.BUNDLE, image, text or None)
     assert set(found) == set(wanted)
+    assert found.pop("guess") == wanted.pop("guess")
     for column, value in wanted.items():
         coarse = column == "contrast" or column.startswith("realness")
         assert found[column] == pytest.approx(
             value, abs=0.2 if column == "place" else 0.02 if coarse else 1e-4
         )
+
+
+@pytest.mark.parametrize("entry", GOLDEN["probes"], ids=lambda entry: entry["image"])
+def test_verdicts(page, entry):
+    found = page.measure(page.load(GOLDEN_FOLDER / entry["image"]), None, "real-fake")
+    assert found["p_fake"] == pytest.approx(entry["p_fake"], abs=TOLERANCES["p_fake_max_abs"])
+    unlike = pytest.approx(entry["real_fake_unlike"], abs=TOLERANCES["unlike_max_abs"])
+    assert (found["real_fake_unlike"], found["verdict"]) == (unlike, entry["verdict"])
+
+
+def test_a_head_of_another_tower_is_refused(photo, monkeypatch):
+    page = program()
+    monkeypatch.setitem(page.MANIFEST["measures"]["real-fake"]["fitted_on"], "core", "0123" + 60 * "f")
+    with pytest.raises(ValueError, match=r"real-fake was fitted on another core graph \(0123\.\.\.\)"):
+        page.measure(photo(), None, "real-fake")
 
 
 @pytest.mark.parametrize("size", [(60, 85), (33, 20)])
@@ -153,6 +169,7 @@ def test_a_map_of_a_head_is_the_engines(bundle_path, tmp_path, photo, size):
 
 def test_measures_that_are_no_number_or_not_known(measured, photo):
     assert np.isnan(measured.measure(photo(), None, "lost")["loss"])
+    assert measured.measure(photo(), None, "mute")["silence"] is None
     with pytest.raises(ValueError, match="measure scenes is of a kind that this host does not support"):
         measured.measure(photo(), None, "scenes")
     with pytest.raises(ValueError, match="a view of the kind tiles is not known"):
@@ -350,6 +367,12 @@ def flip_a_byte(folder: Path) -> None:
     (folder / "core.onnx").write_bytes(content)
 
 
+def another_tower(folder: Path) -> None:
+    manifest = read_manifest(folder)
+    manifest["measures"]["real-fake"]["fitted_on"]["core"] = "0" * 64
+    (folder / "bundle.json").write_text(json.dumps(manifest), encoding="utf-8")
+
+
 SCORE = ["score", "picture.png", "--no-descriptions"]
 MAP = ["map", "picture.png", "--output", "maps"]
 # Per row of the page's table: what happens to the bundle, and what is asked of it.
@@ -366,6 +389,7 @@ BAD_INPUT: dict[str, tuple[Callable[[Path], object], list[str]]] = {
         lambda folder: _edit(folder, '"text.onnx": {', '"../text.onnx": {'),
         SCORE,
     ),
+    "a head of another tower": (another_tower, SCORE),
     "no such picture": (no_change, ["score", "none.png"]),
     "not a picture": (no_change, ["score", "text.png", "picture.png"]),
     "a picture that is cut off": (no_change, ["map", "cut.png", "--text", "melted", "--output", "maps"]),

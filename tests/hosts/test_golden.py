@@ -225,6 +225,16 @@ def test_scores_of_pictures_of_many_sizes_together(tiny, batch_size):
         assert score.realness == pytest.approx(entry["realness"], abs=TOLERANCES["mos_max_abs"] * slope)
 
 
+def test_verdicts_of_pictures_of_many_sizes_together(tiny):
+    probes = GOLDEN["probes"]
+    found = tiny.score([image(entry["image"]) for entry in probes], metrics=["real-fake"])
+    for measured, entry in zip(found, probes, strict=True):
+        assert measured.p_fake == pytest.approx(entry["p_fake"], abs=TOLERANCES["p_fake_max_abs"])
+        unlike = pytest.approx(entry["real_fake_unlike"], abs=TOLERANCES["unlike_max_abs"])
+        assert measured.real_fake_unlike == unlike
+        assert measured.verdict == entry["verdict"]
+
+
 @pytest.mark.parametrize("entry", entries("maps"))
 def test_maps(tiny, one_pass, entry):
     config = DreamConfig(
@@ -249,7 +259,7 @@ def test_the_files_are_small_and_all_named():
     assert sum(path.stat().st_size for path in files) <= SIZE_LIMIT_BYTES
     named = {
         entry[key]
-        for section in ("decoding", "preprocessing", "similarities", "scores", "maps")
+        for section in ("decoding", "preprocessing", "similarities", "scores", "probes", "maps")
         for entry in GOLDEN[section]
         for key in ("file", "rgb", "image", "pixels", "values")
         if isinstance(entry.get(key), str)
@@ -279,6 +289,7 @@ def test_every_kind_of_case_is_there():
     assert any(len(entry["texts"]) > 1 and len(entry["windows_px"]) > 1 for entry in GOLDEN["maps"])
     assert {None, ""} < {entry["text"] for entry in GOLDEN["scores"]}
     assert len({entry["image"] for entry in GOLDEN["scores"]}) > 5
+    assert {entry["verdict"] for entry in GOLDEN["probes"]} == {"real", "uncertain", "fake"}
 
 
 def flip(values: list[Any], amount: float) -> None:
@@ -294,6 +305,7 @@ WRONG: dict[str, Callable[[dict[str, Any]], object]] = {
     "embeddings[0]": lambda golden: flip(golden["embeddings"][0]["core"], 0.5),
     "similarities[1]": lambda golden: flip(golden["similarities"][1]["values"], 2e-3),
     "scores[4]": lambda golden: golden["scores"][4].update(mos=golden["scores"][4]["mos"] + 5e-3),
+    "probes[2]": lambda golden: golden["probes"][2].update(verdict="uncertain"),
     "maps[0]": lambda golden: golden["maps"][0].update(stride_px=9),
     "preprocessing: ": lambda golden: golden["preprocessing"].pop(),
     "tolerances": lambda golden: golden["tolerances"].update(map_max_abs=1),

@@ -150,11 +150,21 @@ std::string problem_of(const Action& action) {
     }
 }
 
+// The usual range and direction of a column, or its words, as the Python engine lists them.
+std::string span(const realm::Column& column) {
+    std::string text;
+    for (const std::string& word : column.words) text += (text.empty() ? "" : ", ") + word;
+    if (!text.empty()) return text;
+    char range[64];
+    std::snprintf(range, sizeof range, "%g to %g, %s = better", column.low, column.high,
+                  column.better == realm::Better::high ? "high" : "low");
+    return range;
+}
+
 int list_measures(Settings& settings) {
     for (const realm::Measure& measure : open_engine(settings).measures())
         for (const realm::Column& column : measure.columns)
-            std::printf("%s: %s, %g to %g, %s = better: %s\n", measure.name.c_str(), column.name.c_str(), column.low,
-                        column.high, column.better == realm::Better::high ? "high" : "low",
+            std::printf("%s: %s, %s: %s\n", measure.name.c_str(), column.name.c_str(), span(column).c_str(),
                         host::printable(column.meaning).c_str());
     return 0;
 }
@@ -198,13 +208,15 @@ int score(Settings& settings) {
             profiles.add(paths[at], image);
             answer = engine.measure(image, texts[at], names);
         });
-        if (!problem.empty()) answer = {{}, problem, {}};
+        if (!problem.empty()) answer.error = problem;
         for (const std::string& name : answer.flags) ++flagged[name];
         failed += answer.error.empty() ? 0 : 1;
         answer.values.resize(columns.size(), NAN);
+        answer.words.resize(columns.size());
         std::printf("%s,", cell(paths[at]).c_str());
         for (std::size_t column = 0; column < columns.size(); ++column) {
-            if (std::isfinite(answer.values[column])) std::printf("%.*f", columns[column].decimals, answer.values[column]);
+            if (!columns[column].words.empty()) std::printf("%s", answer.words[column].c_str());
+            else if (std::isfinite(answer.values[column])) std::printf("%.*f", columns[column].decimals, answer.values[column]);
             std::printf(",");
         }
         std::printf("%s,%s\n", cell(texts[at]).c_str(), cell(answer.error).c_str());

@@ -15,9 +15,11 @@ int main(int count, char** words) {
         std::printf("MOS %.4f, realness %.1f of 100\n", score.mos, score.realness);
         for (const realm::Measure& measure : engine.measures()) {
             const realm::Measured answer = engine.measure(image, words[3], {measure.name});
-            for (std::size_t at = 0; at < answer.values.size(); ++at)
-                std::printf("%s: %.3f (%s)\n", measure.columns[at].name.c_str(), answer.values[at],
-                            measure.columns[at].meaning.c_str());
+            for (std::size_t at = 0; at < answer.values.size(); ++at) {
+                const realm::Column& column = measure.columns[at];
+                if (column.words.empty()) std::printf("%s: %.3f (%s)\n", column.name.c_str(), answer.values[at], column.meaning.c_str());
+                else std::printf("%s: %s (%s)\n", column.name.c_str(), answer.words[at].c_str(), column.meaning.c_str());
+            }
         }
         realm::MapOptions options;
         options.stride_px = 16;

@@ -166,8 +166,11 @@ Bundle Bundle::read(const fs::path& root, const std::string& text) {
         throw BundleError(bundle.root_.string() +
                           ": nothing in it can be run; neither a measure nor maps are complete, export it again");
     std::set<std::string> more;
-    for (const MeasureSpec& measure : bundle.measures_)
-        if (measure.problem.empty()) more.insert({measure.graph, measure.answers()});
+    for (const MeasureSpec& measure : bundle.measures_) {
+        if (!measure.problem.empty()) continue;
+        more.insert({measure.graph, measure.answers()});
+        for (const auto& each : measure.fitted_on) more.insert(each.first);
+    }
     bundle.graphs_.merge(parse_graphs(manifest.section("graphs"), more));
     if (manifest.has("measures")) check_measures(bundle.measures_, bundle.graphs_, path.string());
     bundle.maps_ = parse_maps(manifest);
@@ -188,6 +191,7 @@ Bundle Bundle::read(const fs::path& root, const std::string& text) {
                               " is not written the short way; export the bundle again");
         bundle.listed_.push_back(relative);
     }
+    check_fitted_on(bundle.measures_, bundle.graphs_, files);
     bundle.files_ = files.data();
     return bundle;
 }

@@ -138,6 +138,8 @@ struct MeasureSpec {
     ViewSpec view;
     std::string features;  // kind head: what `graph` gives to `head`
     std::string head;
+    // Kind head: the sha256 of the fp32 files that it was fitted on, by the name of the graph.
+    std::vector<std::pair<std::string, std::string>> fitted_on;
     std::string problem;
 
     bool reads_text() const { return told.kind == "core"; }
@@ -199,6 +201,9 @@ std::vector<MeasureSpec> parse_measures(const Section& manifest, const std::opti
 // Graphs, their inputs and outputs are there as the measures need them. Throws BundleError.
 void check_measures(const std::vector<MeasureSpec>& measures, const std::map<std::string, GraphSpec>& graphs,
                     const std::string& where);
+// Heads answer for the very towers that they were fitted on: `files` of the manifest says so. Throws BundleError.
+void check_fitted_on(const std::vector<MeasureSpec>& measures, const std::map<std::string, GraphSpec>& graphs,
+                     const Section& files);
 MapPolicy parse_maps(const Section& manifest);
 
 }  // namespace realm

@@ -1,20 +1,16 @@
 // The manifest's measures, what they look through, and the policy of maps (format 1.1).
 #include <algorithm>
-#include <cmath>
-#include <functional>
-#include <limits>
 #include <set>
 
 #include "limits.hpp"
 #include "manifest.hpp"
+#include "manifest_columns.hpp"
 #include "realm/error.hpp"
 #include "text_format.hpp"
 
 namespace realm {
 namespace {
 
-constexpr int kMaxDecimals = 17;
-constexpr std::size_t kMaxPoints = 4096;  // of a curve
 constexpr double kLowestMos = -3.0, kHighestMos = 2.0;
 constexpr double kHighestRating = 100.0;
 
@@ -37,95 +33,6 @@ void parse_look(const Section& section, MeasureSpec& into) {
     else into.problem = "looks through a view of the kind " + in_quotes(kind) + ", that this host does not support";
 }
 
-double above_zero(const Section& section, const char* key) {
-    const double value = section.number(key);
-    if (!(value > 0)) refuse(section.where(), std::string("'") + key + "' is not above 0");
-    return value;
-}
-
-// What stands under "with_text" and "image_only", or for both under "any".
-template <typename T>
-ByText<T> by_text(const Section& section, T (*read)(const Section&, const char*)) {
-    if (!section.has("any")) return {read(section, "with_text"), read(section, "image_only")};
-    T both = read(section, "any");
-    return {both, both};
-}
-
-std::vector<double> numbers(const Section& section, const char* key) {
-    std::vector<double> found;
-    for (const OrderedJson& item : section.list(key))
-        found.push_back(item.is_number() ? item.get<double>() : std::numeric_limits<double>::quiet_NaN());
-    const bool finite = std::all_of(found.begin(), found.end(), [](double value) { return std::abs(value) <= limits::kNumber; });
-    if (found.empty() || found.size() > kMaxPoints || !finite)
-        refuse(section.where(), std::string("'") + key + "' must list 1 to " + std::to_string(kMaxPoints) + " finite numbers");
-    return found;
-}
-
-Curve parse_curve(const Section& section, const char* key) {
-    const Section points = section.section(key);
-    Curve curve{numbers(points, "x"), numbers(points, "y")};
-    const bool rises = std::adjacent_find(curve.x.begin(), curve.x.end(), std::greater_equal<>()) == curve.x.end();
-    if (!rises || curve.x.size() != curve.y.size())
-        refuse(points.where(), "'x' must rise from point to point and have a 'y' each");
-    return curve;
-}
-
-// The ends of a column's interval, as columns behind it.
-void add_bounds(const ByText<double>& width, MeasureSpec& into) {
-    const Column told = into.told.columns.back();
-    const ColumnSource source = into.sources.back();
-    for (const auto& [end, sign] : {std::pair{"low", -1.0}, std::pair{"high", 1.0}}) {
-        Column column = told;
-        column.name += std::string("_") + end;
-        column.meaning = std::string(end) + " end of " + told.name;
-        column.interval_share = column.flag_above = std::nullopt;
-        into.told.columns.push_back(std::move(column));
-        into.sources.push_back(source);
-        into.sources.back().bound = ByText<double>{sign * width.with_text, sign * width.image_only};
-    }
-}
-
-void parse_columns(const Section& section, const char* key, MeasureSpec& into) {
-    for (const OrderedJson& item : section.list(key)) {
-        const Section entry(&item, section.where() + ", '" + key + "'");
-        Column column;
-        ColumnSource source;
-        column.name = entry.text("name");
-        column.meaning = entry.text("meaning");
-        column.low = entry.number("low");
-        column.high = entry.number("high");
-        column.better = entry.choice("better", {"high", "low"}) == "high" ? Better::high : Better::low;
-        if (!(column.low < column.high)) refuse(entry.where(), "'low' must lie below 'high'");
-        if (entry.has("decimals")) {
-            const std::int64_t decimals = entry.whole("decimals");
-            if (decimals < 0 || decimals > kMaxDecimals)
-                refuse(entry.where(), "'decimals' is " + std::to_string(decimals) + ", must be 0 to 17");
-            column.decimals = static_cast<int>(decimals);
-        }
-        source.output = entry.text("output");
-        if (entry.has("line")) {
-            const Section line = entry.section("line");
-            source.line = {line.number("offset"), line.number("slope")};
-        }
-        if (entry.has("curve")) {
-            if (source.line || entry.has("interval")) refuse(entry.where(), "a 'curve' has no line and no interval");
-            source.curve = by_text<Curve>(entry.section("curve"), parse_curve);
-        }
-        if (entry.has("flag_above")) column.flag_above = entry.number("flag_above");
-        std::optional<ByText<double>> width;
-        if (entry.has("interval")) {
-            const Section interval = entry.section("interval");
-            column.interval_share = above_zero(interval, "share");
-            if (!(*column.interval_share < 1)) refuse(interval.where(), "'share' must lie between 0 and 1");
-            width = by_text<double>(interval, above_zero);
-        }
-        into.told.columns.push_back(std::move(column));
-        into.sources.push_back(std::move(source));
-        if (width) add_bounds(*width, into);
-    }
-    if (into.sources.empty()) refuse(section.where(), "no column");
-}
-
 void parse_licence(const Section& section, MeasureSpec& into) {
     const Section licence = section.section("licence");
     into.told.licence = licence.text("weights");
@@ -140,8 +47,8 @@ MeasureSpec core_of_old(const CoreSpec& core) {
     spec.told.name = spec.told.kind = "core";
     spec.told.says = "How real does it look to people: a mean opinion score, from the picture and a description of its flaws.";
     spec.told.columns = {
-        {"mos", "mean opinion score as a z-score", kLowestMos, kHighestMos, Better::high, 6, {}, {}},
-        {"realness", "the 0-100 rating behind the score", 0.0, kHighestRating, Better::high, 4, {}, {}}};
+        {"mos", "mean opinion score as a z-score", kLowestMos, kHighestMos, Better::high, 6, {}, {}, {}},
+        {"realness", "the 0-100 rating behind the score", 0.0, kHighestRating, Better::high, 4, {}, {}, {}}};
     spec.sources = {{"mos", {}, {}, {}}, {"mos", std::make_pair(core.rating_offset, core.rating_slope), {}, {}}};
     return spec;
 }
@@ -157,8 +64,7 @@ MeasureSpec parse_measure(const std::string& name, const Section& entry, const S
         return spec;
     }
     spec.told.says = entry.text("says");
-    parse_columns(entry, "columns", spec);
-    if (entry.has("more_columns")) parse_columns(entry, "more_columns", spec);
+    parse_columns(entry, spec);
     parse_licence(entry, spec);
     if (kind == "graph") parse_look(entry, spec);
     if (kind == "head") {
@@ -169,17 +75,14 @@ MeasureSpec parse_measure(const std::string& name, const Section& entry, const S
         parse_look(section, spec);
         spec.features = section.text("output");
         spec.head = entry.text("graph");
+        if (entry.has("fitted_on")) {
+            const Section fitted_on = entry.section("fitted_on");
+            for (const auto& item : fitted_on.data().items())
+                spec.fitted_on.emplace_back(item.key(), fitted_on.text(item.key().c_str()));
+        }
     }
     if (kind == "core" && !core) refuse(entry.where(), "the graphs core_text and core are not there");
     return spec;
-}
-
-// Letters, digits, "-" and "_", a letter first; "_low" and "_high" of an interval's ends count.
-bool is_name(const std::string& text) {
-    constexpr std::size_t kLongest = 64 + 5;
-    const auto letter = [](char each) { return (each >= 'a' && each <= 'z') || (each >= 'A' && each <= 'Z'); };
-    const auto more = [&](char each) { return letter(each) || (each >= '0' && each <= '9') || each == '_' || each == '-'; };
-    return !text.empty() && text.size() <= kLongest && letter(text.front()) && std::all_of(text.begin(), text.end(), more);
 }
 
 // "nothing" where it is not there: a section of its own or a number.
@@ -191,32 +94,6 @@ double number_or(const Section& section, const char* key, double nothing, double
 }
 
 }  // namespace
-
-double Curve::at(double value) const {
-    const auto right = static_cast<std::size_t>(std::upper_bound(x.begin(), x.end(), value) - x.begin());
-    if (right == 0) return y.front();
-    if (right == x.size()) return y.back();
-    return y[right - 1] + (y[right] - y[right - 1]) * ((value - x[right - 1]) / (x[right] - x[right - 1]));
-}
-
-bool ColumnSource::plausible(double answer, bool described, double low, double high) const {
-    double value = answer;
-    if (curve) {
-        const Curve& points = curve->of(described);
-        low = points.x.front(), high = points.x.back();
-    } else if (line) {
-        value = line->first + line->second * answer;
-    }
-    const double reach = limits::kRanges * std::max(high - low, 1.0);
-    return low - reach <= value && value <= high + reach;
-}
-
-double ColumnSource::value(double answer, bool described, double low, double high) const {
-    if (curve) return curve->of(described).at(answer);
-    const double more = bound ? bound->of(described) : 0.0;
-    if (!line) return answer + more;
-    return std::clamp(std::clamp(line->first + line->second * answer, low, high) + more, low, high);
-}
 
 std::vector<MeasureSpec> parse_measures(const Section& manifest, const std::optional<CoreSpec>& core) {
     std::vector<MeasureSpec> found;
@@ -270,6 +147,21 @@ void check_measures(const std::vector<MeasureSpec>& measures, const std::map<std
         if (looks.input("pixels") == nullptr || resized == spec.view.native)
             refuse(own, "the inputs of the graph " + in_quotes(spec.graph) + " do not suit its view");
         for (const ColumnSource& source : spec.sources) check_number(source.output);
+    }
+}
+
+void check_fitted_on(const std::vector<MeasureSpec>& measures, const std::map<std::string, GraphSpec>& graphs,
+                     const Section& files) {
+    constexpr std::size_t kTold = 4;  // digits of a sha256 that tell two files apart for eyes
+    for (const MeasureSpec& spec : measures) {
+        if (!spec.problem.empty()) continue;
+        for (const auto& [graph, sha256] : spec.fitted_on) {
+            const auto found = graphs.find(graph);
+            const std::string* file = found == graphs.end() ? nullptr : found->second.file("fp32");
+            if (file != nullptr && files.section(*file).text("sha256") == sha256) continue;
+            throw BundleError(spec.told.name + " was fitted on another " + graph + " graph (" + sha256.substr(0, kTold) +
+                              "...); fit it again with realm-train, or use that bundle");
+        }
     }
 }
 

@@ -44,10 +44,13 @@ std::map<std::string, Request> requests_of(const std::vector<const MeasureSpec*>
     return requests;
 }
 
-// NaN also where the answer is a number that the column cannot have (3e38: a float16 that overflowed).
+// NaN also where the answer is a number that the column cannot have (3e38: a float16 that overflowed), or no place of a word.
 double value_of(float answer, bool described, const Column& column, const ColumnSource& source) {
+    constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
     const auto value = static_cast<double>(answer);
-    if (!source.plausible(value, described, column.low, column.high)) return std::numeric_limits<double>::quiet_NaN();
+    if (!column.words.empty())
+        return value >= column.low && value <= column.high && value == std::floor(value) ? value : kNone;
+    if (!source.plausible(value, described, column.low, column.high)) return kNone;
     return source.value(value, described, column.low, column.high);
 }
 
@@ -173,6 +176,8 @@ std::vector<Measured> Engine::Parts::measure(const std::vector<const MeasureSpec
                     const Column& told = spec->told.columns[column];
                     const double value = value_of(columns[column][at], described, told, spec->sources[column]);
                     into.values.push_back(value);
+                    const bool word = !told.words.empty() && !std::isnan(value);
+                    into.words.push_back(word ? told.words[static_cast<std::size_t>(value)] : "");
                     if (told.flag_above && value > *told.flag_above) into.flags.push_back(told.name);
                     if (std::isnan(value) && wrong.empty()) wrong = problem_of(*spec, column, columns[column][at]);
                 }

@@ -197,6 +197,22 @@ int check_scores(const Golden& golden, const Engine& engine) {
     return section.finish();
 }
 
+int check_probes(const Golden& golden, const Engine& engine) {
+    Comparison section("probes");
+    for (const Json& entry : golden.file.at("probes")) {
+        const Measured found = engine.measure(load_image(golden.path(entry.at("image"))), {}, {"real-fake"});
+        const auto what = entry.at("image").get<std::string>();
+        if (found.values.size() != 3) throw UsageError(what + ": the measure real-fake has other columns than the vectors");
+        const auto differs = [&](std::size_t at, const char* column) {
+            return std::abs(found.values[at] - entry.at(column).get<double>());
+        };
+        section.expect(what + " (p_fake)", differs(0, "p_fake"), golden.limit("p_fake_max_abs"));
+        section.expect(what + " (unlike)", differs(1, "real_fake_unlike"), golden.limit("unlike_max_abs"));
+        section.expect(what + " (verdict)", found.words[2] == entry.at("verdict") ? 0 : 1, 0);
+    }
+    return section.finish();
+}
+
 // Values of a NumPy file of version 1.0, float32 in C order.
 std::vector<float> read_npy(const std::string& path) {
     const FileContent content = read_file(path, kMaxBytes);
@@ -262,7 +278,8 @@ int run(const std::string& bundle_path, const std::string& golden_path, const st
     const Tokenizer clip_words(read_text(clip_path, kMaxBytes), clip_path);
     const int failed = check_tokens(golden, text, word_piece, clip_words) + check_decoding(golden) +
                        check_preprocessing(golden) + check_embeddings(golden, core, *clip) +
-                       check_similarities(golden, dream, *windows) + check_scores(golden, engine) + check_maps(golden, engine);
+                       check_similarities(golden, dream, *windows) + check_scores(golden, engine) +
+                       check_probes(golden, engine) + check_maps(golden, engine);
     return failed == 0 ? 0 : 1;
 }
 

@@ -22,6 +22,8 @@ export interface Golden {
     map_max_abs: number;
     similarity_max_abs: number;
     mos_max_abs: number;
+    p_fake_max_abs: number;
+    unlike_max_abs: number;
   };
   tokens: { tokenizer: "wordpiece" | "clip"; text: string; ids: number[]; padded_length: number }[];
   decoding: { file: string; rgb: string; max_levels: number }[];
@@ -46,6 +48,7 @@ export interface Golden {
     values: number[][];
   }[];
   scores: { image: string; text: string | null; mos: number; realness: number }[];
+  probes: { image: string; p_fake: number; real_fake_unlike: number; verdict: string }[];
   maps: {
     image: string;
     texts: string[];

@@ -39,7 +39,7 @@ struct Options {
 
 enum class Better { high, low };
 
-// One number of a measure, as the bundle describes it.
+// One number of a measure, or one word, as the bundle describes it.
 struct Column {
     std::string name, meaning;
     double low = 0, high = 0;  // its usual range
@@ -49,9 +49,10 @@ struct Column {
     // NAME_high, which follow this one; none: the bundle does not say.
     std::optional<double> interval_share;
     std::optional<double> flag_above;  // a value above it is a reason to distrust the picture's numbers
+    std::vector<std::string> words;    // what a value is the place of, 0, 1, ...; none: it is a number
 };
 
-// What a bundle can tell about a picture, in one or more numbers.
+// What a bundle can tell about a picture, in one or more numbers and words.
 struct Measure {
     std::string name, kind, says;
     std::vector<Column> columns;
@@ -60,9 +61,10 @@ struct Measure {
 };
 
 // The answers to one picture: a value per column of the measures asked for, in their order. NaN where the model's
-// answer is not a number; `error` then names the measure, in one line.
+// answer is not a number, or the place of no word; `error` then names the measure, in one line.
 struct Measured {
     std::vector<double> values;
+    std::vector<std::string> words;  // per column as well: that of its value, empty for numbers and where there is none
     std::string error;
     std::vector<std::string> flags;  // columns whose value is a reason to distrust the others
 };

@@ -13,7 +13,7 @@ import {
   MOST_TOKENS,
   MOST_WINDOW_PX,
 } from "./limits";
-import { checkMeasures, type MeasureSpec, parseMeasures } from "./measure-specs";
+import { checkFittedOn, checkMeasures, type MeasureSpec, parseMeasures } from "./measure-specs";
 import { Section, safeRelative } from "./section";
 
 const FORMAT = "realm-bundle";
@@ -385,7 +385,9 @@ export function parseManifest(json: unknown, where: string): Manifest {
     );
   }
   const usable = measures.filter((measure) => measure.problem === null);
-  const more = usable.flatMap(({ graph, head }) => (head === null ? [graph] : [graph, head]));
+  const more = usable.flatMap(({ graph, head, fittedOn }) =>
+    head === null ? [graph] : [graph, head, ...fittedOn.keys()],
+  );
   for (const [other, graph] of parseGraphs(manifest.section("graphs"), more)) graphs.set(other, graph);
   if (manifest.has("measures")) checkMeasures(usable, graphs, where);
   const files = new Map<string, FileEntry>();
@@ -419,6 +421,7 @@ export function parseManifest(json: unknown, where: string): Manifest {
       );
     }
   }
+  checkFittedOn(usable, graphs, files);
   const weightsLicence = licenceOf(manifest);
   return {
     name,

@@ -1,15 +1,18 @@
 /** Measures of a picture: which graphs they share, and the values of their columns. */
 
+import type { ColumnSpec, Curve } from "./column-specs";
 import { RealmError } from "./errors";
 import { MOST_RANGES } from "./limits";
 import type { Looker, Picture } from "./looker";
-import type { ColumnSpec, Curve, MeasureSpec } from "./measure-specs";
+import type { MeasureSpec } from "./measure-specs";
 import type { Answer, Session } from "./runtime";
 
 export interface Measured {
   readonly name: string;
   /** One per column of the measure; null where the model's answer is not a number, which `error` then says. */
   readonly values: readonly (number | null)[];
+  /** One per column as well: the word that its value is the place of, null of numbers and where there is no answer. */
+  readonly words: readonly (string | null)[];
   readonly error: string | null;
 }
 
@@ -66,7 +69,8 @@ export async function measure(
     const values = spec.columns.map((column) => columnOf(column, own.get(column.output)!, spec, described));
     const wrong = spec.columns[values.indexOf(null)];
     const error = wrong === undefined ? null : problemOf(wrong, own.get(wrong.output)!, spec);
-    found.push({ name: spec.name, values, error });
+    const words = spec.columns.map((column, at) => column.words[values[at] ?? -1] ?? null);
+    found.push({ name: spec.name, values, words, error });
   }
   return found;
 }
@@ -97,9 +101,10 @@ function columnOf(
 
 /**
  * Whether an answer is a number that the column could have: finite, and no further outside its usual range (of a curve:
- * its points) than 100 times its width. What a float16 that overflowed gives is not.
+ * its points) than 100 times its width. What a float16 that overflowed gives is not. Of words it is the place of one.
  */
 export function isPlausible(column: ColumnSpec, raw: number, described: boolean): boolean {
+  if (column.words.length > 0) return column.words[raw] !== undefined;
   const x = column.curve?.[described ? "withText" : "imageOnly"].x;
   const [low, high] = x === undefined ? [column.low, column.high] : [x[0]!, x.at(-1)!];
   const value = column.line === null ? raw : column.line.offset + column.line.slope * raw;

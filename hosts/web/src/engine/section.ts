@@ -3,6 +3,11 @@
 import { RealmError } from "./errors";
 import { MOST_NUMBER, MOST_SIZES, MOST_WHOLE } from "./limits";
 
+/** Throw RealmError "bundle" for what an export would mend. */
+export function refuse(where: string, what: string): never {
+  throw new RealmError("bundle", `${where}: ${what}; export the bundle again`);
+}
+
 /** A JSON object together with the place it stands, for errors that name both. */
 export class Section {
   readonly data: Record<string, unknown>;

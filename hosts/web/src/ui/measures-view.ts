@@ -1,7 +1,8 @@
 /** The measures of the picture: CORE's rating as a number, a place on a scale and words, any other in a table. */
 
+import type { ColumnSpec } from "../engine/column-specs";
 import type { Measured } from "../engine/measure";
-import type { ColumnSpec, MeasureSpec } from "../engine/measure-specs";
+import type { MeasureSpec } from "../engine/measure-specs";
 import { box } from "./dom";
 
 /** Words for a realness of 0-100. */
@@ -43,12 +44,16 @@ export function showMeasures(
   box("score-warning").textContent = reasons.join(" ");
   box("score-text").textContent =
     text === "" ? "Read from the picture alone." : `Read with the text “${text}”.`;
-  const rows = measured.flatMap(({ values }, index) => {
+  const rows = measured.flatMap(({ values, words }, index) => {
     const spec = specs[index]!;
     const above = rated && index === 0 ? ["mos", "realness"] : [];
     return spec.columns.flatMap((column, at) =>
       column.bound === null && !above.includes(column.name)
-        ? [rowOf(column, values[at]!, spec.says, ends(spec, values, column.name))]
+        ? [
+            column.words.length > 0
+              ? wordRow(column, words[at]!, spec.says)
+              : numberRow(column, values[at]!, spec.says, ends(spec, values, column.name)),
+          ]
         : [],
     );
   });
@@ -108,21 +113,45 @@ function showRating(mos: number, realness: number, spec: MeasureSpec, { values }
   box("meter-mark").style.insetInlineStart = `${realness}%`;
 }
 
-function rowOf(column: ColumnSpec, value: number | null, says: string, interval: Ends | null): HTMLElement {
+function numberRow(
+  column: ColumnSpec,
+  value: number | null,
+  says: string,
+  interval: Ends | null,
+): HTMLElement {
+  const shown = (each: number) => each.toFixed(supported(column, 4));
+  const sure = interval === null ? "" : ` (${interval.map(shown).join(" to ")})`;
+  const better = column.better === "high" ? "higher" : "lower";
+  return rowOf(
+    column,
+    says,
+    { shown: value === null ? null : shown(value) + sure, data: value },
+    `${column.low} to ${column.high}, ${better} = better`,
+  );
+}
+
+function wordRow(column: ColumnSpec, word: string | null, says: string): HTMLElement {
+  return rowOf(column, says, { shown: word, data: word }, column.words.join(", "));
+}
+
+/** A row: what is shown of an answer and kept in the page, null where there is none; what answers can be. */
+function rowOf(
+  column: ColumnSpec,
+  says: string,
+  answer: { shown: string | null; data: number | string | null },
+  span: string,
+): HTMLElement {
   const row = document.createElement("tr");
   row.title = says;
   const name = document.createElement("th");
   name.scope = "row";
   name.textContent = column.name;
-  const number = document.createElement("td");
-  const shown = (each: number) => each.toFixed(supported(column, 4));
-  number.textContent = value === null ? "–" : shown(value);
-  if (value !== null && interval !== null) number.textContent += ` (${interval.map(shown).join(" to ")})`;
-  number.dataset.column = column.name;
-  number.dataset.value = value === null ? "" : String(value);
+  const cell = document.createElement("td");
+  cell.textContent = answer.shown ?? "–";
+  cell.dataset.column = column.name;
+  cell.dataset.value = String(answer.data ?? "");
   const meaning = document.createElement("td");
-  const better = column.better === "high" ? "higher" : "lower";
-  meaning.textContent = `${column.meaning}; ${column.low} to ${column.high}, ${better} = better`;
-  row.append(name, number, meaning);
+  meaning.textContent = `${column.meaning}; ${span}`;
+  row.append(name, cell, meaning);
   return row;
 }

@@ -58,18 +58,27 @@ describe.skipIf(folder === undefined)("measures on the page", () => {
     }
     const above = ["mos", "realness", "realness_low", "realness_high"];
     const others = Object.fromEntries(
-      Object.entries(first.values as Record<string, number>).filter(([name]) => !above.includes(name)),
+      Object.entries(first.values as Record<string, number | string>).filter(
+        ([name]) => !above.includes(name),
+      ),
     );
-    expect(rows.map((row) => row.name)).toEqual([...Object.keys(others), "loss"]);
+    expect(rows.map((row) => row.name)).toEqual([...Object.keys(others), "loss", "doubt", "silence"]);
     for (const [index, value] of Object.values(others).entries()) {
+      if (typeof value === "string") {
+        expect([rows[index]!.value, rows[index]!.shown]).toEqual([value, value]);
+        continue;
+      }
       const limit = rows[index]!.name === "place" ? 0.2 : 0.02;
       expect(Math.abs(Number(rows[index]!.value) - value), rows[index]!.name!).toBeLessThanOrEqual(limit);
     }
     expect(rows[0]!.shown).toBe(Number(rows[0]!.value).toFixed(0)); // a place on a curve
     expect(rows[1]!.meaning).toBe("what brightness means; 0 to 1, higher = better");
     expect(rows.find((row) => row.name === "unreal")!.meaning).toContain("lower = better");
-    expect(rows.at(-1)).toMatchObject({ value: "", shown: "–" });
-    expect(await page.textContent("#alert")).toBe(
+    expect(rows.find((row) => row.name === "guess")!.meaning).toBe("what guess means; made, unsure, taken");
+    for (const name of ["loss", "silence"]) {
+      expect(rows.find((row) => row.name === name)).toMatchObject({ value: "", shown: "–" });
+    }
+    expect(await page.textContent("#alert")).toContain(
       "measure lost: the model's answer is not a number (value of graph broken)",
     );
     expect(await page.textContent("#notes")).toContain("that this page cannot compute: tiled, scenes.");

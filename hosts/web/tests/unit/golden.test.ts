@@ -145,6 +145,16 @@ test.each(golden.scores)("score of $image", async ({ image, text, mos, realness 
   expect(Math.abs(actualRealness! - realness)).toBeLessThanOrEqual(20 * golden.tolerances.mos_max_abs);
 });
 
+test.each(golden.probes)("verdict of $image", async (entry) => {
+  const [probe] = await engine.measure(await goldenPicture(entry.image), "", ["real-fake"]);
+  const { columns } = engine.measures.find((spec) => spec.name === "real-fake")!;
+  const { p_fake_max_abs, unlike_max_abs } = golden.tolerances;
+  expect(columns.map((column) => column.name)).toEqual(["p_fake", "real_fake_unlike", "verdict"]);
+  expect(Math.abs(probe!.values[0]! - entry.p_fake)).toBeLessThanOrEqual(p_fake_max_abs);
+  expect(Math.abs(probe!.values[1]! - entry.real_fake_unlike)).toBeLessThanOrEqual(unlike_max_abs);
+  expect(probe!.words).toEqual([null, null, entry.verdict]);
+});
+
 test.each(golden.maps)("map $values", async (entry) => {
   const picture = await goldenPicture(entry.image);
   const { encoder, aggregate } = entry;

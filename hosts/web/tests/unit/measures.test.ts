@@ -1,5 +1,5 @@
 /**
- * Measures of a bundle of format 1.2, against graphs that ONNX Runtime ran alone in Python.
+ * Measures of a bundle of format 1.4, against graphs that ONNX Runtime ran alone in Python.
  *
  * REALM_MEASURES names a folder that tests/hosts/test_web.py writes: `bundle`, PNG pictures, and `cases.json` with a
  * text and the value of every column for each picture.
@@ -9,10 +9,11 @@ import fs from "node:fs";
 import path from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { Bundle } from "../../src/engine/bundle";
+import type { ColumnSpec } from "../../src/engine/column-specs";
 import { Engine } from "../../src/engine/engine";
 import { parseManifest } from "../../src/engine/manifest";
 import { columnValue } from "../../src/engine/measure";
-import type { ColumnSpec, MeasureSpec } from "../../src/engine/measure-specs";
+import type { MeasureSpec } from "../../src/engine/measure-specs";
 import { supported, warnings } from "../../src/ui/measures-view";
 import { BUNDLE, folderSource, goldenPicture, nodeRuntime, QUIET } from "../helpers";
 
@@ -22,7 +23,7 @@ type Json = Record<string, unknown>;
 interface Case {
   picture: string;
   text: string | null;
-  values: Record<string, number>;
+  values: Record<string, number | string>;
 }
 
 describe.skipIf(folder === undefined)("a bundle with measures of every kind", () => {
@@ -37,12 +38,14 @@ describe.skipIf(folder === undefined)("a bundle with measures of every kind", ()
     );
   }, 60_000);
 
-  /** Values of all columns of all measures, and the errors. */
+  /** Values or words of all columns of all measures, and the errors. */
   async function measured(file: string, text: string | null, names?: string[]) {
     const found = await engine.measure(await goldenPicture(path.join(at, file)), text ?? "", names);
-    const values = found.flatMap(({ name, values }) => {
+    const values = found.flatMap(({ name, values, words }) => {
       const { columns } = engine.measures.find((spec) => spec.name === name)!;
-      return columns.map((column, index) => [column.name, values[index]!] as const);
+      return columns.map(
+        (column, index) => [column.name, column.words.length > 0 ? words[index]! : values[index]!] as const,
+      );
     });
     return { values: Object.fromEntries(values), errors: found.map(({ error }) => error) };
   }
@@ -51,34 +54,42 @@ describe.skipIf(folder === undefined)("a bundle with measures of every kind", ()
     const cases: Case[] = JSON.parse(fs.readFileSync(path.join(at, "cases.json"), "utf8"));
     expect(cases.length).toBeGreaterThan(2);
     for (const { picture, text, values } of cases) {
-      const { loss, ...found } = (await measured(picture, text)).values;
+      const { loss, doubt, silence, ...found } = (await measured(picture, text)).values;
       expect(Object.keys(found)).toEqual(Object.keys(values));
       for (const [column, value] of Object.entries(values)) {
+        if (typeof value === "string") {
+          expect(found[column], `${picture} ${column}`).toBe(value);
+          continue;
+        }
         const limit = column === "place" ? 0.2 : /^realness|contrast/.test(column) ? 0.02 : 1e-4;
-        expect(Math.abs(found[column]! - value), `${picture} ${column}`).toBeLessThanOrEqual(limit);
+        expect(Math.abs(Number(found[column]) - value), `${picture} ${column}`).toBeLessThanOrEqual(limit);
       }
       const alone = await measured(picture, text, ["judge", "edges"]);
-      expect(Object.keys(alone.values)).toEqual(["real", "unreal", "sharpness"]);
-      expect(alone.values.real).toBeCloseTo(found.real!, 5);
+      expect(Object.keys(alone.values)).toEqual(["real", "unreal", "guess", "sharpness"]);
+      expect(alone.values.real).toBeCloseTo(Number(found.real), 5);
     }
   });
 
-  test("an answer that is no number is empty and names its measure, the others keep theirs", async () => {
+  test("an answer that is no number or word is empty and names its measure, the others keep theirs", async () => {
     const { values, errors } = await measured("a.png", null);
     expect(values.loss).toBeNull();
+    expect(values.silence).toBeNull();
     expect(errors).toEqual([
-      ...Array(errors.length - 1).fill(null),
+      ...Array(errors.length - 2).fill(null),
       "measure lost: the model's answer is not a number (value of graph broken)",
+      expect.stringMatching(/answer is 0\.\d+ \(place of graph mute\), far outside what silence can be$/),
     ]);
-    expect(Object.values(values).filter((value) => value === null)).toHaveLength(1);
+    expect(Object.values(values).filter((value) => value === null)).toHaveLength(2);
   });
 
   test("unknown kinds are left out and named when asked for", async () => {
-    expect(engine.measures.map((spec) => spec.name)).toEqual(["core", "light", "edges", "judge", "lost"]);
+    expect(engine.measures.map((spec) => spec.name)).toEqual([
+      ...["core", "light", "edges", "judge", "lost", "mute"],
+    ]);
     for (const [name, message] of [
       ["scenes", "measure scenes is of a kind that this host does not support ('statistics')"],
       ["tiled", "measure tiled looks through a view of the kind 'tiles', that this host does not support"],
-      ["beauty", "measure beauty is not in this bundle; it has core, light, edges, judge, lost"],
+      ["beauty", "measure beauty is not in this bundle; it has core, light, edges, judge, lost, mute"],
     ] as const) {
       await expect(measured("a.png", null, [name])).rejects.toThrow(message);
     }
@@ -109,6 +120,19 @@ describe.skipIf(folder === undefined)("a bundle with measures of every kind", ()
     ["measures/core/more_columns/0/curve/image_only/x", [0, 1], "have a 'y' each"],
     ["measures/core/more_columns/0/curve/image_only/x", [], "'x' must list 1 to 4096 finite numbers"],
     ["measures/core/more_columns/0/curve/image_only/x", ["0"], "'x' must list 1 to 4096 finite numbers"],
+    ["measures/judge/word_columns", {}, "'word_columns' is {}, of the wrong kind"],
+    ["measures/judge/word_columns/0/words", ["made"], "'words' must be two or more different ones"],
+    ["measures/judge/word_columns/0/words", ["made", "made"], "'words' must be two or more different ones"],
+    ["measures/judge/word_columns/0/words", ["made", 1], "'words' must have letters, digits, '-' and '_'"],
+    ["measures/judge/word_columns/0/words", ["a", "b, c"], "'words' must have letters, digits, '-' and '_'"],
+    ["measures/judge/word_columns/0/name", "mos", "the column 'mos' is named twice or not allowed"],
+    ["measures/judge/word_columns/0/output", "gone", "the graph 'judge' has no output 'gone'"],
+    ["measures/judge/fitted_on", "core", "'fitted_on' must be a JSON object"],
+    [
+      "measures/judge/fitted_on",
+      { core: "0123456789" },
+      "judge was fitted on another core graph (0123...); fit it again with realm-train, or use that bundle",
+    ],
     ["measures/light/graph", "gone", "the graph 'gone' is not in 'graphs'"],
     ["measures/light/view", { kind: "native" }, "the inputs of the graph 'light' do not suit its view"],
     ["measures/light/licence", "free", "'licence' must be a JSON object"],
@@ -128,6 +152,12 @@ describe.skipIf(folder === undefined)("a bundle with measures of every kind", ()
   });
 });
 
+test("a head answers for the tower that it was fitted on", () => {
+  const manifest = JSON.parse(fs.readFileSync(path.join(BUNDLE, "bundle.json"), "utf8"));
+  const { fittedOn } = parseManifest(manifest, "m").measures.find(({ head }) => head === "real_fake")!;
+  expect(fittedOn).toEqual(new Map([["core", manifest.files["core.onnx"].sha256]]));
+});
+
 describe("how sure a number is", () => {
   const column: ColumnSpec = {
     name: "realness",
@@ -142,6 +172,7 @@ describe("how sure a number is", () => {
     interval: null,
     flagAbove: null,
     bound: null,
+    words: [],
   };
   const halfWidth = { withText: 4, imageOnly: 16.2 };
   const sure: ColumnSpec = { ...column, interval: { share: 0.9, halfWidth } };
@@ -154,6 +185,7 @@ describe("how sure a number is", () => {
     view: { kind: "native" },
     features: null,
     head: null,
+    fittedOn: new Map(),
     problem: null,
   });
 
@@ -188,7 +220,10 @@ describe("how sure a number is", () => {
   test("a value above its flag is a warning, one at it is none", () => {
     const unlike = { ...column, name: "unlike", decimals: 3, flagAbove: 1, meaning: "how far it is" };
     const at = (value: number | null) =>
-      warnings([spec([sure, unlike])], [{ name: "core", values: [70, value], error: null }]);
+      warnings(
+        [spec([sure, unlike])],
+        [{ name: "core", values: [70, value], words: [null, null], error: null }],
+      );
     expect(at(3.21)).toEqual(["Distrust these numbers: unlike is 3.2, above 1 (how far it is)."]);
     expect([at(1), at(null)]).toEqual([[], []]);
   });
