@@ -144,11 +144,15 @@ def _worth(engine: Engine, book: Book) -> None:
 
 
 def numbers(worth: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, str]]:
-    """Everything that a manifest says of a measure's worth: what it is, "auc clean", and its value, as text."""
+    """What a manifest says of a measure's worth: what it is, "auc clean", and its value, as text.
+
+    Of an object of objects, as views of pictures, the first: the manifest has the rest.
+    """
     for key, value in worth.items():
         name = f"{within} {key}".strip().replace("_", " ")
         if isinstance(value, Mapping):
-            yield from numbers(value, name)
+            objects = [each for each in value.items() if isinstance(each[1], Mapping)]
+            yield from numbers(dict(objects[:1]) if objects else value, name)
         elif isinstance(value, list):
             yield name, " to ".join(map(str, value)) if len(value) == 2 else ", ".join(map(str, value))
         else:

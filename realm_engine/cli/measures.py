@@ -48,7 +48,11 @@ def _lines(row: Mapping[str, Any]) -> Iterator[str]:
     yield f"  licence: {row['licence']} (commercial use {commercial})"
     yield f"  trained on: {row['training_data']}"
     for key, value in row["worth"].items():
-        yield f"  {key.replace('_', ' ')}: {_value(value)}"
+        if isinstance(value, Mapping) and all(isinstance(entry, Mapping) for entry in value.values()):
+            yield f"  {key.replace('_', ' ')}:"
+            yield from (f"    {name.replace('_', ' ')}: {_value(entry)}" for name, entry in value.items())
+        else:
+            yield f"  {key.replace('_', ' ')}: {_value(value)}"
     if not row["worth"]:
         yield "  worth: nothing was measured"
 
@@ -57,5 +61,5 @@ def _value(value: Any) -> str:
     if isinstance(value, list):
         return " to ".join(map(_value, value)) if len(value) == 2 else ", ".join(map(_value, value))
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_value(entry)}" for key, entry in value.items())
+        return ", ".join(f"{key.replace('_', ' ')} {_value(entry)}" for key, entry in value.items())
     return f"{value:.4g}" if isinstance(value, float) else str(value)
