@@ -211,13 +211,13 @@ describe("bundles", () => {
     const junk = Buffer.alloc(1000, 7);
     const digest = Buffer.from(await crypto.subtle.digest("SHA-256", junk)).toString("hex");
     const listed = edited((m) =>
-      Object.assign(m.files, { "core.onnx": { sha256: digest, size_bytes: 1000 } }),
+      Object.assign(m.files, { "trunk.onnx": { sha256: digest, size_bytes: 1000 } }),
     );
     site.change = (name, content) =>
-      name === "bundle/bundle.json" ? listed : name === "bundle/core.onnx" ? junk : content;
+      name === "bundle/bundle.json" ? listed : name === "bundle/trunk.onnx" ? junk : content;
     await page.goto(site.url);
     expect(await alertText(page)).toMatch(
-      /^bundle\/core\.onnx: ONNX Runtime cannot open it \(.*\); export the bundle/,
+      /^bundle\/trunk\.onnx: ONNX Runtime cannot open it \(.*\); export the bundle/,
     );
     site.change = (_, content) => content;
     await page.context().close();

@@ -52,7 +52,7 @@ test("the first visit shows progress and downloads each model once", async () =>
   expect(seen.length).toBeGreaterThan(5);
   expect([...seen].sort((a, b) => a - b)).toEqual(seen);
   expect(seen.at(-1)).toBe(1);
-  expect(models()).toBe(6); // those of scores and of maps in one pass, and the tokenizer; not `dream`
+  expect(models()).toBe(7); // those of scores, of the probe and of maps in one pass, the tokenizer; not `dream`
   expect(await page.textContent("#about")).toContain("downloaded");
   expect(await page.locator("#loading").isHidden()).toBe(true);
 });
