@@ -51,6 +51,10 @@ class Victim:
             "sha256": hashlib.sha256(content).hexdigest(),
             "size_bytes": len(content),
         }
+        for measure in self.manifest["measures"].values():  # a head says which file its tower is
+            for graph in measure.get("fitted_on", {}):
+                if self.manifest["graphs"][graph]["variants"]["fp32"] == name:
+                    measure["fitted_on"][graph] = self.manifest["files"][name]["sha256"]
 
     def json(self, name: str) -> Any:
         """The content of a JSON file of the bundle."""
@@ -71,7 +75,11 @@ class Victim:
     def write_core(
         self, body: str, outputs: str = "float[batch] mos, float[batch] unlike", opsets: str = '"": 20'
     ) -> None:
-        """Put a graph of these nodes, in ONNX's text syntax, in the place of CORE's."""
+        """Put a graph of these nodes, in ONNX's text syntax, in the place of CORE's; there is no head on it then."""
+        for name in [name for name, each in self.manifest["measures"].items() if each.get("tower") == "core"]:
+            del self.manifest["measures"][name]
+        core = self.manifest["graphs"]["core"]
+        core["outputs"] = [output for output in core["outputs"] if output["name"] in ("mos", "unlike")]
         text = f"<ir_version: 10, opset_import: [{opsets}]> core ({CORE_INPUTS}) => ({outputs}) {{ {body} }}"
         self.write_model("core", onnx.parser.parse_model(text))
 
