@@ -14,6 +14,7 @@ from measures import NATIVE, add_graph, add_measures
 from repository import ROOT
 
 from export.errors import ExportError
+from export.manifest import FORMAT_VERSION
 from export.schema import SCHEMA, check_manifest
 from realm_engine.bundle.bundle import Bundle
 from realm_engine.errors import BundleError
@@ -93,7 +94,7 @@ def test_the_examples_of_the_documentation_are_valid(manifest):
     blocks = (ROOT / "docs" / "bundle.md").read_text(encoding="utf-8").split("```jsonc\n")[1:]
     examples = [json.loads(_without_comments(block.split("```")[0])) for block in blocks]
     whole, more, *_ = examples
-    assert whole["format_version"] == "1.3" and {"measures", "towers", "maps"} <= more.keys()
+    assert whole["format_version"] == FORMAT_VERSION and {"measures", "towers", "maps"} <= more.keys()
     check_manifest({**manifest, **more})
     check_manifest({**whole, **more, "files": {}})
 

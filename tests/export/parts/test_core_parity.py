@@ -220,7 +220,7 @@ def test_upstream_checkpoint_of_the_published_size(tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
     features = torch.randn(1, 768, generator=torch.Generator().manual_seed(0))
     (ours,) = session.run(
-        None,
+        ["mos"],
         {
             "pixels": image[None],
             "resample_rows": resample_matrix(300, 384, "bilinear").astype(np.float32)[None, None],

@@ -16,7 +16,7 @@ from repository import ROOT
 
 from export.bundle import Photographs, Variants, export_bundle
 from export.errors import ExportError
-from export.manifest import BundleInfo
+from export.manifest import FORMAT_VERSION, BundleInfo
 from export.parts.dream import Dream
 from export.towers.clip_model import ClipModel, open_clip_model
 from realm_engine import DreamConfig, Engine
@@ -140,7 +140,7 @@ def test_every_graph_repeats_what_a_host_needs(bundle):
         metadata = {entry.key: entry.value for entry in model.metadata_props}
         assert metadata["realm.graph"] == name
         assert metadata["realm.bundle"] == "native"
-        assert metadata["realm.format_version"] == "1.3"
+        assert metadata["realm.format_version"] == FORMAT_VERSION
         assert json.loads(metadata["realm.config"]) == section
 
 

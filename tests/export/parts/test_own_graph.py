@@ -20,6 +20,7 @@ from repository import ROOT
 
 from export.errors import ExportError
 from export.graph.wrap import wrap
+from export.manifest import FORMAT_VERSION
 from export.measures import View
 from export.parts.graph import OwnGraph
 from realm_engine.pictures.decode import load_image
@@ -113,7 +114,7 @@ def test_the_manifest_says_what_was_said(tmp_path):
     assert result.returncode == 0, result.stderr
     manifest = json.loads((tmp_path / "b" / "bundle.json").read_text(encoding="utf-8"))
     licence_entry = {"weights": "CC-BY-4.0", "commercial_use": True, "text": "LICENSE-WEIGHTS.md"}
-    assert manifest["name"] == "levels" and manifest["format_version"] == "1.3"
+    assert manifest["name"] == "levels" and manifest["format_version"] == FORMAT_VERSION
     assert manifest["measures"] == {
         "mean-level": {
             "kind": "graph",
@@ -140,7 +141,7 @@ def test_the_manifest_says_what_was_said(tmp_path):
     assert set(manifest["files"]) == {"mean_level.onnx", "LICENSE-WEIGHTS.md"}
     assert "core" not in manifest and "dream" not in manifest and "maps" not in manifest
     metadata = {e.key: e.value for e in onnx.load(tmp_path / "b" / "mean_level.onnx").metadata_props}
-    assert metadata["realm.graph"] == "mean_level" and metadata["realm.format_version"] == "1.3"
+    assert metadata["realm.graph"] == "mean_level" and metadata["realm.format_version"] == FORMAT_VERSION
     assert json.loads(metadata["realm.config"]) == {
         "mean-level": {"graph": "mean_level", "view": {"kind": "native"}}
     }
