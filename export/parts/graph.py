@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import onnx
@@ -17,6 +17,7 @@ from export.errors import ExportError
 from export.graph.model import Port
 from export.graph.wrap import OUTPUT, Brought, open_brought, session_of, wrap, wrapped_inputs
 from export.measures import Measure, View, check_name
+from export.parts.part import MeasureAlone
 from export.proof.limits import Tier, gate
 from realm_engine.arrays import Array
 from realm_engine.bundle.columns import Column
@@ -25,7 +26,6 @@ from realm_engine.verbs.fidelity import two_digits
 
 if TYPE_CHECKING:
     from export.graph.int8 import Feeds, Study
-    from export.towers.shared_text import TextGraph
 
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 DEFAULT_RANGE = (0.0, 1.0)
@@ -34,7 +34,7 @@ LIMIT = 1e-4
 
 
 @dataclass(frozen=True)
-class OwnGraph:
+class OwnGraph(MeasureAlone):
     """A measure of the kind "graph".
 
     Attributes:
@@ -58,7 +58,6 @@ class OwnGraph:
     meaning: str = ""
 
     weights = "brought by its user"
-    precisions = ("fp32",)
 
     def __post_init__(self) -> None:
         check_name(self.measure)
@@ -86,18 +85,6 @@ class OwnGraph:
         """The network behind our preprocessing."""
         return (WrappedGraph(self.column, wrapped_inputs(self.view), (OUTPUT,), self),)
 
-    def text(self) -> TextGraph | None:
-        """None."""
-        return None
-
-    def files(self) -> Mapping[str, Path]:
-        """None."""
-        return {}
-
-    def section(self, tokenizer: str) -> Mapping[str, Any]:
-        """None: it is a measure alone."""
-        return {}
-
     def measures(self) -> Mapping[str, Measure]:
         """Itself."""
         low, high = self.range or DEFAULT_RANGE
@@ -105,10 +92,6 @@ class OwnGraph:
         column = Column(self.column, OUTPUT.name, low, high, self.better, meaning)
         inside = {"graph": self.column, "view": self.view.manifest()}
         return {self.measure: Measure("graph", meaning, (column,), inside)}
-
-    def maps(self) -> Mapping[str, Any]:
-        """None."""
-        return {}
 
     def expected(self, pictures: Sequence[Array]) -> Array:
         """Values float64 [pictures], by Pillow's resize, NumPy and the network as it was brought.
