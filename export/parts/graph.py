@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -23,9 +23,6 @@ from realm_engine.arrays import Array
 from realm_engine.bundle.columns import Column
 from realm_engine.pictures.resample import resample_matrix_float32
 from realm_engine.verbs.fidelity import two_digits
-
-if TYPE_CHECKING:
-    from export.graph.int8 import Feeds, Study
 
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 DEFAULT_RANGE = (0.0, 1.0)
@@ -132,14 +129,6 @@ class OwnGraph(MeasureAlone):
             batched = max(batched, float(np.abs(self._run(session, batch) - singles).max()))
         gate(f"{self.measure} of a picture changes with the others of its batch", batched, limit)
         return {"value_max_abs_diff": two_digits(wrapped), "batch_max_abs_diff": two_digits(batched)}
-
-    def probes(self, pictures: Sequence[Array]) -> Mapping[str, Sequence[Feeds]]:
-        """None: there is no fp16 of it."""
-        return {}
-
-    def studies(self, pictures: Sequence[Array], texts: Sequence[str]) -> Mapping[str, Study]:
-        """None: there is no int8 of it."""
-        return {}
 
     def _reference(self, session: onnxruntime.InferenceSession, picture: Array) -> float:
         image = Image.fromarray(picture)
