@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from benchmarks.results import Book
 
 from benchmarks.settings import CACHE, ROOT, SAMPLES, Settings, use_threads
+from realm_engine.errors import heeding_interrupts
 from realm_engine.machine.packages import MissingPackageError, needs
 
 SUITES = ("dream", "core", "fast", "startup", "sizes", "measures", "auto", "hosts")
@@ -244,7 +245,7 @@ def _say(line: str) -> None:
 def main() -> None:
     """Run the command; an error of the user's is one line on stderr and exit status 2."""
     try:
-        with needs("python -m benchmarks", "all"):
+        with heeding_interrupts(), needs("python -m benchmarks", "all"):
             command.main(prog_name="python -m benchmarks", standalone_mode=False)
     except MissingPackageError as error:
         _say(f"error: {error}")

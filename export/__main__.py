@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from export.errors import ExportError
-from realm_engine.errors import RealmError
+from realm_engine.errors import RealmError, heeding_interrupts
 from realm_engine.machine.packages import needs
 from realm_engine.runtimes.words import Precision
 from realm_engine.verbs.paths import GivenPath
@@ -363,11 +363,17 @@ def _three(option: str, text: str) -> tuple[float, float, float]:
 def main() -> None:
     """Run the command; an error of the user's is one line on stderr and exit status 2."""
     try:
-        with needs("python -m export", "export"):
-            export(standalone_mode=True)
+        with heeding_interrupts(), needs("python -m export", "export"):
+            sys.exit(export.main(standalone_mode=False))  # nothing, or the code that it asked for
     except RealmError as error:
         say(f"error: {error}")
         sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        say("interrupted")
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 _LONGEST = 6000  # characters of a message: a path of 4096 bytes, and what is said of it
 
 
@@ -72,3 +75,23 @@ class DownloadError(RealmError):
 
 class UsageError(RealmError):
     """A call or a command line that contradicts itself."""
+
+
+def raise_interrupt(error: BaseException) -> None:
+    """Raise the Ctrl-C that an error was made of: one that strikes while a native module is imported comes out as an
+    ImportError, for instance."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, KeyboardInterrupt):
+            raise seen
+        seen = seen.__cause__ or seen.__context__
+
+
+@contextmanager
+def heeding_interrupts() -> Iterator[None]:
+    """Whatever a Ctrl-C became on its way through native code leaves the block as KeyboardInterrupt."""
+    try:
+        yield
+    except Exception as error:
+        raise_interrupt(error)
+        raise

@@ -28,7 +28,7 @@ from realm_engine.cli.report import report
 from realm_engine.cli.score import score
 from realm_engine.cli.tune import tune
 from realm_engine.cli.verify import verify
-from realm_engine.errors import RealmError
+from realm_engine.errors import RealmError, heeding_interrupts
 from realm_engine.verbs.strict import fail_if_warned, heed_warnings, with_strict
 
 INTERRUPTED = 130
@@ -47,7 +47,8 @@ class _Group(click.Group):
 
     def invoke(self, context: click.Context) -> Any:
         try:
-            done = super().invoke(context)
+            with heeding_interrupts():
+                done = super().invoke(context)
         except RealmError as error:
             say(f"error: {error}")
             _forget_stdout()

@@ -119,15 +119,6 @@ def contiguous(array: Array) -> Array:
     return np.ascontiguousarray(array)
 
 
-def raise_interrupt(error: BaseException) -> None:
-    """Raise the Ctrl-C that struck while a runtime was imported: its native part calls that a failed import."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, KeyboardInterrupt):
-            raise seen
-        seen = seen.__cause__ or seen.__context__
-
-
 def first_line(error: BaseException) -> str:
     """What a runtime said, in one line a user can read."""
     text = " ".join(str(error).split())

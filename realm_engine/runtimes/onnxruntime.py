@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from realm_engine.arrays import Array
-from realm_engine.errors import ClosedError, DeviceError, DeviceMemoryError
+from realm_engine.errors import ClosedError, DeviceError, DeviceMemoryError, raise_interrupt
 from realm_engine.machine import telemetry
 from realm_engine.machine.packages import install_command
 from realm_engine.runtimes import nvidia
-from realm_engine.runtimes.base import contiguous, first_line, raise_interrupt
+from realm_engine.runtimes.base import contiguous, first_line
 from realm_engine.runtimes.elf import needed_libraries
 from realm_engine.runtimes.links import without_links
 from realm_engine.runtimes.padding import ROW_SIZES

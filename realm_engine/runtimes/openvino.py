@@ -9,10 +9,10 @@ from types import MappingProxyType, ModuleType
 from typing import Any
 
 from realm_engine.arrays import Array
-from realm_engine.errors import ClosedError, DeviceError
+from realm_engine.errors import ClosedError, DeviceError, raise_interrupt
 from realm_engine.machine import telemetry
 from realm_engine.machine.packages import install_command
-from realm_engine.runtimes.base import contiguous, first_line, raise_interrupt
+from realm_engine.runtimes.base import contiguous, first_line
 from realm_engine.runtimes.links import without_links
 
 # OpenVINO computes in bf16 by itself where the processor can, so the arithmetic is always named.

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from realm_engine.errors import RealmError, printable
+from realm_engine.errors import RealmError, heeding_interrupts, printable
 from realm_engine.machine.packages import needs
 from realm_engine.verbs.strict import strictly, with_strict
 from realm_train.cli.offline import offline_option
@@ -57,7 +57,7 @@ class TrainGroup(LazyGroup):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
-            with needs("realm-train", "train"), strictly(ctx, say):
+            with heeding_interrupts(), needs("realm-train", "train"), strictly(ctx, say):
                 return super().invoke(ctx)
         except RealmError as error:
             say(f"error: {error}")

@@ -8,7 +8,7 @@ import weakref
 import pytest
 
 from realm_engine import Engine
-from realm_engine.errors import BundleError, ImageError, RealmError, printable
+from realm_engine.errors import BundleError, ImageError, RealmError, heeding_interrupts, printable
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,12 @@ def test_an_engine_that_is_dropped_is_freed_at_once(bundle_path, photo):
         assert [each() for each in watched] == [None, None]
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("chained", ["from error", ""])
+def test_an_interrupt_that_became_another_error_is_one_again(chained):
+    code = "try:\n    raise KeyboardInterrupt\nexcept KeyboardInterrupt as error:\n"
+    with pytest.raises(KeyboardInterrupt), heeding_interrupts():
+        exec(code + f"    raise ImportError('initialization failed') {chained}")
+    with pytest.raises(ImportError, match="no such"), heeding_interrupts():
+        raise ImportError("no such module")

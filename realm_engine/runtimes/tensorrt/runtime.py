@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from realm_engine.errors import DeviceError
+from realm_engine.errors import DeviceError, raise_interrupt
 from realm_engine.machine.packages import install_command
-from realm_engine.runtimes.base import first_line, raise_interrupt
+from realm_engine.runtimes.base import first_line
 
 log = logging.getLogger("realm_engine")
 
