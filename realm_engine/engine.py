@@ -35,7 +35,7 @@ from realm_engine.opened import Contents, Opened
 from realm_engine.pictures.decode import Admit, ImageSource, load_image
 from realm_engine.pictures.descriptions import Descriptions
 from realm_engine.pictures.inputs import Entry, Texts, entries
-from realm_engine.pictures.pipeline import BUDGET_BYTES, Pipeline
+from realm_engine.pictures.pipeline import BUDGET_BYTES, Pipeline, Watch
 from realm_engine.runtimes.choose import PREFER_FP16, PartPlan, choose_plans
 from realm_engine.runtimes.measured import load_tuned
 from realm_engine.tables.rows import Measured
@@ -302,11 +302,13 @@ class Engine:
         gather: bool | None = None,
         profile: str = DEFAULT,
         combine: Mapping[str, float] | None = None,
+        watch: Watch | None = None,
     ) -> Iterator[Measured]:
         """Yield one Measured per entry, in order. See `iter_scores`.
 
         `gather`: wait for images that are being decoded rather than make a call that is not full; by default on
         a device with a memory of its own, which decodes nothing meanwhile and is slow at shapes that are new.
+        `todo` may run dry for now, as a queue does, and `watch` is told how long things take: see `Pipeline`.
         """
         if batch_size is not None and batch_size < 1:
             raise UsageError(f"batch size is {batch_size}; give a number of at least 1")
@@ -316,7 +318,7 @@ class Engine:
         if gather is None:
             gather = all(plan.backend.resident for plan in plans)
         pipeline = self._pipeline(
-            stream.run, stream.fail, stream.per_call, wanted, threads, gather, stream.key
+            stream.run, stream.fail, stream.per_call, wanted, threads, gather, stream.key, watch
         )
         return self._while_open(pipeline.stream(iter(todo)))
 
@@ -495,14 +497,22 @@ class Engine:
         return self.map_entries(entries(images, each, names), config, progress)
 
     def map_entries(
-        self, todo: Iterable[Entry], config: DreamConfig | None = None, progress: MapProgress | None = None
+        self,
+        todo: Iterable[Entry],
+        config: DreamConfig | None = None,
+        progress: MapProgress | None = None,
+        most_windows: int | None = None,
+        watch: Watch | None = None,
     ) -> Iterator[Mapped[RealnessMap]]:
-        """Yield one Mapped per entry, in order. See `iter_maps`."""
+        """Yield one Mapped per entry, in order. See `iter_maps`, and for `watch` `measure`.
+
+        `most_windows`: an image that would take more is a Mapped with `error`; None: there is no bound.
+        """
         mapper = self.maps
-        stream = MapStream(mapper, config or mapper.recommended, progress)
+        stream = MapStream(mapper, config or mapper.recommended, progress, most_windows)
         threads = int(self.describe(self.map_part)["threads"])
         most = mapper.dream.encoder.per_call
-        pipeline = self._pipeline(stream.run, stream.fail, stream.per_call, most, threads)
+        pipeline = self._pipeline(stream.run, stream.fail, stream.per_call, most, threads, watch=watch)
         return self._while_open(pipeline.stream(iter(todo)))
 
     def with_map(self, metric: str) -> Measure:
@@ -520,9 +530,13 @@ class Engine:
         return measure
 
     def attribution_entries(
-        self, todo: Iterable[Entry], metric: str, progress: MapProgress | None = None
+        self,
+        todo: Iterable[Entry],
+        metric: str,
+        progress: MapProgress | None = None,
+        watch: Watch | None = None,
     ) -> Iterator[Mapped[AttributionMap]]:
-        """Yield one Mapped per entry, in order; texts are not looked at. See `iter_maps`."""
+        """Yield one Mapped per entry, in order; texts are not looked at. See `iter_maps`, and for `watch` `measure`."""
         stream, plan, most = self._attributions(metric, progress)
         # A limit below the models' own need fails now.
         stream.per_call(np.empty((1, 1, 3), dtype=np.uint8))
@@ -534,6 +548,7 @@ class Engine:
             plan.backend.threads,
             plan.backend.resident,
             stream.key,
+            watch,
         )
         return self._while_open(pipeline.stream(iter(todo)))
 
@@ -621,12 +636,15 @@ class Engine:
         threads: int,
         gather: bool = False,
         key: Callable[[UInt8], Hashable] | None = None,
+        watch: Watch | None = None,
     ) -> Pipeline[T]:
         waiting = min(BUDGET_BYTES, self._memory.limit_bytes // 8)
         # Beside a device that computes, the processor has nothing to do but decode.
         decoders = min(_MAX_DECODERS_ALONE if gather else _MAX_DECODERS, threads)
         room = self._room if self._memory.strict else None
-        return Pipeline(self._load, run, fail, batch_size, decoders, per_call, waiting, gather, key, room)
+        return Pipeline(
+            self._load, run, fail, batch_size, decoders, per_call, waiting, gather, key, room, watch
+        )
 
     def _room(self) -> int:
         """Bytes that the process may still take."""

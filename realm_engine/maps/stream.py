@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from realm_engine.arrays import UInt8
 from realm_engine.bundle.bundle import Bundle
-from realm_engine.errors import TextError
+from realm_engine.errors import TextError, WindowError
 from realm_engine.maps.dream import Dream, Progress
 from realm_engine.maps.phrases import BankEntry, parse_bank, pick_phrases
 from realm_engine.maps.picture_map import Mapped, MapProgress
@@ -96,14 +96,23 @@ class MapStream:
     were encoded.
     """
 
-    def __init__(self, mapper: Mapper, config: DreamConfig, progress: MapProgress | None) -> None:
+    def __init__(
+        self,
+        mapper: Mapper,
+        config: DreamConfig,
+        progress: MapProgress | None,
+        most_windows: int | None = None,
+    ) -> None:
+        """`most_windows`: an image that would take more is refused; None: there is no bound."""
         self._mapper = mapper
         self._config = config
+        self._most_windows = most_windows
         self._done = _Done(progress)
 
     def run(self, decoded: list[UInt8], entries: list[Entry]) -> list[Mapped[RealnessMap]]:
         """Answer images of one size. Raises what `Mapper.map_together` does, and TextError for an empty text."""
         texts = [texts_of_map(entry.text) for entry in entries]
+        self._windows(decoded[0])
         maps = self._mapper.map_together(decoded, texts, self._config, self._done.within(len(entries)))
         self._done.add(len(entries), sum(found.windows for found in maps))
         return [
@@ -118,8 +127,19 @@ class MapStream:
 
     def per_call(self, image: UInt8) -> int:
         """How many images of this size share a call. Raises WindowError where a window does not fit."""
-        windows = sum(grid.count for grid in self._config.grids(*image.shape[:2]))
+        windows = self._windows(image)
         return max(1, self._mapper.dream.encoder.per_call // windows)
+
+    def _windows(self, image: UInt8) -> int:
+        """Windows of an image. Raises WindowError where one does not fit, or where they are too many."""
+        height, width = image.shape[:2]
+        windows = sum(grid.count for grid in self._config.grids(height, width))
+        if self._most_windows is not None and windows > self._most_windows:
+            raise WindowError(
+                f"a picture of {width} x {height} has {windows} windows, and at most {self._most_windows} are taken "
+                "here; give a larger stride, or a smaller picture"
+            )
+        return windows
 
 
 class _Done:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from realm_engine.arrays import UInt8
 from realm_engine.errors import ClosedError, RealmError
@@ -21,6 +21,16 @@ T = TypeVar("T")
 BUDGET_BYTES = 256 << 20
 DECODING = "decode"
 """How the names of threads begin that decode."""
+
+
+class Watch(Protocol):
+    """Told how long things take, from whichever thread does them."""
+
+    def decoded(self, seconds: float) -> None:
+        """An image was decoded, or could not be; waiting for memory does not count."""
+
+    def computed(self, images: int, seconds: float) -> None:
+        """A call of so many images is over, well or not."""
 
 
 class _Slot(Generic[T]):
@@ -138,10 +148,12 @@ class Pipeline(Generic[T]):
         gather: bool = False,
         key: Callable[[UInt8], Hashable] | None = None,
         room: Callable[[], int] | None = None,
+        watch: Watch | None = None,
     ) -> None:
         """`gather`: wait for images that are being decoded rather than run a batch that is not full.
 
-        `room()`: bytes that the process may take beside what it holds, where that is bounded.
+        `room()`: bytes that the process may take beside what it holds, where that is bounded. `watch`: is told how long
+        images and calls take.
         """
         self._load = load
         self._run = run
@@ -153,11 +165,14 @@ class Pipeline(Generic[T]):
         self._gather = gather
         self._room = room
         self._key = key or (lambda image: image.shape)
+        self._watch = watch
 
     def stream(self, entries: Iterator[Entry]) -> Generator[T, None, None]:
         """Yield one answer per entry. Closing the generator stops the decoders; those at work end by themselves.
 
-        Nobody waits for them: an image that takes seconds to decode must not hold up an interrupt. Raises ClosedError.
+        Nobody waits for them: an image that takes seconds to decode must not hold up an interrupt. `entries` may raise
+        StopIteration because there are none just now, as a queue does: they are asked again after every answer, and the
+        stream is over once nothing is left to answer. Raises ClosedError.
         """
         budget = _Budget(self._budget_bytes, self._room)
         lookahead = 2 * self._batch_size + self._threads
@@ -185,12 +200,24 @@ class Pipeline(Generic[T]):
 
     def _decode(self, turn: int, entry: Entry, budget: _Budget) -> UInt8:
         size = 0
+        begun, waited = time.perf_counter(), 0.0
+
+        def admit(needs: int) -> None:
+            nonlocal waited
+            asked = time.perf_counter()
+            try:
+                budget.admit(turn, needs)
+            finally:
+                waited += time.perf_counter() - asked
+
         try:
             if entry.error is not None:
                 raise RealmError(entry.error)
-            image = self._load(entry.source, functools.partial(budget.admit, turn))
+            image = self._load(entry.source, admit)
             size = image.nbytes
         finally:
+            if self._watch is not None:
+                self._watch.decoded(time.perf_counter() - begun - waited)
             budget.decoded(turn, size)
         return image
 
@@ -227,6 +254,7 @@ class Pipeline(Generic[T]):
 
     def _score(self, batch: list[_Slot[T]], images: list[UInt8]) -> None:
         """Answer a batch; where it fails, one by one, so that only the image to blame has an error."""
+        begun = time.perf_counter()
         try:
             answers = self._run(images, [slot.entry for slot in batch])
         except ClosedError:  # no picture is to blame, and none that follows can be answered
@@ -238,5 +266,8 @@ class Pipeline(Generic[T]):
             for slot, image in zip(batch, images, strict=True):
                 self._score([slot], [image])
             return
+        finally:
+            if self._watch is not None:
+                self._watch.computed(len(batch), time.perf_counter() - begun)
         for slot, answer in zip(batch, answers, strict=True):
             slot.answer = answer

@@ -97,3 +97,13 @@ def test_one_text_or_none_serves_all_images_of_a_stream(engine, photo):
 def test_maps_for_no_text_at_all(engine, photo):
     with pytest.raises(UsageError, match="a map needs at least one text"):
         engine.map_texts(photo(), [])
+
+
+def test_pictures_with_too_many_windows_are_refused(engine, photo):
+    from realm_engine.pictures.inputs import entries
+
+    pictures = [photo(72, 96), photo(72, 104)]  # 8 x 11 and 8 x 12 windows
+    few, many = engine.map_entries(entries(pictures, ["x", "x"]), DreamConfig((16,), 8), most_windows=88)
+    assert few.error is None and few.map.windows == 88
+    assert many.map is None
+    assert many.error.startswith("a picture of 104 x 72 has 96 windows, and at most 88 are taken here")

@@ -238,3 +238,66 @@ def test_nobody_waits_for_a_decoder_that_is_at_work():
     assert time.monotonic() - start < 5
     release.set()
     wait_until_no_thread_decodes()
+
+
+class Puts:
+    """Entries that run dry for now, as a queue does: two, then none until some are answered."""
+
+    def __init__(self, count: int):
+        self.left, self.ready = list(entries(count)), 2
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if not self.left or not self.ready:
+            raise StopIteration
+        self.ready -= 1
+        return self.left.pop(0)
+
+
+def test_entries_that_run_dry_are_asked_again_after_every_answer():
+    puts, answered = Puts(7), []
+    pipeline = Pipeline(
+        lambda index, admit: np.zeros((4, 4, 3), np.uint8),
+        lambda images, batch: [entry.index for entry in batch],
+        lambda entry, message: message,
+        batch_size=4,
+        threads=1,
+    )
+    for answer in pipeline.stream(puts):
+        answered.append(answer)
+        puts.ready += 1
+    assert answered == list(range(7))
+
+
+def test_who_watches_is_told_of_every_image_and_call():
+    class Seen:
+        decodes, calls = 0, []
+
+        def decoded(self, seconds):
+            assert 0 <= seconds < 60
+            self.decodes += 1
+
+        def computed(self, images, seconds):
+            assert 0 <= seconds < 60
+            self.calls.append(images)
+
+    def load(index, admit):
+        if index == 3:
+            raise ImageError("broken")
+        admit(48)
+        return np.zeros((4, 4, 3), np.uint8)
+
+    seen = Seen()
+    pipeline = Pipeline(
+        load,
+        lambda images, batch: [entry.index for entry in batch],
+        lambda entry, message: message,
+        batch_size=4,
+        threads=1,
+        gather=True,
+        watch=seen,
+    )
+    assert list(pipeline.stream(entries(6))) == [0, 1, 2, "broken", 4, 5]
+    assert seen.decodes == 6 and sum(seen.calls) == 5 and max(seen.calls) > 1
