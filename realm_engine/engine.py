@@ -7,7 +7,8 @@ import logging
 import os
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NoReturn, TypeVar, overload
 
@@ -430,7 +431,7 @@ class Engine:
         stream = self._attributions(metric, None)[0]
         with _named(image):
             pixels = self._load(image)
-            (found,) = stream.run([pixels], [Entry(0, "image", pixels)])
+            (found,) = stream.run([pixels], [Entry(0, _name(image), pixels)])
         assert found.map is not None
         return found.map
 
@@ -618,7 +619,8 @@ class Engine:
         config.grids(*pixels.shape[:2])  # a window that does not fit is found before any work
         each = [texts_of_map(text) for text in texts]
         with _named(image):
-            return mapper.map_together([pixels] * len(texts), each, config, progress)
+            maps = mapper.map_together([pixels] * len(texts), each, config, progress)
+        return [replace(found, image=pixels, name=_name(image)) for found in maps]
 
     def _while_open(self, answers: Generator[T, None, None]) -> Iterator[T]:
         """The answers, of which none is given once the engine is closed, not even one that is made already."""
@@ -666,6 +668,11 @@ class Engine:
                 )
 
         return load_image(source, check)
+
+
+def _name(image: ImageSource) -> str:
+    """The file's name, "" where there is no file."""
+    return Path(image).name if isinstance(image, str | os.PathLike) else ""
 
 
 @contextmanager

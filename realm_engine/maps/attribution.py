@@ -71,7 +71,7 @@ class Contributor(Box):
     area_px: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AttributionMap(PictureMap):
     """What each pixel adds to a logit: `bias` and the sum of `values` are `logit`, up to rounding.
 
@@ -85,6 +85,8 @@ class AttributionMap(PictureMap):
     bias: float
     columns: Mapping[str, float | str | None]
     region_policy: RegionPolicy = field(default_factory=RegionPolicy)
+    image: UInt8 | None = field(default=None, compare=False)
+    name: str = ""
 
     @property
     def legend(self) -> Legend:
@@ -100,6 +102,25 @@ class AttributionMap(PictureMap):
             plain="neutral",
             low_is_covered=False,
         )
+
+    @property
+    def wording(self) -> str:
+        """The measure's numbers and words for the picture."""
+        shown = (
+            f"{name} {value:.3f}" if isinstance(value, float) else f"{name} {value}"
+            for name, value in self.columns.items()
+            if value is not None
+        )
+        return ", ".join(shown)
+
+    def value_of(self, region: Contributor) -> float:
+        """What a region adds to the logit."""
+        return region.contribution
+
+    @property
+    def value_meaning(self) -> str:
+        """A share of the logit."""
+        return f"added to the logit of {self.attributed.column}"
 
     @property
     def neutral(self) -> float:
@@ -176,7 +197,7 @@ class AttributionStream:
     def run(self, decoded: list[UInt8], entries: list[Entry]) -> list[Mapped[AttributionMap]]:
         """Answer images with one `key`. Raises what the source raises."""
         found = [
-            Mapped(entry.name, image, self._map(image, parts))
+            Mapped(entry.name, image, self._map(image, entry.name, parts))
             for entry, image, parts in zip(entries, decoded, self._source.run(decoded), strict=True)
         ]
         self._done(len(found))
@@ -187,10 +208,11 @@ class AttributionStream:
         self._done(1)
         return Mapped(entry.name, None, None, message)
 
-    def _map(self, image: UInt8, parts: Contributions) -> AttributionMap:
+    def _map(self, image: UInt8, name: str, parts: Contributions) -> AttributionMap:
         values = spread(parts.stages, *image.shape[:2])
+        columns = dict(parts.columns)
         return AttributionMap(
-            values, self._attributed, parts.logit, parts.bias, dict(parts.columns), self._policy
+            values, self._attributed, parts.logit, parts.bias, columns, self._policy, image, name
         )
 
     def _done(self, images: int) -> None:

@@ -8,6 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,13 +19,24 @@ from PIL.PngImagePlugin import PngInfo
 from realm_engine.arrays import UInt8
 from realm_engine.errors import UsageError
 from realm_engine.machine.files import check_folder, write_atomically
+from realm_engine.machine.packages import engine_version
 from realm_engine.maps import render
+from realm_engine.maps.figure import Caption, Drawing, draw, overlay, panel
 from realm_engine.maps.picture_map import PictureMap
 from realm_engine.pictures.find import DRAWN_BY
 
 LONGEST_STEM_BYTES = 255 - len(".overlay.png") - 1
-FORMATS = ("overlay", "heatmap", "npy", "json")
-_SUFFIXES = {"overlay": ".overlay.png", "heatmap": ".heatmap.png", "npy": ".npy", "json": ".json"}
+DEFAULT_FORMATS = ("overlay", "heatmap", "npy", "json")
+_SUFFIXES = {
+    "overlay": ".overlay.png",
+    "heatmap": ".heatmap.png",
+    "npy": ".npy",
+    "json": ".json",
+    "panel": ".panel.png",
+}
+FORMATS = tuple(_SUFFIXES)
+# What a map that is saved by hand may be called beside these, and Pillow's word for it.
+_OVERLAYS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
 
 def parse_formats(text: str) -> tuple[str, ...]:
@@ -81,7 +93,7 @@ class MapFolder:
     def __init__(
         self,
         folder: Path,
-        formats: Collection[str] = FORMATS,
+        formats: Collection[str] = DEFAULT_FORMATS,
         limits: tuple[float, float] | None = None,
         regions: int | None = None,
     ) -> None:
@@ -111,10 +123,17 @@ class MapFolder:
         """Where the files of a map lie, by format."""
         return {name: self.folder / f"{stem}{_SUFFIXES[name]}" for name in self.formats}
 
-    def write(self, stem: str, image: UInt8, result: PictureMap, facts: Mapping[str, Any]) -> list[Path]:
+    def write(
+        self,
+        stem: str,
+        image: UInt8,
+        result: PictureMap,
+        facts: Mapping[str, Any],
+        caption: Caption | None = None,
+    ) -> list[Path]:
         """Write the files of one map as `<folder>/<stem>.<...>` and return their paths.
 
-        `facts` go into the JSON beside what the map itself tells.
+        `facts` go into the JSON beside what the map itself tells, `caption` into the pictures.
 
         Raises:
             OutputError: a file cannot be written.
@@ -123,33 +142,79 @@ class MapFolder:
         for parent in {path.parent for path in paths.values()}:
             if parent != self.folder:
                 check_folder(parent)
-        limits = self._limits or colour_limits(result)
+        content = Content(result, image, self._limits, self._regions, caption or Caption(), facts)
         for name, path in paths.items():
-            write_atomically(path, self._content(name, image, result, limits, facts))
+            write_atomically(path, content.of(name))
         return list(paths.values())
 
-    def _content(
+
+class Content:
+    """What the files of one map hold, by format."""
+
+    def __init__(
         self,
-        name: str,
-        image: UInt8,
         result: PictureMap,
-        limits: tuple[float, float],
+        image: UInt8 | None,
+        limits: tuple[float, float] | None,
+        regions: int | None,
+        caption: Caption,
         facts: Mapping[str, Any],
-    ) -> bytes:
-        legend = result.legend
+    ) -> None:
+        """`image`: uint8 RGB, the picture of the map; what does not show it needs none. See `MapFolder` for others."""
+        self._result, self._image, self._regions = result, image, regions
+        self._limits = limits or colour_limits(result)
+        self._caption, self._facts = caption, facts
+
+    def of(self, name: str) -> bytes:
+        """The content of the file of a format. Raises KeyError for one that does not exist."""
         if name == "npy":
             stream = io.BytesIO()
-            np.save(stream, result.values, allow_pickle=False)
+            np.save(stream, self._result.values, allow_pickle=False)
             return stream.getvalue()
         if name == "json":
-            record = {**facts, **map_record(result, limits, self._regions)}
+            record = {**self._facts, **map_record(self._result, self._limits, self._regions)}
             return (json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode(
                 "utf-8", "backslashreplace"
             )
         if name == "heatmap":
-            return _png(render.heatmap(result.values, legend, result.covered, limits))
-        boxes = [(r.x, r.y, r.width, r.height) for r in result.regions(self._regions)]
-        return _png(render.overlay(image, result.values, legend, result.covered, limits, boxes))
+            found = self._result
+            return png_bytes(
+                Image.fromarray(
+                    render.heatmap(found.values, found.legend, found.covered, self._limits, found.step_px)
+                )
+            )
+        return png_bytes(self.drawn(name))
+
+    def drawn(self, name: str) -> Image.Image:
+        """The overlay or the panel."""
+        make = {"overlay": overlay, "panel": panel}[name]
+        return make(self._drawing, self._result, self._limits, self._caption)
+
+    @cached_property
+    def _drawing(self) -> Drawing:
+        assert self._image is not None
+        return draw(self._result, self._image, self._limits, self._regions)
+
+
+def save(result: PictureMap, path: str | os.PathLike[str], title: str | None, score: str) -> None:
+    """See `PictureMap.save`."""
+    target = Path(path)
+    kinds = {**{suffix: kind for kind, suffix in _SUFFIXES.items()}, **dict.fromkeys(_OVERLAYS, "overlay")}
+    name = target.name.lower()
+    kind = next((kinds[ending] for ending in kinds if name.endswith(ending)), None)
+    if kind is None:
+        raise UsageError(f"{target}: a map is saved as {', '.join(sorted(kinds))}, by the ending of the name")
+    if kind in ("overlay", "panel") and result.image is None:
+        raise UsageError(f"{target}: this map does not hold its picture; draw it with overlay(image=...)")
+    caption = Caption(result.name if title is None else title, score)
+    facts = {"image": result.name, "engine_version": engine_version()}
+    content = Content(result, result.image, None, None, caption, facts)
+    if kind == "overlay" and not name.endswith(".png"):
+        stream = io.BytesIO()
+        content.drawn(kind).save(stream, _OVERLAYS[target.suffix.lower()], quality=92)
+        write_atomically(target, stream.getvalue())
+    else:
+        write_atomically(target, content.of(kind))
 
 
 def colour_limits(result: PictureMap) -> tuple[float, float]:
@@ -172,9 +237,9 @@ def map_record(result: PictureMap, limits: tuple[float, float], regions: int | N
     }
 
 
-def _png(picture: UInt8) -> bytes:
+def png_bytes(picture: Image.Image) -> bytes:
     """A PNG that says at its beginning what drew it, so that a later run does not look at it (`find.DRAWN_BY`)."""
     stream, words = io.BytesIO(), PngInfo()
     words.add_text("Software", DRAWN_BY)
-    Image.fromarray(picture).save(stream, "PNG", compress_level=4, pnginfo=words)
+    picture.save(stream, "PNG", compress_level=4, pnginfo=words)
     return stream.getvalue()

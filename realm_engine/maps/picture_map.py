@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import cv2
 import numpy as np
 
 from realm_engine.arrays import Array, Bool, Float32, UInt8
+from realm_engine.errors import UsageError
 
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from realm_engine.maps.figure import Drawing
+
+NOTEBOOK_PX = 768
+"""The longer side of the picture that a notebook shows."""
 FLAT_STD = 1e-6  # of a map whose values are about 1: what varies less is constant up to rounding
 
 
@@ -46,6 +55,11 @@ class PictureMap(ABC):
 
     values: Float32
     """float32 (H, W) of the original picture; NaN where the map says nothing."""
+    image: UInt8 | None
+    """The picture that was mapped, uint8 RGB (H, W, 3), as it was given where that was an array: what draws the map
+    looks at it. None where a map was made without."""
+    name: str
+    """What the picture is called, "" where nobody said so."""
 
     @property
     @abstractmethod
@@ -67,6 +81,42 @@ class PictureMap(ABC):
         """At most k regions that stand out, the most so first; None: as many as the bundle says."""
 
     @abstractmethod
+    def value_of(self, region: Any) -> float:
+        """The number that is shown of one of `regions`; `value_meaning` says what it is."""
+
+    @property
+    @abstractmethod
+    def value_meaning(self) -> str:
+        """What `value_of` gives, in two or three words."""
+
+    @property
+    @abstractmethod
+    def wording(self) -> str:
+        """What the map was made for, in words beside its picture; "" where there are none."""
+
+    @property
+    def step_px(self) -> int:
+        """How wide the blocks are that values come in; pictures join them by straight lines."""
+        return 1
+
+    def notes(self) -> list[str]:
+        """What a viewer of the map must know, a line each."""
+        unmapped = self._unmapped()
+        return [unmapped] if unmapped else []
+
+    def _unmapped(self) -> str:
+        """Where the map says nothing, in words."""
+        covered = self.covered
+        if covered.all():
+            return ""
+        bottom, right = (int(np.argmax(np.any(covered, axis=axis)[::-1])) for axis in (1, 0))
+        height, width = covered.shape
+        if not covered.any() or not covered[: height - bottom, : width - right].all():
+            return f"not mapped: {1 - covered.mean():.0%} of the picture (no window there)"
+        strips = [f"{right} px at the right"] * (right > 0) + [f"{bottom} px at the bottom"] * (bottom > 0)
+        return f"not mapped: {' and '.join(strips)} (no window fits there)"
+
+    @abstractmethod
     def facts(self) -> dict[str, Any]:
         """What this kind of map knows of itself beside its values, ready for JSON."""
 
@@ -84,6 +134,103 @@ class PictureMap(ABC):
             "p95": float(p95),
             "covered_fraction": float(self.covered.mean()),
         }
+
+    # ------------------------------------------------------------ pictures
+
+    def overlay(
+        self,
+        title: str | None = None,
+        score: str = "",
+        *,
+        image: UInt8 | None = None,
+        limits: tuple[float, float] | None = None,
+        regions: int | None = None,
+        longest_px: int | None = None,
+    ) -> Image.Image:
+        """The picture with the map laid over it, numbered regions, a colour bar, and what they mean in words.
+
+        A `PIL.Image.Image`, which notebooks show and which saves itself; `numpy.asarray` of it is uint8 RGB. Values
+        are interpolated for it; those of the map stay what they are.
+
+        Args:
+            title: Stands above the words; None: the map's `name`.
+            score: Stands beside it, such as "realness 71 (52-90)".
+            image: uint8 RGB (H, W, 3), the picture; None: the one that was mapped.
+            limits: The values at the ends of the colours, lower first; None: the map's own.
+            regions: How many of the most unreal regions to frame; None: as many as the bundle says.
+            longest_px: The longer side of the picture at most; None: its own.
+
+        Raises:
+            UsageError: there is no picture, or one of another size, or the limits are not two increasing numbers.
+        """
+        return self._figure("overlay", title, score, image, limits, regions, longest_px)
+
+    def panel(
+        self,
+        title: str | None = None,
+        score: str = "",
+        *,
+        image: UInt8 | None = None,
+        limits: tuple[float, float] | None = None,
+        regions: int | None = None,
+        longest_px: int | None = None,
+    ) -> Image.Image:
+        """The picture, the same with the map, and the legend with all words, side by side. See `overlay`."""
+        return self._figure("panel", title, score, image, limits, regions, longest_px)
+
+    def save(self, path: str | os.PathLike[str], title: str | None = None, score: str = "") -> None:
+        """Write the map as what the ending of `path` says, as `realm-engine map` does.
+
+        `.png`, `.jpg`, `.webp`: the overlay; `.panel.png` and `.heatmap.png` those; `.npy`: the values; `.json`: the
+        record. `title` and `score`: see `overlay`. Raises UsageError for other endings, and OutputError.
+        """
+        from realm_engine.maps.files import save
+
+        save(self, path, title, score)
+
+    def _repr_png_(self) -> bytes | None:
+        """What a notebook shows: the overlay of the picture, made small; None where there is no picture."""
+        if self.image is None:
+            return None
+        from realm_engine.maps.files import png_bytes
+
+        return png_bytes(self.overlay(longest_px=NOTEBOOK_PX))
+
+    def __repr__(self) -> str:
+        height, width = self.values.shape
+        known = self.values[self.covered]
+        span = f"{known.min():.3g} to {known.max():.3g}" if known.size else "nowhere known"
+        named = f"{self.name!r}, " if self.name else ""
+        about = f", {self.wording}" if self.wording else ""
+        return f"<{type(self).__name__} {named}{width} x {height} px, {self.legend.quantity} {span}{about}>"
+
+    def _figure(
+        self,
+        kind: str,
+        title: str | None,
+        score: str,
+        image: UInt8 | None,
+        limits: tuple[float, float] | None,
+        regions: int | None,
+        longest_px: int | None,
+    ) -> Image.Image:
+        from realm_engine.maps import figure
+        from realm_engine.maps.files import colour_limits
+
+        image = self.image if image is None else image
+        if image is None:
+            raise UsageError("this map does not hold its picture; give it as image=")
+        if image.shape != (*self.values.shape, 3) or image.dtype != np.uint8:
+            height, width = self.values.shape
+            raise UsageError(
+                f"image is {image.dtype} {image.shape}; the map needs uint8 RGB ({height}, {width}, 3), its picture"
+            )
+        if limits is not None and not limits[0] < limits[1]:
+            raise UsageError(f"limits are {limits}; give the lower value first, then the higher")
+        shown = limits or colour_limits(self)
+        drawing: Drawing = figure.draw(self, image, shown, regions, longest_px)
+        make = figure.panel if kind == "panel" else figure.overlay
+        return make(drawing, self, shown, figure.Caption(self.name if title is None else title, score))
 
 
 M_co = TypeVar("M_co", bound=PictureMap, covariant=True)

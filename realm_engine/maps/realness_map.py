@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from realm_engine.arrays import Array, Bool, Float32
+from realm_engine.arrays import Array, Bool, Float32, UInt8
 from realm_engine.errors import UsageError, WindowError
 from realm_engine.maps.adaptive import FAST_FRACTION, fast_fraction
 from realm_engine.maps.photographs import HIGH_PERCENTILE, REAL_END, UNREAL_END, Photographs
@@ -153,7 +153,7 @@ class Region(Box):
     area_px: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RealnessMap(PictureMap):
     """A map and everything that made it; `values` is float32 (H, W) of the original image.
 
@@ -174,11 +174,41 @@ class RealnessMap(PictureMap):
     region_policy: RegionPolicy = field(default_factory=RegionPolicy)
     encoder: str = EACH_WINDOW
     photographs: Photographs | None = None
+    image: UInt8 | None = field(default=None, compare=False)
+    name: str = ""
 
     @property
     def legend(self) -> Legend:
         """That of the quantity that it holds."""
         return LEGENDS[self.config.quantity]
+
+    @property
+    def step_px(self) -> int:
+        """The stride."""
+        return self.config.stride_px
+
+    @property
+    def wording(self) -> str:
+        """The texts, or the phrases that were chosen."""
+        told = "phrases that fit best" if self.phrases else "text"
+        return f"{told}: {'; '.join(self.texts)}"
+
+    def notes(self) -> list[str]:
+        """That nothing stands out, that the map is an approximation, and where there is none."""
+        found = ["nothing stands out: photographs give as much"] if self.stands_out is False else []
+        if self.windows < self.windows_of_grid:
+            found.append(f"approximation from {self.windows / self.windows_of_grid:.0%} of the windows")
+        return found + super().notes()
+
+    def value_of(self, region: Region) -> float:
+        """The mean of what the map holds over a region."""
+        mean = region.mean_realness
+        return mean if self.config.quantity == Quantity.REALNESS else 1.0 - mean
+
+    @property
+    def value_meaning(self) -> str:
+        """The mean of the quantity."""
+        return f"mean {self.legend.quantity}"
 
     @property
     def windows_of_grid(self) -> int:

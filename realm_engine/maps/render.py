@@ -1,16 +1,17 @@
-"""Pictures of a map: a heat map, and an overlay with a colour bar that says which end is unreal.
+"""The colours of a map: a heat map, and a picture with its map laid over it.
 
 Colours are for looking, values are in the .npy file. Whichever quantity a map holds, what looks real shows the
 picture untouched, and the less real a place looks, the more it is covered: faintly with yellow, then with pink,
 the worst with magenta; which end of the values that is the map's `Legend` says. The table (colours.csv, for every
-host) is written by recipes/colours.py, which says why.
+host) is written by recipes/colours.py, which says why. Values that come in blocks are joined by straight lines.
 Pure functions on arrays.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -22,12 +23,13 @@ Box = tuple[int, int, int, int]
 
 # A map without contrast must look flat: stretching less than this to the full range would show only noise.
 MINIMUM_SPAN = 0.02
-LEAST_FIXED = 1e-3  # smaller numbers at the colour bar have exponents
+INK, PAPER = (30, 30, 30), (255, 255, 255)
+BADGE = 16  # units that the number of a region is wide and high
 _TABLE = Path(__file__).with_name("colours.csv")
-_MINIMUM_HEIGHT = 256  # the labels of the colour bar need as much
 _UNCOVERED = (128, 128, 128)
-_INK, _PAPER = (30, 30, 30), (255, 255, 255)
-_CHECKS = (255, 205)  # what image editors show behind what is transparent
+_STRIP_PX = (
+    1 << 20
+)  # pixels that are coloured at once: what is in between takes ten times the memory of the picture
 
 
 def colour_limits(values: Float32, covered: Bool | None = None) -> Limits:
@@ -43,8 +45,36 @@ def colour_limits(values: Float32, covered: Bool | None = None) -> Limits:
     return low - missing, high + missing
 
 
+def interpolated(values: Float32, step_px: int, covered: Bool | None = None) -> Float32:
+    """A map that comes in blocks, with straight lines from the middle of a block to that of the next: float32 (H, W).
+
+    That is the mean over a box as wide as a block; along the borders values stay what they are.
+
+    Args:
+        values: float (H, W).
+        step_px: The width of a block; of 1 nothing changes.
+        covered: bool (H, W); pixels that are not count for nothing, and are NaN. None: all are covered.
+    """
+    step_px = min(step_px, max(values.shape))
+    if step_px <= 1:
+        return values
+    box = np.full(step_px + 1 - step_px % 2, 1.0 / step_px)
+    if step_px % 2 == 0:  # as wide, but with a pixel in its middle
+        box[[0, -1]] /= 2.0
+    known = np.ones(values.shape, bool) if covered is None else covered
+    total, weight = (
+        cv2.sepFilter2D(each, cv2.CV_32F, box, box, borderType=cv2.BORDER_CONSTANT)
+        for each in (np.where(known, values, np.float32(0.0)).astype(np.float32), known.astype(np.float32))
+    )
+    return np.where(known, total / np.maximum(weight, 1e-12), np.float32(np.nan)).astype(np.float32)
+
+
 def heatmap(
-    values: Float32, legend: Legend, covered: Bool | None = None, limits: Limits | None = None
+    values: Float32,
+    legend: Legend,
+    covered: Bool | None = None,
+    limits: Limits | None = None,
+    step_px: int = 1,
 ) -> UInt8:
     """Colour a map on white: uint8 RGB, H x W x 3, magenta at the covered end.
 
@@ -53,42 +83,13 @@ def heatmap(
         legend: Which end of the values colours cover.
         covered: bool (H, W), False where no window was; those pixels are grey. None: all are covered.
         limits: The values at the ends of the colour map; by default `colour_limits` of the map.
+        step_px: The blocks that values come in; they are `interpolated`.
     """
-    paper = np.full((*values.shape, 3), _PAPER, np.uint8)
-    coloured = lay_over(paper, _unrealness(values, legend, limits or colour_limits(values, covered)))
+    picture = np.full((*values.shape, 3), PAPER, np.uint8)
+    _colour(picture, values, legend, covered, limits or colour_limits(values, covered), step_px)
     if covered is not None:
-        coloured[~covered] = _UNCOVERED
-    return coloured
-
-
-def overlay(
-    image: UInt8,
-    values: Float32,
-    legend: Legend,
-    covered: Bool | None = None,
-    limits: Limits | None = None,
-    boxes: Sequence[Box] = (),
-) -> UInt8:
-    """Lay a map over its image, the denser the less real, with a colour bar to the right.
-
-    Args:
-        image: uint8 RGB, H x W x 3.
-        values: The map, float (H, W); `legend`, `covered` and `limits` as for `heatmap`.
-        covered: Pixels that no window covered show the bare image.
-        boxes: Regions to frame and number, (x, y, width, height) in pixels of the image.
-
-    Returns:
-        uint8 RGB, larger than the image by the colour bar; a small image is enlarged by a whole factor so
-        that the labels stay legible.
-    """
-    limits = limits or colour_limits(values, covered)
-    framed, unit = _painted(image, values, legend, covered, limits, boxes)
-    height = max(framed.shape[0], _MINIMUM_HEIGHT)
-    bar = _colour_bar(height, unit, legend, limits)
-    canvas = np.full((height, framed.shape[1] + bar.shape[1], 3), 255, np.uint8)
-    canvas[: framed.shape[0], : framed.shape[1]] = framed
-    canvas[:, framed.shape[1] :] = bar
-    return canvas
+        picture[~covered] = _UNCOVERED
+    return picture
 
 
 def painted(
@@ -97,24 +98,42 @@ def painted(
     legend: Legend,
     covered: Bool | None = None,
     limits: Limits | None = None,
-    boxes: Sequence[Box] = (),
+    step_px: int = 1,
 ) -> UInt8:
-    """The picture of an `overlay` without its colour bar, uint8 RGB."""
-    return _painted(image, values, legend, covered, limits or colour_limits(values, covered), boxes)[0]
+    """Lay a map over its image, the denser the less real: uint8 RGB, H x W x 3.
+
+    Args:
+        image: uint8 RGB, H x W x 3.
+        values: The map, float (H, W); `legend`, `limits` and `step_px` as for `heatmap`.
+        covered: Pixels that no window covered show the bare image.
+    """
+    picture = np.array(image)
+    _colour(picture, values, legend, covered, limits or colour_limits(values, covered), step_px)
+    return picture
 
 
-def _painted(
-    image: UInt8, values: Float32, legend: Legend, covered: Bool | None, limits: Limits, boxes: Sequence[Box]
-) -> tuple[UInt8, float]:
-    """Map and frames on the image, and the width of a line there in pixels."""
-    factor = -(-_MINIMUM_HEIGHT // image.shape[0]) if max(image.shape[:2]) < _MINIMUM_HEIGHT else 1
-    # Blended at the image's own size: an enlarged pixel stays one colour.
-    picture = lay_over(image, _unrealness(values, legend, limits))
-    if covered is not None:
-        picture[~covered] = image[~covered]
-    picture = picture.repeat(factor, axis=0).repeat(factor, axis=1)
-    unit = max(1.0, min(picture.shape[:2]) / 384.0)
-    return _frame(picture, [tuple(factor * edge for edge in box) for box in boxes], unit), unit  # type: ignore[misc]
+def _colour(
+    picture: UInt8, values: Float32, legend: Legend, covered: Bool | None, limits: Limits, step_px: int
+) -> None:
+    """Lay a map over a picture in place, some rows at a time."""
+    half = step_px // 2
+    for rows in _strips(*values.shape):
+        above, below = max(0, rows.start - half), rows.stop + half  # what the box of these rows reaches
+        known = None if covered is None else covered[above:below]
+        smooth = interpolated(values[above:below], step_px, known)[rows.start - above :][
+            : rows.stop - rows.start
+        ]
+        levels = _unrealness(smooth, legend, limits)
+        if known is not None:
+            levels[~covered[rows]] = 0.0  # type: ignore[index]
+        picture[rows] = lay_over(picture[rows], levels)
+
+
+def _strips(height: int, width: int) -> Iterator[slice]:
+    """Rows from the first to the last, so many at a time that they hold `_STRIP_PX`."""
+    step = max(1, _STRIP_PX // max(1, width))
+    for first in range(0, height, step):
+        yield slice(first, min(height, first + step))
 
 
 def _unrealness(values: Float32, legend: Legend, limits: Limits) -> Float32:
@@ -144,60 +163,35 @@ def colours() -> UInt8:
     return table
 
 
-def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
+def framed(picture: UInt8, boxes: Sequence[Box], unit: float) -> UInt8:
+    """Draw numbered frames, light with a dark edge so that they show on any ground: uint8 RGB, H x W x 3.
 
-
-def _frame(picture: UInt8, boxes: Sequence[Box], unit: float) -> UInt8:
-    """Draw numbered frames, light with a dark edge so that they show on any ground."""
+    Args:
+        picture: uint8 RGB, H x W x 3.
+        boxes: (x, y, width, height) in pixels of the picture.
+        unit: The width of a line, in pixels.
+    """
+    if not boxes:
+        return picture
     canvas = Image.fromarray(picture)
     draw = ImageDraw.Draw(canvas)
-    line = max(1, round(unit))
-    font = _font(12 * unit)
-    for number, (x, y, width, height) in enumerate(boxes, start=1):
+    line, edge = max(1, round(unit)), max(1, round(unit / 2))
+    for x, y, width, height in boxes:
         right, bottom = x + width - 1, y + height - 1
-        draw.rectangle((x, y, right, bottom), outline=_INK, width=line + 2)
-        if min(width, height) > 2:
-            draw.rectangle((x + 1, y + 1, right - 1, bottom - 1), outline=_PAPER, width=line)
-        draw.text(
-            (x + 4 + line, y + 2 + line),
-            str(number),
-            fill=_PAPER,
-            font=font,
-            stroke_width=line,
-            stroke_fill=_INK,
-        )
+        draw.rectangle((x, y, right, bottom), outline=INK, width=line + 2 * edge)
+        if min(width, height) > 2 * edge:
+            draw.rectangle((x + edge, y + edge, right - edge, bottom - edge), outline=PAPER, width=line)
+    half = BADGE * unit / 2
+    for number, (x, y, _, _) in enumerate(boxes, start=1):  # above all frames, and inside the picture
+        middle = (min(x + half, canvas.width - half), min(y + half, canvas.height - half))
+        badge(draw, middle, number, unit)
     return np.asarray(canvas)
 
 
-def _colour_bar(height: int, unit: float, legend: Legend, limits: Limits) -> UInt8:
-    """The legend: unreal end above, real (transparent) end below, a value at either and in the middle."""
-    width, margin, bar_width = (round(pixels * unit) for pixels in (92, 14, 18))
-    line_height = round(17 * unit)
-    top, bottom = margin + line_height, height - margin - line_height
-    canvas = Image.new("RGB", (width, height), _PAPER)
-    length, check = bottom - top, max(1, bar_width // 4)
-    odd = (np.arange(length)[:, None] // check + np.arange(bar_width) // check) % 2
-    ground = np.array(_CHECKS, np.uint8)[odd][:, :, None].repeat(3, axis=2)
-    ramp = lay_over(
-        ground, np.linspace(1.0, 0.0, length, dtype=np.float32)[:, None].repeat(bar_width, axis=1)
-    )
-    canvas.paste(Image.fromarray(ramp), (margin, top))
-    draw = ImageDraw.Draw(canvas)
-    draw.rectangle((margin - 1, top - 1, margin + bar_width, bottom), outline=_INK, width=max(1, round(unit)))
-    label, small = _font(14 * unit), _font(12 * unit)
-    draw.text((margin, top - 4 * unit), legend.covered, fill=_INK, font=label, anchor="ls")
-    draw.text((margin, bottom + 4 * unit), legend.plain, fill=_INK, font=label, anchor="la")
-    unreal, real = limits if legend.low_is_covered else limits[::-1]
-    text_left = margin + bar_width + 6 * unit
-    digits = ".3f" if max(map(abs, limits)) >= LEAST_FIXED else ".1e"
-    for share, anchor in ((0.0, "la"), (0.5, "lm"), (1.0, "ls")):
-        y = top + share * (bottom - top)
-        value = unreal + share * (real - unreal)
-        draw.text((text_left, y), f"{value:{digits}}", fill=_INK, font=small, anchor=anchor)
-    name = Image.new("RGB", (round(small.getlength(legend.quantity)) + 2, round(16 * unit)), _PAPER)
-    ImageDraw.Draw(name).text((1, name.height / 2), legend.quantity, fill=_INK, font=small, anchor="lm")
-    turned = name.rotate(90, expand=True)
-    quarter = top + (bottom - top) // 4  # between two values, so that it touches neither
-    canvas.paste(turned, (round(text_left), quarter - turned.height // 2))
-    return np.asarray(canvas)
+def badge(draw: ImageDraw.ImageDraw, middle: tuple[float, float], number: int, unit: float) -> None:
+    """Draw the number of a region, white on dark."""
+    half = BADGE * unit / 2
+    (x, y), font = middle, ImageFont.load_default(11 * unit)
+    around = (x - half, y - half, x + half, y + half)
+    draw.rounded_rectangle(around, 3 * unit, fill=INK, outline=PAPER, width=max(1, round(unit / 2)))
+    draw.text(middle, str(number), fill=PAPER, font=font, anchor="mm")

@@ -116,7 +116,7 @@ class MapStream:
         maps = self._mapper.map_together(decoded, texts, self._config, self._done.within(len(entries)))
         self._done.add(len(entries), sum(found.windows for found in maps))
         return [
-            Mapped(entry.name, image, found)
+            Mapped(entry.name, image, replace(found, image=image, name=entry.name))
             for entry, image, found in zip(entries, decoded, maps, strict=True)
         ]
 

@@ -22,7 +22,7 @@ _NAMED = 3  # files that are named of those left out
 _HEAD_BYTES = 96
 # What a camera wrote looks like a TIFF, and holds a thumbnail in its place.
 _RAW = frozenset({".dng", ".nef", ".cr2", ".arw", ".orf", ".rw2", ".pef", ".srw", ".nrw"})
-_DRAWN = (".overlay.png", ".heatmap.png")  # what `map` draws
+_DRAWN = (".overlay.png", ".heatmap.png", ".panel.png")  # what `map` draws
 DRAWN_BY = "realm-engine map"
 """What these say of themselves in a PNG's text "Software", within the first `_HEAD_BYTES`."""
 _HIDDEN, _NO_FILE, _OWN, _CIRCLE, _TWICE = (

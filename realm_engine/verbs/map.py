@@ -12,6 +12,7 @@ from realm_engine.bundle.bundle import MANIFEST
 from realm_engine.engine import Engine, EngineOptions
 from realm_engine.errors import UsageError
 from realm_engine.machine.packages import engine_version
+from realm_engine.maps.figure import Caption
 from realm_engine.maps.files import MapFolder, output_stems, parse_formats
 from realm_engine.maps.picture_map import Mapped, PictureMap
 from realm_engine.maps.realness_map import Quantity, choose_config
@@ -223,6 +224,6 @@ def _written(
             yield replace(found, error=message if known else f"{entry.name}: {message}")
             continue
         record = {"image": entry.name, **facts, **kind.facts(found.map)}
-        folder.write(stems[entry.name], found.image, found.map, record)
+        folder.write(stems[entry.name], found.image, found.map, record, Caption(entry.name))
         yield found
         del found

@@ -257,7 +257,7 @@ def compare_map(stem: Path, image: np.ndarray, expected: RealnessMap) -> None:
         ]  # fmt: skip
         assert ours["mean_realness"] == pytest.approx(region.mean_realness, abs=2e-3)
     # The same colours as the Python engine's, given the same values and limits.
-    drawn = render.overlay(image, values, expected.legend, expected.covered, tuple(facts["colour_limits"]))
+    drawn = render.painted(image, values, expected.legend, expected.covered, tuple(facts["colour_limits"]))
     height, width = image.shape[:2]
     overlay = np.asarray(Image.open(f"{stem}.overlay.png")).astype(int)
     assert overlay.shape == image.shape

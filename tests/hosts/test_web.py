@@ -271,7 +271,7 @@ def compare(engine: Engine, case: Case, answer: dict[str, Any], folder: Path) ->
         assert f"“{phrase.text}”" in answer["made"]
     # The picture that the page saves: the engine's colours with the page's own limits.
     limits = render.colour_limits(actual, expected.covered)
-    drawn = render.overlay(image, actual, expected.legend, expected.covered, limits)
+    drawn = render.painted(image, actual, expected.legend, expected.covered, limits)
     saved = load_image(folder / f"{case.name}.overlay.png")
     height, width = image.shape[:2]
     difference = np.abs(saved[:height, :width].astype(int) - drawn[:height, :width].astype(int))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from realm_engine.engine import Engine
 from realm_engine.errors import RealmError
+from realm_engine.maps.figure import draw as draw_map
 from realm_engine.maps.files import colour_limits
-from realm_engine.maps.render import painted
 from realm_engine.pictures.decode import load_image
 from realm_engine.pictures.inputs import Texts
 from realm_engine.verbs.choices import Advance
@@ -33,8 +33,7 @@ def map_drawer(
             return None, str(error)
         finally:
             advance(done)
-        boxes = [(r.x, r.y, r.width, r.height) for r in found.regions()]
-        picture = painted(image, found.values, found.legend, found.covered, colour_limits(found), boxes)
+        picture = draw_map(found, image, colour_limits(found), longest_px=MAP_PX).painted
         note = "nothing stands out" if found.stands_out is False else "; ".join(found.texts)
         return thumbnails.of_pixels(picture, MAP_PX), note
 

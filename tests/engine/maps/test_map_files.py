@@ -9,7 +9,14 @@ from PIL import Image
 
 from realm_engine.errors import OutputError, UsageError, WindowError
 from realm_engine.maps import render
-from realm_engine.maps.files import FORMATS, MapFolder, map_record, output_stems, parse_formats
+from realm_engine.maps.files import (
+    DEFAULT_FORMATS,
+    FORMATS,
+    MapFolder,
+    map_record,
+    output_stems,
+    parse_formats,
+)
 from realm_engine.maps.realness_map import DreamConfig, RealnessMap
 from realm_engine.maps.spec import RegionPolicy
 from realm_engine.verbs.map import choose_config
@@ -41,7 +48,7 @@ def test_output_stems_never_clash(names: list[str]) -> None:
 def test_parse_formats() -> None:
     assert parse_formats("npy, JSON,npy") == ("npy", "json")
     for bad in ("", ",", "png", "npy,foo"):
-        with pytest.raises(UsageError, match="overlay,heatmap,npy,json"):
+        with pytest.raises(UsageError, match="overlay,heatmap,npy,json,panel"):
             parse_formats(bad)
 
 
@@ -118,7 +125,7 @@ def test_the_range_that_was_given_colours_every_picture(
     rows = table[np.round(255 * share).astype(int)]
     below, above = values[0] <= limits[0], values[0] >= limits[1]
     for path, ground in ((overlay, image), (heat, np.full_like(image, 255))):
-        found = np.asarray(Image.open(path)).astype(np.float64)[:, :300]
+        found = np.asarray(Image.open(path)).astype(np.float64)[:256, :300]
         off = np.abs(found - (ground + rows[:, :, 3:] / 255 * (rows[:, :, :3] - ground)))
         assert (
             np.median(off.max(axis=(0, 2))) <= 0.51 and off.max() < 6
@@ -139,7 +146,7 @@ def test_another_range_is_another_overlay_and_another_bar(result: RealnessMap, t
         for name, limits in (("own", None), ("same", (0.3, 0.8)), ("wide", (-1.0, 3.0)), ("low", (0.0, 0.5)))
     ]
     own, same, wide, low = (
-        (picture[:, :360], picture[:, 360:]) for picture in pictures
+        (picture[:300, :360], picture[:, 360:]) for picture in pictures
     )  # enlarged three times
     np.testing.assert_array_equal(own[0], same[0])  # this map's own range is 0.3 to 0.8
     for one, other in ((own, wide), (own, low), (wide, low)):
@@ -167,7 +174,7 @@ def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_record_of_every_format_is_json(result: RealnessMap) -> None:
     assert json.loads(json.dumps(map_record(result, (0.0, 1.0)), allow_nan=False))["window_count"] == 108
-    assert FORMATS == ("overlay", "heatmap", "npy", "json")
+    assert DEFAULT_FORMATS == ("overlay", "heatmap", "npy", "json") and set(DEFAULT_FORMATS) < set(FORMATS)
 
 
 def test_choose_config() -> None:

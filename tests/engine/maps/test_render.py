@@ -8,6 +8,7 @@ import pytest
 from repository import ROOT
 
 from realm_engine.maps import render
+from realm_engine.maps.colour_bar import colour_bar
 from realm_engine.maps.realness_map import LEGENDS
 
 REALNESS, SIMILARITY = LEGENDS["realness"], LEGENDS["similarity"]
@@ -114,27 +115,75 @@ def test_a_flat_map_looks_flat() -> None:
     assert (render.heatmap(values, REALNESS, covered=nothing) == 128).all()
 
 
-def test_overlay_is_denser_where_less_real_left_of_the_bar() -> None:
+def test_a_picture_is_denser_covered_where_less_real() -> None:
     height, width = 300, 400
     image = np.random.default_rng(1).integers(0, 256, (height, width, 3), dtype=np.uint8)
     values = np.linspace(0, 1, height * width, dtype=np.float32).reshape(height, width)
     covered = np.ones((height, width), bool)
     covered[-7:] = False
-    picture = render.overlay(image, values, SIMILARITY, covered)
-    assert picture.shape[0] == height and picture.shape[1] > width
+    picture = render.painted(image, values, SIMILARITY, covered)
     table = render.colours().astype(np.float64)
     share = np.clip(values / values[covered].max(), 0, 1)
     row = table[np.floor(255 * share + 0.5).astype(int)]
     expected = image + row[:, :, 3:] / 255 * (row[:, :, :3] - image)
-    assert np.abs(picture[:, :width] - np.where(covered[:, :, None], expected, image)).max() <= 0.5
+    assert np.abs(picture - np.where(covered[:, :, None], expected, image)).max() <= 0.5
     np.testing.assert_array_equal(picture[0, :100], image[0, :100])  # what looks real is untouched
-    np.testing.assert_array_equal(picture[-7:, :width], image[-7:])
+    np.testing.assert_array_equal(picture[-7:], image[-7:])
+
+
+def blocks(step: int, rows: int, columns: int, seed: int = 3) -> np.ndarray:
+    """Random values in blocks, as windows of a whole number of strides give them."""
+    values = np.random.default_rng(seed).random((rows, columns)).astype(np.float32)
+    return values.repeat(step, axis=0).repeat(step, axis=1)
+
+
+@pytest.mark.parametrize("step", [2, 3, 4, 7, 8])
+def test_blocks_are_joined_by_straight_lines(step: int) -> None:
+    """NumPy's interpolation between the blocks' middles, along one axis and then the other."""
+    values = blocks(step, 5, 6)
+    middles = [np.arange(count) * step + (step - 1) / 2 for count in (5, 6)]
+    rows = values[::step, ::step].astype(np.float64)
+    wide = np.stack([np.interp(np.arange(6 * step), middles[1], row) for row in rows])
+    expected = np.stack([np.interp(np.arange(5 * step), middles[0], column) for column in wide.T], axis=1)
+    np.testing.assert_allclose(render.interpolated(values, step), expected, rtol=0, atol=2e-6)
+
+
+def test_what_no_window_covers_gives_nothing_to_its_neighbours() -> None:
+    values, covered = blocks(4, 5, 6), np.ones((20, 24), bool)
+    covered[17:], covered[:, 21:] = False, False
+    lost = np.where(covered, values, np.nan)
+    found = render.interpolated(lost, 4, covered)
+    assert np.isnan(found[~covered]).all() and np.isfinite(found[covered]).all()
+    for y, x in ((16, 3), (16, 20), (5, 20), (0, 0)):  # a plain mean over the box, half a weight at its ends
+        weights = np.array([0.5, 1, 1, 1, 0.5])
+        total = weight = 0.0
+        for down in range(-2, 3):
+            for right in range(-2, 3):
+                inside = 0 <= y + down < 20 and 0 <= x + right < 24
+                if inside and covered[y + down, x + right]:
+                    share = weights[down + 2] * weights[right + 2]
+                    total, weight = total + share * values[y + down, x + right], weight + share
+        assert found[y, x] == pytest.approx(total / weight, abs=1e-6)
+    assert render.interpolated(values, 1) is values
+
+
+def test_pictures_are_the_same_whatever_is_coloured_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    values, covered = blocks(8, 9, 7), np.ones((72, 56), bool)
+    covered[-5:] = False
+    image = np.random.default_rng(1).integers(0, 256, (72, 56, 3), dtype=np.uint8)
+    whole = render.painted(image, values, REALNESS, covered, step_px=8)
+    monkeypatch.setattr(render, "_STRIP_PX", 56 * 11)
+    np.testing.assert_array_equal(render.painted(image, values, REALNESS, covered, step_px=8), whole)
+    assert (whole != render.painted(image, values, REALNESS, covered)).any()
+    assert (
+        np.abs(np.diff(render.heatmap(values, REALNESS, covered, None, 8)[:60].astype(int), axis=1)) < 60
+    ).all()
 
 
 @pytest.mark.parametrize("quantity", ["realness", "similarity"])
 def test_colour_bar_is_magenta_above_and_labelled(quantity: str) -> None:
-    image = np.full((384, 512, 3), 90, np.uint8)
-    bar = render.overlay(image, ramp(384, 512), LEGENDS[quantity])[:, 512:].astype(int)
+    bar = colour_bar(384, 1.0, LEGENDS[quantity], (0.2, 0.8)).astype(int)
+    assert bar.shape == (384, 92, 3)
     column = bar[31:353, 14 + 9]  # the middle of the bar
     assert column[0].max() == 255 and column[0, 1] < 40
     assert {tuple(pixel) for pixel in column[-8:].tolist()} == {(255, 255, 255), (205, 205, 205)}  # checks
@@ -145,38 +194,26 @@ def test_colour_bar_is_magenta_above_and_labelled(quantity: str) -> None:
 
 
 def test_values_at_the_bar_follow_the_quantity() -> None:
-    """The bar of a realness map and of its complement show different numbers, all else equal."""
+    """A realness map and its complement look alike, and their bars show different numbers."""
     image = np.full((384, 512, 3), 90, np.uint8)
-    one = render.overlay(image, ramp(384, 512), SIMILARITY)
-    other = render.overlay(image, 1.0 - ramp(384, 512), REALNESS)
-    assert np.abs(one[:, :512].astype(int) - other[:, :512]).max() <= 3
-    assert (one[:, 545:] != other[:, 545:]).any()
+    one = render.painted(image, ramp(384, 512), SIMILARITY)
+    other = render.painted(image, 1.0 - ramp(384, 512), REALNESS)
+    assert np.abs(one.astype(int) - other).max() <= 3
+    bars = [colour_bar(384, 1.0, legend, (0.1, 0.8)) for legend in (SIMILARITY, REALNESS)]
+    assert (bars[0][:, 33:] != bars[1][:, 33:]).any()
 
 
 def test_boxes_are_framed() -> None:
-    image = np.full((300, 400, 3), 90, np.uint8)
-    values = np.full((300, 400), 0.5, np.float32)
-    plain = render.overlay(image, values, REALNESS)
-    framed = render.overlay(image, values, REALNESS, boxes=[(50, 60, 100, 80)])
+    plain = np.full((300, 400, 3), 90, np.uint8)
+    framed = render.framed(plain, [(50, 60, 100, 80)], 1.0)
     changed = np.argwhere((plain != framed).any(axis=2))
     assert changed.min(axis=0).tolist() == [60, 50]
     assert changed.max(axis=0).tolist() == [139, 149]
-    assert (framed[61, 51:149] == 255).all() and (framed[60, 50:150] == 30).all()
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 700), (700, 1), (16, 20), (255, 255), (900, 300)])
-def test_any_size(size: tuple[int, int]) -> None:
-    height, width = size
-    image = np.full((height, width, 3), 200, np.uint8)
-    picture = render.overlay(
-        image, np.full(size, 0.4, np.float32), REALNESS, boxes=[(0, 0, 1, 1), (0, 0, width, height)]
-    )
-    assert picture.dtype == np.uint8 and picture.flags["C_CONTIGUOUS"]
-    assert picture.shape[0] >= max(256, height) and picture.shape[1] >= width + 92
+    assert (framed[61, 70:149] == 255).all() and (framed[60, 70:150] == 30).all()  # right of the number
 
 
 def test_inputs_are_left_alone() -> None:
     image, values = np.full((64, 64, 3), 7, np.uint8), ramp(64, 64)
     before = values.copy()
-    render.overlay(image, values, REALNESS, boxes=[(1, 1, 20, 20)])
+    render.framed(render.painted(image, values, REALNESS, step_px=8), [(1, 1, 20, 20)], 1.0)
     assert (image == 7).all() and (values == before).all()
