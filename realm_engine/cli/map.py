@@ -1,5 +1,6 @@
 """`realm-engine map`: pictures and values of where images do not look real."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,7 +71,8 @@ if TYPE_CHECKING:
     default="overlay,heatmap,npy,json",
     show_default=True,
     metavar="LIST",
-    help="Files to write.",
+    help="Files to write, of these and panel (original, overlay and legend side by side), contact (sheets of all "
+    "pictures) and coco (the regions of all pictures as one COCO JSON).",
 )
 @click.option(
     "--range",
@@ -84,6 +86,12 @@ if TYPE_CHECKING:
     "--regions",
     type=click.IntRange(min=0),
     help="Most unreal regions to frame and list. [default: as many as the bundle says, else 5]",
+)
+@click.option(
+    "--score/--no-score",
+    default=True,
+    show_default=True,
+    help="Whether the score of a picture stands beside its map; its weights may have other terms than the map's.",
 )
 @resume_option(
     "Leave maps alone that an earlier or unfinished run made in --output. Compares what made them with this run "
@@ -107,6 +115,7 @@ def map_command(
     formats: str,
     limits: tuple[float, float] | None,
     regions: int | None,
+    score: bool,
     resume: str | None,
     options: "EngineOptions",
 ) -> None:
@@ -134,6 +143,7 @@ def map_command(
         regions,
         resume,
         metric,
+        score,
     )
-    if map_images(asked, replace(options, encoder=encoder), TERMINAL):
+    if map_images(asked, replace(options, encoder=encoder), sys.stdout, TERMINAL):
         click.get_current_context().exit(1)

@@ -68,7 +68,6 @@ class Contributor(Box):
     """A connected area that adds much to the logit: `contribution` is the sum over its pixels."""
 
     contribution: float
-    area_px: int
 
 
 @dataclass(frozen=True, repr=False)
@@ -117,6 +116,10 @@ class AttributionMap(PictureMap):
         """What a region adds to the logit."""
         return region.contribution
 
+    def score_of(self, region: Contributor) -> float:
+        """The same."""
+        return region.contribution
+
     @property
     def value_meaning(self) -> str:
         """A share of the logit."""
@@ -153,7 +156,7 @@ class AttributionMap(PictureMap):
         ]
         large.sort(key=lambda each: each.total / each.area_px)
         return [
-            Contributor(each.x, each.y, each.width, each.height, -each.total, each.area_px)
+            Contributor(each.x, each.y, each.width, each.height, each.area_px, -each.total)
             for each in large[: policy.most if k is None else k]
         ]
 

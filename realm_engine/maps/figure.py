@@ -73,7 +73,7 @@ def draw(
     boxes = result.regions(regions)
     values, covered, step_px = result.values, result.covered, result.step_px
     longest = max(image.shape[:2])
-    scale = 1.0
+    scale: float = 1
     if longest_px is not None and longest > longest_px:
         scale = longest_px / longest
         size = tuple(max(1, round(scale * side)) for side in image.shape[1::-1])
@@ -81,9 +81,10 @@ def draw(
         values, covered = _smaller(values, covered, size)
         step_px = max(1, round(scale * step_px))
     picture = render.painted(image, values, result.legend, covered, limits, step_px)
-    if longest < LEAST_LONGEST_PX and longest_px is None:
-        scale = -(-LEAST_LONGEST_PX // longest)
-        image, picture = (each.repeat(scale, axis=0).repeat(scale, axis=1) for each in (image, picture))
+    if longest < LEAST_LONGEST_PX:
+        times = -(-LEAST_LONGEST_PX // longest) if longest_px is None else max(1, longest_px // longest)
+        scale *= times
+        image, picture = (each.repeat(times, axis=0).repeat(times, axis=1) for each in (image, picture))
     shorter, longer = sorted(picture.shape[:2])
     unit = max(1.0, min(longer / _UNIT_OF, shorter * _UNIT_AT_MOST))
     return Drawing(

@@ -21,9 +21,11 @@ from realm_engine.errors import UsageError
 from realm_engine.machine.files import check_folder, write_atomically
 from realm_engine.machine.packages import engine_version
 from realm_engine.maps import render
+from realm_engine.maps.coco import coco_summary
+from realm_engine.maps.contact import cell
 from realm_engine.maps.figure import Caption, Drawing, draw, overlay, panel
 from realm_engine.maps.picture_map import PictureMap
-from realm_engine.pictures.find import DRAWN_BY
+from realm_engine.pictures.find import CELLS, DRAWN_BY
 
 LONGEST_STEM_BYTES = 255 - len(".overlay.png") - 1
 DEFAULT_FORMATS = ("overlay", "heatmap", "npy", "json")
@@ -34,7 +36,9 @@ _SUFFIXES = {
     "json": ".json",
     "panel": ".panel.png",
 }
-FORMATS = tuple(_SUFFIXES)
+_OF_A_RUN = ("contact", "coco")
+FORMATS = (*_SUFFIXES, *_OF_A_RUN)
+_RESERVED = ("map.coco",)  # stems whose record would be a file of the run
 # What a map that is saved by hand may be called beside these, and Pillow's word for it.
 _OVERLAYS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
@@ -65,7 +69,7 @@ def output_stems(names: Sequence[str]) -> list[str]:
     ]
     stems = [path.with_suffix("").as_posix() for path in inside]
     for candidates in ([path.as_posix() for path in inside], None):
-        uses = Counter(stem.casefold() for stem in stems)
+        uses = Counter(stem.casefold() for stem in (*stems, *_RESERVED))
         stems = [
             stem
             if uses[stem.casefold()] == 1
@@ -116,12 +120,19 @@ class MapFolder:
         check_folder(folder)
         self.folder = folder
         self.formats = tuple(formats)
-        self._limits = limits
-        self._regions = regions
+        self.limits = limits
+        self.regions = regions
 
     def paths(self, stem: str) -> dict[str, Path]:
-        """Where the files of a map lie, by format."""
-        return {name: self.folder / f"{stem}{_SUFFIXES[name]}" for name in self.formats}
+        """Where the files of a map lie, by format; for contact sheets that is its small picture."""
+        found = {name: self.folder / f"{stem}{_SUFFIXES[name]}" for name in self.formats if name in _SUFFIXES}
+        if "contact" in self.formats:
+            found["contact"] = self.folder / CELLS / f"{stem}.png"
+        return found
+
+    def summary(self, result: PictureMap) -> str | None:
+        """What the files of the whole run need of a map beside its own; None where none are asked for."""
+        return coco_summary(result, self.regions) if set(self.formats) & set(_OF_A_RUN) else None
 
     def write(
         self,
@@ -142,7 +153,7 @@ class MapFolder:
         for parent in {path.parent for path in paths.values()}:
             if parent != self.folder:
                 check_folder(parent)
-        content = Content(result, image, self._limits, self._regions, caption or Caption(), facts)
+        content = Content(result, image, self.limits, self.regions, caption or Caption(), facts)
         for name, path in paths.items():
             write_atomically(path, content.of(name))
         return list(paths.values())
@@ -186,7 +197,10 @@ class Content:
         return png_bytes(self.drawn(name))
 
     def drawn(self, name: str) -> Image.Image:
-        """The overlay or the panel."""
+        """The overlay, the panel, or the small picture of a contact sheet."""
+        if name == "contact":
+            assert self._image is not None
+            return cell(self._result, self._image, self._limits, self._regions, self._caption)
         make = {"overlay": overlay, "panel": panel}[name]
         return make(self._drawing, self._result, self._limits, self._caption)
 

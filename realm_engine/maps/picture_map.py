@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from realm_engine.maps.figure import Drawing
 
+NOTHING = "nothing stands out"
+"""Written beside a map of which that is known."""
 NOTEBOOK_PX = 768
 """The longer side of the picture that a notebook shows."""
 FLAT_STD = 1e-6  # of a map whose values are about 1: what varies less is constant up to rounding
@@ -42,12 +44,16 @@ class Legend:
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle in pixels of the picture, (x, y) its top left corner; kinds of maps add what is in it."""
+    """A connected area: the rectangle round it, (x, y) its top left corner, and how many pixels it has itself.
+
+    All in pixels of the picture; kinds of maps add what is in it.
+    """
 
     x: int
     y: int
     width: int
     height: int
+    area_px: int
 
 
 class PictureMap(ABC):
@@ -84,6 +90,10 @@ class PictureMap(ABC):
     def value_of(self, region: Any) -> float:
         """The number that is shown of one of `regions`; `value_meaning` says what it is."""
 
+    @abstractmethod
+    def score_of(self, region: Any) -> float:
+        """How much one of `regions` stands out: higher = more."""
+
     @property
     @abstractmethod
     def value_meaning(self) -> str:
@@ -93,6 +103,11 @@ class PictureMap(ABC):
     @abstractmethod
     def wording(self) -> str:
         """What the map was made for, in words beside its picture; "" where there are none."""
+
+    @property
+    def stands_out(self) -> bool | None:
+        """Whether anything does, compared with what pictures without a flaw give; None where that is not known."""
+        return None
 
     @property
     def step_px(self) -> int:
@@ -252,9 +267,8 @@ MapProgress = Callable[[float, int], None]
 
 @dataclass(frozen=True)
 class Patch(Box):
-    """A connected set of pixels: how many they are, the sum of their values, and its label."""
+    """A connected set of pixels: the sum of their values, and its label."""
 
-    area_px: int
     total: float
     label: int
 

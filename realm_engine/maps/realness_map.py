@@ -15,7 +15,7 @@ from realm_engine.arrays import Array, Bool, Float32, UInt8
 from realm_engine.errors import UsageError, WindowError
 from realm_engine.maps.adaptive import FAST_FRACTION, fast_fraction
 from realm_engine.maps.photographs import HIGH_PERCENTILE, REAL_END, UNREAL_END, Photographs
-from realm_engine.maps.picture_map import Box, Legend, PictureMap, patches
+from realm_engine.maps.picture_map import NOTHING, Box, Legend, PictureMap, patches
 from realm_engine.maps.spec import AGGREGATES, EACH_WINDOW, ENCODERS, ONE_PASS, Preset, RegionPolicy
 from realm_engine.maps.windows import WindowGrid, covered_by_any
 
@@ -150,7 +150,6 @@ class Region(Box):
     """A connected area that looks unreal."""
 
     mean_realness: float
-    area_px: int
 
 
 @dataclass(frozen=True, repr=False)
@@ -195,7 +194,7 @@ class RealnessMap(PictureMap):
 
     def notes(self) -> list[str]:
         """That nothing stands out, that the map is an approximation, and where there is none."""
-        found = ["nothing stands out: photographs give as much"] if self.stands_out is False else []
+        found = [f"{NOTHING}: photographs give as much"] if self.stands_out is False else []
         if self.windows < self.windows_of_grid:
             found.append(f"approximation from {self.windows / self.windows_of_grid:.0%} of the windows")
         return found + super().notes()
@@ -204,6 +203,10 @@ class RealnessMap(PictureMap):
         """The mean of what the map holds over a region."""
         mean = region.mean_realness
         return mean if self.config.quantity == Quantity.REALNESS else 1.0 - mean
+
+    def score_of(self, region: Region) -> float:
+        """The mean cosine with the texts over a region: 1 - its mean realness."""
+        return 1.0 - region.mean_realness
 
     @property
     def value_meaning(self) -> str:
@@ -322,7 +325,7 @@ class RealnessMap(PictureMap):
         outstanding = self._outstanding(labels)
         smallest = min(self.config.windows_px) ** 2 * policy.least_window_areas
         regions = [
-            Region(each.x, each.y, each.width, each.height, each.total / each.area_px, each.area_px)
+            Region(each.x, each.y, each.width, each.height, each.area_px, each.total / each.area_px)
             for each in found
             if each.area_px >= smallest and (outstanding is None or each.label in outstanding)
         ]

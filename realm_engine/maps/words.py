@@ -61,6 +61,12 @@ class Words:
         self._add(self._inner - right.width(), line, right.text, right.font)
         self._y += line
 
+    def name(self, name: str) -> None:
+        """A name in one line; of a long one the ends stay."""
+        shown = Lettering(name, LETTERS * self._unit)
+        self._add(0.0, self._line(LETTERS), shown.middle_left_out(self._inner), shown.font)
+        self._y += self._line(LETTERS)
+
     def text(self, text: str, most_lines: int, letters: int = LETTERS) -> None:
         """A text in at most so many lines; what is cut ends in an ellipsis."""
         lettering = Lettering(text, letters * self._unit)

@@ -7,6 +7,7 @@ told by its first bytes. Links are followed, wherever they lead, but never round
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,9 @@ _HEAD_BYTES = 96
 # What a camera wrote looks like a TIFF, and holds a thumbnail in its place.
 _RAW = frozenset({".dng", ".nef", ".cr2", ".arw", ".orf", ".rw2", ".pef", ".srw", ".nrw"})
 _DRAWN = (".overlay.png", ".heatmap.png", ".panel.png")  # what `map` draws
+_DRAWN_OF_ALL = re.compile(r"map\.contact-\d+\.png")
+CELLS = ".map.contact"
+"""The folder of the small pictures that `map` makes contact sheets of."""
 DRAWN_BY = "realm-engine map"
 """What these say of themselves in a PNG's text "Software", within the first `_HEAD_BYTES`."""
 _HIDDEN, _NO_FILE, _OWN, _CIRCLE, _TWICE = (
@@ -223,7 +227,7 @@ def _walk(
         except OSError:  # a link to itself
             is_folder = is_file = False
         if is_folder:
-            why = _HIDDEN if entry.name.startswith(".") else None
+            why = _OWN if entry.name == CELLS else _HIDDEN if entry.name.startswith(".") else None
             if why is None and entry.is_symlink():
                 target = _identity(path)
                 why = _CIRCLE if target in (*above, own) else _TWICE if target in linked else None
@@ -243,14 +247,13 @@ def _walk(
 
 def _is_drawn(path: Path, beside: Set[str]) -> bool:
     """Whether `map` made a picture, which is none to look at again: it says so, or its record lies beside it."""
-    return path.name.endswith(_DRAWN) and any(
-        path.name.endswith(end)
-        and (
-            path.name.removesuffix(end) + ".json" in beside
-            or b"Software\0" + DRAWN_BY.encode() in _head(path)
-        )
-        for end in _DRAWN
-    )
+    if not path.name.endswith(".png"):
+        return False
+    ends = [end for end in _DRAWN if path.name.endswith(end)]
+    if any(path.name.removesuffix(end) + ".json" in beside for end in ends):
+        return True
+    own = bool(ends) or _DRAWN_OF_ALL.fullmatch(path.name) is not None
+    return own and b"Software\0" + DRAWN_BY.encode() in _head(path)
 
 
 def _file(path: Path, name: str) -> Iterator[tuple[Path, str | None]]:

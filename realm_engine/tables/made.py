@@ -24,12 +24,16 @@ NAME = "map.run.jsonl"
 
 @dataclass(frozen=True)
 class Made:
-    """A map that is made: the picture as it was, the texts that were given (None: phrases), and the files' stem."""
+    """A map that is made: the picture as it was, the texts that were given (None: phrases), and the files' stem.
+
+    `summary`: JSON of what the files of the whole run need of it, None where there are none.
+    """
 
     picture: Picture
     texts: tuple[str, ...] | None
     stem: str
     stands_out: bool | None = None
+    summary: str | None = None
 
 
 class MapsMade:
@@ -88,8 +92,13 @@ class MapsMade:
             try:
                 entry = json.loads(line)
                 texts = None if entry["texts"] is None else tuple(map(str, entry["texts"]))
+                summary = entry.get("summary")
                 found[str(entry["image"])] = Made(
-                    read_picture(entry["picture"]), texts, str(entry["stem"]), entry["stands_out"]
+                    read_picture(entry["picture"]),
+                    texts,
+                    str(entry["stem"]),
+                    entry["stands_out"],
+                    None if summary is None else json.dumps(summary, separators=(",", ":")),
                 )
             except (ValueError, KeyError, TypeError):
                 break  # the kill came in the middle of this line
@@ -102,12 +111,11 @@ def _line(entry: Mapping[str, Any]) -> str:
 
 def _made_line(name: str, made: Made) -> str:
     texts: Sequence[str] | None = made.texts
-    return _line(
-        {
-            "image": name,
-            "picture": made.picture,
-            "texts": texts,
-            "stem": made.stem,
-            "stands_out": made.stands_out,
-        }
-    )
+    line = {
+        "image": name,
+        "picture": made.picture,
+        "texts": texts,
+        "stem": made.stem,
+        "stands_out": made.stands_out,
+    }
+    return _line(line if made.summary is None else {**line, "summary": json.loads(made.summary)})
