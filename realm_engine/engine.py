@@ -56,7 +56,7 @@ __all__ = [
 log = logging.getLogger("realm_engine")
 
 DEFAULT_BUNDLE = "realm-tiny"
-MISSING_TEXT = ("image-only", "error")
+MISSING_TEXT = ("allow", "error")
 # An image that takes less to decode is never refused: what a call takes is bounded where calls are made.
 SMALL_BYTES = 16 << 20
 _MAX_DECODERS = 4
@@ -234,7 +234,7 @@ class Engine:
         *,
         metrics: str | Sequence[str] | None = None,
         batch_size: int | None = None,
-        missing_text: str = "image-only",
+        missing_text: str = "allow",
         names: Sequence[str] | None = None,
         profile: str = DEFAULT,
         combine: Mapping[str, float] | None = None,
@@ -260,7 +260,7 @@ class Engine:
         *,
         metrics: str | Sequence[str] | None = None,
         batch_size: int | None = None,
-        missing_text: str = "image-only",
+        missing_text: str = "allow",
         names: Sequence[str] | None = None,
         profile: str = DEFAULT,
         combine: Mapping[str, float] | None = None,
@@ -271,7 +271,7 @@ class Engine:
         stands for the images in it. `descriptions`: one per image (None = none), a text when there is one
         image, or `read_descriptions(...)` to look them up by name. `metrics`: names of measures, by default the
         first of the bundle; all of them share one decode. `missing_text`: an image without a description is
-        looked at alone ("image-only") or gets an error ("error"). `names` replaces the names in the results. `profile`:
+        looked at alone ("allow") or gets an error ("error"). `names` replaces the names in the results. `profile`:
         "default", or "published" for the numbers of a measure's original, its defects included. `combine`: for the
         measure "combined", weights of its terms by name (`{"core": 2, "niqe": 1}`); all of them must be asked for.
         Where the bundle says how sure a number is, `Measured.interval("realness")` gives its ends, and `flags` names

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 
 _LONGEST = 6000  # characters of a message: a path of 4096 bytes, and what is said of it
 
@@ -15,6 +16,12 @@ def printable(text: str) -> str:
 
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """The end of an error: "; did you mean X?", or X and Y, of what is spelt alike; "" where nothing is."""
+    alike = get_close_matches(given, list(known), n=2)
+    return f"; did you mean {' or '.join(alike)}?" if alike else ""
 
 
 class RealmError(Exception):

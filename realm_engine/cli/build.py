@@ -4,15 +4,17 @@ from pathlib import Path
 
 import click
 
-from realm_engine.cli.options import say, show
-from realm_engine.cli.progress import TERMINAL
+from realm_engine.cli.command import Verb
+from realm_engine.cli.options import show
+from realm_engine.cli.progress import TERMINAL, say
 from realm_engine.verbs.choices import BUILDERS, DEFAULT_BUNDLE, PRECISIONS
 from realm_engine.verbs.paths import GivenPath
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("bundle", default=DEFAULT_BUNDLE, metavar="[BUNDLE]")
 @click.option(
+    "-d",
     "--device",
     type=click.Choice(BUILDERS),
     required=True,
@@ -32,6 +34,7 @@ from realm_engine.verbs.paths import GivenPath
     help="GPUs that are not here, such as sm_89,sm_120 (tensorrt-rtx). [default: the GPU of this machine]",
 )
 @click.option(
+    "-o",
     "--output",
     type=GivenPath(path_type=Path, file_okay=False),
     metavar="DIR",

@@ -2,11 +2,12 @@
 
 import click
 
-from realm_engine.cli.options import say, show, show_json
-from realm_engine.cli.progress import TERMINAL
+from realm_engine.cli.command import Verbs
+from realm_engine.cli.options import show, show_json
+from realm_engine.cli.progress import TERMINAL, say
 
 
-@click.group()
+@click.group(cls=Verbs)
 def cache() -> None:
     """Engines built by and for TensorRT: what there is, and making room."""
 

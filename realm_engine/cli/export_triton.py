@@ -4,13 +4,16 @@ from pathlib import Path
 
 import click
 
-from realm_engine.cli.options import say, show
+from realm_engine.cli.command import Verb
+from realm_engine.cli.options import show
+from realm_engine.cli.progress import say
 from realm_engine.verbs.paths import GivenPath
 
 
-@click.command("export-triton")
+@click.command("export-triton", cls=Verb)
 @click.argument("bundle", metavar="BUNDLE")
 @click.option(
+    "-o",
     "--output",
     type=GivenPath(path_type=Path),
     required=True,
@@ -41,7 +44,13 @@ from realm_engine.verbs.paths import GivenPath
     "--instances", type=click.IntRange(min=1), default=1, show_default=True, help="Copies of every model."
 )
 @click.option(
-    "--device", type=click.Choice(["gpu", "cpu"]), default="gpu", show_default=True, help="Where graphs run."
+    "-d",
+    "-d",
+    "--device",
+    type=click.Choice(["gpu", "cpu"]),
+    default="gpu",
+    show_default=True,
+    help="Where graphs run.",
 )
 @click.option(
     "--max-batch",

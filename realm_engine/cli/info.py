@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from realm_engine.cli.command import Verb
 from realm_engine.cli.options import show, show_json
 from realm_engine.cli.progress import TERMINAL
 from realm_engine.verbs.choices import DEFAULT_BUNDLE
@@ -13,7 +14,7 @@ from realm_engine.verbs.choices import DEFAULT_BUNDLE
 _TERMS_OF_ALL = ("licence", "training_data", "graph_terms")
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("bundle", required=False, metavar="[BUNDLE]")
 @click.option("--json", "as_json", is_flag=True, help="Everything as JSON.")
 def info(bundle: str | None, as_json: bool) -> None:

@@ -15,6 +15,7 @@ import click
 
 from realm_engine.cli.build import build
 from realm_engine.cli.cache import cache
+from realm_engine.cli.command import SETTINGS, Verbs, with_running
 from realm_engine.cli.compare import compare
 from realm_engine.cli.doctor import doctor
 from realm_engine.cli.export_triton import export_triton
@@ -22,21 +23,20 @@ from realm_engine.cli.info import info
 from realm_engine.cli.map import map_command
 from realm_engine.cli.measures import measures
 from realm_engine.cli.models import models
-from realm_engine.cli.options import say
 from realm_engine.cli.progress import TERMINAL
 from realm_engine.cli.report import report
 from realm_engine.cli.score import score
 from realm_engine.cli.tune import tune
 from realm_engine.cli.verify import verify
 from realm_engine.errors import RealmError, heeding_interrupts
-from realm_engine.verbs.strict import fail_if_warned, heed_warnings, with_strict
+from realm_engine.verbs.strict import fail_if_warned, heed_warnings
 
 INTERRUPTED = 130
 # What writing to a standard stream fails with: a full disk, a quota, a device that is gone, a stream that is closed.
 _FULL = {errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
-class _Group(click.Group):
+class _Group(Verbs):
     """Turns a user's errors into one line on stderr and an exit code; any other exception is a bug."""
 
     def main(self, *args: Any, **options: Any) -> Any:
@@ -50,27 +50,27 @@ class _Group(click.Group):
             with heeding_interrupts():
                 done = super().invoke(context)
         except RealmError as error:
-            say(f"error: {error}")
+            TERMINAL.error(f"error: {error}")
             _forget_stdout()
             context.exit(error.exit_code)
         except MemoryError:
-            say("error: not enough memory; give more with --max-memory, or smaller pictures")
+            TERMINAL.error("error: not enough memory; give more with --max-memory, or smaller pictures")
             _forget_stdout()
             context.exit(2)
         except OSError as error:
             if error.filename is not None or error.errno not in _FULL:
                 raise  # a bug; a closed pipe is click's
-            say(f"error: standard output: cannot be written ({error.strerror})")
+            TERMINAL.error(f"error: standard output: cannot be written ({error.strerror})")
             _forget_stdout()
             context.exit(2)
         except KeyboardInterrupt:
-            say("interrupted")
+            TERMINAL.error("interrupted")
             _forget_stdout()
             if _someone_works():
                 os._exit(INTERRUPTED)
             context.exit(INTERRUPTED)
         else:
-            fail_if_warned(context, TERMINAL.warned, say)
+            fail_if_warned(context, TERMINAL.warned, TERMINAL.error)
             return done
 
 
@@ -116,11 +116,11 @@ def _forget_stdout() -> None:
         os.close(nowhere)
 
 
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group("realm-engine", cls=_Group, context_settings=SETTINGS)
 @click.version_option(package_name="realm-engine", prog_name="realm-engine")
 def main() -> None:
     """How real images look (score), where they do not (map), and which generator is better (compare)."""
-    TERMINAL.warned.clear()
+    TERMINAL.reset()
     heed_warnings(TERMINAL.warn)
     # A broken image gets its own line from us; Pillow's remarks on its metadata help nobody.
     warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -141,4 +141,4 @@ for _command in (
     cache,
     export_triton,
 ):
-    main.add_command(with_strict(_command))
+    main.add_command(with_running(_command))

@@ -7,25 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from realm_engine.cli.options import Resumable, engine_options, input_arguments, resume_option
+from realm_engine.cli.options import Resumable, engine_options, input_options, output_option, resume_option
 from realm_engine.cli.progress import TERMINAL
 from realm_engine.verbs.paths import GivenPath
 
 if TYPE_CHECKING:
+    from realm_engine.verbs.inputs import Inputs
     from realm_engine.verbs.options import EngineOptions
 
 
 @click.command("map", cls=Resumable)
-@input_arguments
-@click.option(
-    "--text", "texts", multiple=True, help="What looks unreal. Given several times: the mean of their maps."
-)
-@click.option(
-    "--descriptions",
-    type=GivenPath(path_type=Path),
-    metavar="CSV",
-    help="A text per image, columns filename and description. [default: the bundle's phrases that fit best]",
-)
+@input_options
 @click.option(
     "--preset",
     metavar="NAME",
@@ -57,8 +49,7 @@ if TYPE_CHECKING:
     help="Map where the number of this measure comes from: what every pixel adds to it. Without text and windows; "
     "realm-engine measures says which have one.",
 )
-@click.option(
-    "--output",
+@output_option(
     type=GivenPath(path_type=Path),
     default=Path("out/maps"),
     show_default=True,
@@ -100,10 +91,7 @@ if TYPE_CHECKING:
 )
 @engine_options
 def map_command(
-    paths: tuple[Path, ...],
-    missing_text: str,
-    texts: tuple[str, ...],
-    descriptions: Path | None,
+    inputs: "Inputs",
     preset: str | None,
     windows_px: tuple[int, ...],
     stride_px: int | None,
@@ -121,17 +109,14 @@ def map_command(
 ) -> None:
     """Map where images look unreal: per image an overlay, a heat map, the values (.npy) and a record (.json).
 
-    Without --text and --descriptions, the bundle's phrases that fit an image best are used and named. With --metric the
+    A picture without a text gets the bundle's phrases that fit it best, which are named. With --metric the
     map says where that measure's number comes from, not where a picture is false.
     Exit code 1 when some images failed.
     """
     from realm_engine.verbs.map import MapOptions, map_images
 
     asked = MapOptions(
-        paths,
-        texts,
-        descriptions,
-        missing_text,
+        inputs,
         preset,
         windows_px,
         stride_px,

@@ -5,12 +5,13 @@ from typing import Any
 
 import click
 
+from realm_engine.cli.command import Verb
 from realm_engine.cli.options import show, show_json
 from realm_engine.cli.progress import TERMINAL
 from realm_engine.verbs.choices import DEFAULT_BUNDLE
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("bundle", required=False, default=DEFAULT_BUNDLE, metavar="[BUNDLE]")
 @click.option("--json", "as_json", is_flag=True, help="Everything as JSON.")
 def measures(bundle: str, as_json: bool) -> None:

@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
-from realm_engine.cli.options import offline_option, say, show, show_json
-from realm_engine.cli.progress import TERMINAL
+from realm_engine.cli.command import Verbs
+from realm_engine.cli.options import offline_option, show, show_json
+from realm_engine.cli.progress import TERMINAL, say
 from realm_engine.verbs.paths import GivenPath
 
 
-@click.group()
+@click.group(cls=Verbs)
 def models() -> None:
     """Bundles from elsewhere: fetch, list, check, remove, publish."""
 

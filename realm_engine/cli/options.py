@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from realm_engine.cli.command import Verb
 from realm_engine.errors import printable
 from realm_engine.verbs.choices import DEFAULT_BUNDLE, DEFAULT_PROFILE, DEVICES, PRECISIONS, PROFILES
 from realm_engine.verbs.paths import GivenPath
@@ -18,6 +19,7 @@ COMMAND = "realm_engine.command"
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 BUNDLE = click.option(
+    "-b",
     "--bundle",
     default=DEFAULT_BUNDLE,
     show_default=True,
@@ -30,9 +32,13 @@ def device_options(command: Command) -> Command:
     """--device and --threads."""
     for option in (
         click.option(
-            "--threads", type=click.IntRange(min=1), help="CPU threads. [default: all this process may use]"
+            "--threads",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="CPU threads. [default: all this process may use]",
         ),
         click.option(
+            "-d",
             "--device",
             type=click.Choice(DEVICES),
             default="auto",
@@ -88,7 +94,7 @@ def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return collected
 
 
-class Resumable(click.Command):
+class Resumable(Verb):
     """Gives a bare --resume its value: click would take the word after it, `--resume PATH`, for one."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -111,22 +117,84 @@ def resume_option(what: str) -> Callable[[Command], Command]:
     )
 
 
-def input_arguments(command: Command) -> Command:
-    """PATH... and --missing-text."""
-    command = click.option(
-        "--missing-text",
-        type=click.Choice(["image-only", "error"]),
-        default="image-only",
-        show_default=True,
-        help="What becomes of an image without a description.",
-    )(command)
-    return click.argument(
-        "paths",
-        nargs=-1,
-        required=True,
-        metavar="PATH...",
-        type=GivenPath(path_type=Path),
-    )(command)
+def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """PATH..., --files-from and `text_options`, handed on as `inputs: Inputs`."""
+
+    @functools.wraps(command)
+    def collected(
+        *args: Any, paths: tuple[Path, ...], files_from: Path | None, texts: Any, **others: Any
+    ) -> Any:
+        from realm_engine.verbs.inputs import Inputs
+
+        return command(*args, inputs=Inputs(paths, files_from, texts), **others)
+
+    decorated: Callable[..., Any] = text_options(collected)
+    for option in (
+        click.option(
+            "--files-from",
+            type=GivenPath(path_type=Path),
+            metavar="LIST",
+            help="A file with a path a line (NUL between them is fine); - is standard input. @LIST among the paths "
+            "says the same.",
+        ),
+        click.argument("paths", nargs=-1, metavar="PATH...", type=GivenPath(path_type=Path)),
+    ):
+        decorated = option(decorated)
+    return decorated
+
+
+def text_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--text, --descriptions, --no-descriptions and --missing-text, handed on as `texts: Texts`."""
+
+    @functools.wraps(command)
+    def collected(
+        *args: Any,
+        texts: tuple[str, ...],
+        descriptions: Path | None,
+        no_descriptions: bool,
+        missing_text: str,
+        **others: Any,
+    ) -> Any:
+        from realm_engine.verbs.inputs import Texts
+
+        given = Texts(texts, descriptions, no_descriptions, missing_text == "error")
+        return command(*args, texts=given, **others)
+
+    decorated: Callable[..., Any] = collected
+    for option in (
+        click.option(
+            "--missing-text",
+            type=click.Choice(["allow", "error"]),
+            default="allow",
+            show_default=True,
+            help="What becomes of a picture without a text. allow: it is scored alone, and mapped with the bundle's "
+            "phrases.",
+        ),
+        click.option(
+            "--no-descriptions", is_flag=True, help="Look for no descriptions: take the pictures alone."
+        ),
+        click.option(
+            "--descriptions",
+            type=GivenPath(path_type=Path),
+            metavar="CSV",
+            help="A text per picture, columns filename and description. [default: image_descriptions.csv in or "
+            "beside PATH]",
+        ),
+        click.option(
+            "--text",
+            "texts",
+            multiple=True,
+            metavar="TEXT",
+            help="What looks unreal, of all pictures alike. A map takes several: the mean of theirs.",
+        ),
+    ):
+        decorated = option(decorated)
+    return decorated
+
+
+def output_option(**how: Any) -> Callable[[Command], Command]:
+    """-o and --output."""
+    return click.option("-o", "--output", **how)
 
 
 def _stay_offline(context: click.Context, parameter: click.Parameter, given: bool) -> None:
@@ -186,6 +254,7 @@ def measure_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--batch-size",
             type=click.IntRange(min=1),
+            metavar="N",
             help="Images of one call; changes no result. [default: as tuned, else 8, on a GPU 32]",
         ),
         click.option(
@@ -220,8 +289,3 @@ def measure_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         decorated = option(decorated)
     return decorated
-
-
-def say(line: str) -> None:
-    """One line to the user, on stderr: stdout holds results only."""
-    click.echo(printable(line), err=True)

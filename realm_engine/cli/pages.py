@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from realm_engine.cli.options import COMMAND, measure_options, resume_option
+from realm_engine.cli.options import COMMAND, measure_options, output_option, resume_option
 from realm_engine.verbs.paths import GivenPath
 
 
@@ -52,8 +52,7 @@ def page_options(headline: str, resumes: str) -> Callable[[Callable[..., Any]], 
                 type=click.IntRange(0, 24),
                 help="Of how many pictures of each kind the page shows a map. [default: report 8, compare 0]",
             ),
-            click.option(
-                "--output",
+            output_option(
                 type=GivenPath(path_type=Path),
                 required=True,
                 metavar="DIR",

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from realm_engine.cli.options import Resumable
+from realm_engine.cli.options import Resumable, text_options
 from realm_engine.cli.pages import page_options
 from realm_engine.cli.progress import TERMINAL
 from realm_engine.verbs.paths import GivenPath
 
 if TYPE_CHECKING:
+    from realm_engine.verbs.inputs import Texts
     from realm_engine.verbs.options import EngineOptions
     from realm_engine.verbs.report.options import PageOptions
 
@@ -23,13 +24,7 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Where the pictures of a table lie. [default: the page shows none of them]",
 )
-@click.option(
-    "--descriptions",
-    type=GivenPath(path_type=Path),
-    metavar="CSV",
-    help="Texts, columns filename and description. [default: image_descriptions.csv in or beside DIR]",
-)
-@click.option("--no-descriptions", is_flag=True, help="Look for no descriptions: score the images alone.")
+@text_options
 @page_options(
     headline="The measure that pictures are sorted by.",
     resumes="Reuse the rows that an earlier or unfinished run left in --output, as score --resume does.",
@@ -39,8 +34,7 @@ def report(
     context: click.Context,
     path: Path,
     images: Path | None,
-    descriptions: Path | None,
-    no_descriptions: bool,
+    texts: "Texts",
     page: "PageOptions",
     options: "EngineOptions",
 ) -> None:
@@ -51,12 +45,6 @@ def report(
     """
     from realm_engine.verbs.report.run import ReportOptions, report_folder
 
-    asked = ReportOptions(
-        path=path,
-        page=page,
-        images=images,
-        descriptions=descriptions,
-        no_descriptions=no_descriptions,
-    )
+    asked = ReportOptions(path=path, page=page, images=images, texts=texts)
     if report_folder(asked, options, TERMINAL):
         context.exit(1)

@@ -7,26 +7,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from realm_engine.cli.options import Resumable, input_arguments, measure_options, resume_option
+from realm_engine.cli.options import Resumable, input_options, measure_options, output_option, resume_option
 from realm_engine.cli.progress import TERMINAL
 from realm_engine.verbs.paths import GivenPath
 
 if TYPE_CHECKING:
     from realm_engine.verbs.asked import Asked
+    from realm_engine.verbs.inputs import Inputs
     from realm_engine.verbs.options import EngineOptions
 
 
 @click.command(cls=Resumable)
-@input_arguments
-@click.option(
-    "--descriptions",
-    type=GivenPath(path_type=Path),
-    metavar="CSV",
-    help="Texts, columns filename and description. [default: image_descriptions.csv in or beside PATH]",
-)
-@click.option("--no-descriptions", is_flag=True, help="Look for no descriptions: score the images alone.")
-@click.option(
-    "--output",
+@input_options
+@output_option(
     type=GivenPath(path_type=Path),
     metavar="FILE",
     help="Table to write: .csv, .jsonl or .parquet. [default: CSV on stdout]",
@@ -38,10 +31,7 @@ if TYPE_CHECKING:
 )
 @measure_options
 def score(
-    paths: tuple[Path, ...],
-    missing_text: str,
-    descriptions: Path | None,
-    no_descriptions: bool,
+    inputs: "Inputs",
     batch_size: int | None,
     output: Path | None,
     resume: str | None,
@@ -61,8 +51,6 @@ def score(
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     if output is None and sys.stdout is None:
         raise UsageError("there is no standard output; give --output FILE")
-    wanted = ScoreOptions(
-        paths, descriptions, no_descriptions, missing_text, batch_size, output, resume, asked
-    )
+    wanted = ScoreOptions(inputs, batch_size, output, resume, asked)
     if score_images(wanted, options, sys.stdout, TERMINAL):
         click.get_current_context().exit(1)

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
+from realm_engine.cli.command import Verb
 from realm_engine.cli.options import BUNDLE, device_options, show
 from realm_engine.cli.progress import TERMINAL
 from realm_engine.verbs.paths import GivenPath
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("paths", nargs=-1, metavar="IMAGE...", type=GivenPath(path_type=Path))
 @BUNDLE
 @device_options

@@ -2,10 +2,12 @@
 
 import click
 
-from realm_engine.cli.options import device_options, say, show
+from realm_engine.cli.command import Verb
+from realm_engine.cli.options import device_options, show
+from realm_engine.cli.progress import say
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.argument("bundle", metavar="BUNDLE")
 @device_options
 def verify(bundle: str, device: str, threads: int | None) -> None:

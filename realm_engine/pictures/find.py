@@ -116,13 +116,13 @@ def find_images(path: str | os.PathLike[str]) -> list[Path]:
     return _under(Path(path))[0]
 
 
-def look_for_images(paths: Iterable[str | os.PathLike[str]]) -> Found:
+def look_for_images(paths: Iterable[str | os.PathLike[str]], listed: Set[Path] = frozenset()) -> Found:
     """Find the images of several files and directories, in the order given, each path once.
 
     What is given as a file is taken as it is, a pipe too; "-" is the standard input. A directory is searched with all
     that lies in it and in folders that it links to, sorted by path, for files that are called like images
     (`EXTENSIONS`, any case) or are some by their first bytes; hidden ones are left out. Two names of one file are two
-    images.
+    images. One of `listed` that does not exist is an image that cannot be read.
 
     Raises:
         ImageError: a path does not exist, or there is not one image in all of them.
@@ -132,8 +132,8 @@ def look_for_images(paths: Iterable[str | os.PathLike[str]]) -> Found:
     left_out: list[LeftOut] = []
     seen: set[str] = set()
     for start in given:
-        files, others = _under(start)
-        root = start if start.is_dir() else start.parent
+        files, others = ([start], []) if start in listed and not _exists(start) else _under(start)
+        root = start if _is_folder(start) else start.parent
         left_out += others
         for file, absolute in zip(files, _absolute_paths(files, start), strict=True):
             if absolute not in seen:
@@ -165,6 +165,15 @@ def _common(roots: Sequence[Path]) -> str | None:
         return None
 
 
+def _exists(path: Path) -> bool:
+    """Path.exists raises where a name is longer than any can be."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
+def _is_folder(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112 - as for `_exists`
+
+
 def _absolute(path: Path) -> str:
     """The whole path, links as they are called: two names of one file are two."""
     return os.path.abspath(path)  # noqa: PTH100 - resolve() follows links
@@ -172,7 +181,7 @@ def _absolute(path: Path) -> str:
 
 def _absolute_paths(files: Sequence[Path], start: Path) -> list[str]:
     """`_absolute` of the files under `start`. A hundred thousand times that itself took seconds."""
-    if not start.is_dir():
+    if not _is_folder(start):
         return [_absolute(file) for file in files]
     one = start / "x"
     whole, written = _absolute(one)[:-1], len(str(one)) - 1
@@ -191,7 +200,7 @@ def _under(start: Path) -> tuple[list[Path], list[LeftOut]]:
         if not _STDIN_FILE.exists():
             raise ImageError(f"{STDIN}: there is no standard input here; give a file")
         return [_STDIN_FILE], []
-    if start.is_dir():
+    if _is_folder(start):
         files: list[Path] = []
         left_out: list[LeftOut] = []
         for path, why in _walk(start, (), set()):
@@ -202,7 +211,7 @@ def _under(start: Path) -> tuple[list[Path], list[LeftOut]]:
         files.sort(key=Path.as_posix)
         left_out.sort(key=lambda each: each.path.as_posix())
         return files, left_out
-    if not start.exists():
+    if not _exists(start):
         raise ImageError(f"{start}: no such file or directory")
     return [start], []
 

@@ -123,7 +123,7 @@ def file_entries(
     if not text_required:
         return found
     if all(entry.text is None and entry.error is None for entry in found):
-        raise UsageError("no image has a description; give --descriptions CSV, or --missing-text image-only")
+        raise UsageError("no image has a description; give --descriptions CSV, or --missing-text allow")
     return [required(entry) for entry in found]
 
 
@@ -164,7 +164,7 @@ def required(entry: Entry) -> Entry:
     if entry.error is not None or not missing:
         return entry
     return replace(
-        entry, text=None, error=f"{entry.name}: no description; add one, or use --missing-text image-only"
+        entry, text=None, error=f"{entry.name}: no description; add one, or use --missing-text allow"
     )
 
 

@@ -19,3 +19,17 @@ class Advance(Protocol):
 
     def __call__(self, done: float, note: str = "") -> None:
         """Show it."""
+
+
+def spoken(seconds: float) -> str:
+    """A time as people say it, of its two largest units: "45 s", "3 min 20 s", "2 h 51 min", "3 d 4 h"."""
+    whole = max(round(seconds), 0)
+    if whole < 60:
+        return f"{whole} s"
+    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
+    first = next(index for index, (_, size) in enumerate(units[:-1]) if whole >= size)
+    (large, size), (small, part) = units[first], units[first + 1]
+    # Rounded to the smaller unit, which may make one more of the larger.
+    count = round(whole / part) * part
+    rest = count % size // part
+    return f"{count // size} {large}" + (f" {rest} {small}" if rest else "")

@@ -28,6 +28,12 @@ class Console(Protocol):
     def warn(self, line: str) -> None:
         """One line to the user who may not have meant it so: something was left out, not used or not found."""
 
+    def error(self, line: str) -> None:
+        """One line to the user about what failed, even where nothing else is said."""
+
+    def detail(self, line: str) -> None:
+        """One line for who wants to know more."""
+
     def progress(self, what: str, total: int, bar: bool = True) -> AbstractContextManager[Advance]:
         """Show progress while the block runs; `bar` False keeps the terminal free for results printed there."""
 

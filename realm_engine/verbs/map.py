@@ -12,11 +12,9 @@ from realm_engine.engine import Engine, EngineOptions
 from realm_engine.errors import UsageError
 from realm_engine.maps.files import MapFolder, parse_formats
 from realm_engine.maps.realness_map import Quantity, choose_config
-from realm_engine.pictures.descriptions import is_missing, not_text
-from realm_engine.pictures.find import look_for_images
-from realm_engine.pictures.inputs import descriptions_by_root, file_entries, find_descriptions
 from realm_engine.tables.made import MapsMade
-from realm_engine.verbs.console import Console, open_engine, say_descriptions, say_left_out, say_terms
+from realm_engine.verbs.console import Console, open_engine, say_terms
+from realm_engine.verbs.inputs import Inputs
 from realm_engine.verbs.map_kinds import AttributionMaps, MapKind, RealnessMaps
 from realm_engine.verbs.map_run import MapRun
 from realm_engine.verbs.map_scores import SHOWN_IN, MapScores
@@ -30,10 +28,7 @@ class MapOptions:
     stands beside its map.
     """
 
-    paths: tuple[Path, ...]
-    texts: tuple[str, ...]
-    descriptions: Path | None
-    missing_text: str
+    inputs: Inputs
     preset: str | None
     windows_px: tuple[int, ...]
     stride_px: int | None
@@ -50,20 +45,12 @@ class MapOptions:
     def __post_init__(self) -> None:
         if self.metric is not None:
             self._check_metric(self.metric)
-        if self.texts and self.descriptions is not None:
-            raise UsageError("--text contradicts --descriptions; give one of them")
-        for text in self.texts:
-            if is_missing(text):
-                raise UsageError("--text is empty; say what looks unreal, or leave it out")
-            wrong = not_text(text)
-            if wrong is not None:
-                raise UsageError(f"--text {wrong}")
 
     def _check_metric(self, metric: str) -> None:
         given = {
-            "--text": self.texts,
-            "--descriptions": self.descriptions,
-            "--missing-text error": self.missing_text == "error",
+            "--text": self.inputs.texts.given,
+            "--descriptions": self.inputs.texts.descriptions,
+            "--missing-text error": self.inputs.texts.required,
             "--preset": self.preset,
             "--window": self.windows_px,
             "--stride": self.stride_px,
@@ -83,18 +70,13 @@ def map_images(options: MapOptions, how: EngineOptions, stdout: IO[str], console
 
     Raises RealmError where nothing can be done.
     """
-    seen = look_for_images(options.paths)
-    files = seen.files
-    say_left_out(seen, console)
-    by_root = {} if options.descriptions is None else descriptions_by_root(files, options.descriptions)
-    entries = file_entries(files, by_root, options.missing_text == "error" and not options.texts)
-    if options.texts:
-        entries = [replace(entry, text=options.texts) for entry in entries]
+    inputs = options.inputs
+    if options.metric is not None:  # no text is looked at, so none is looked for
+        inputs = replace(inputs, texts=replace(inputs.texts, none=True))
+    seen = inputs.look()
+    entries = seen.entries
     folder = MapFolder(options.output, parse_formats(options.formats), options.limits, options.regions)
-    say_descriptions(entries, by_root, options.paths, console)
-    if not options.texts and not by_root and options.metric is None:
-        for found in filter(None, {find_descriptions(file.root) for file in files}):
-            console.warn(f"{found} is not used; --descriptions {found} would use it")
+    seen.say(console)
     if options.metric is not None and how.encoder != "auto":
         raise UsageError(
             f"--encoder is about windows, which the map of {options.metric} has none of; leave it out"
@@ -140,7 +122,7 @@ def _kind(engine: Engine, options: MapOptions) -> MapKind:
         options.aggregate,
         options.quantity or Quantity.REALNESS,
     )
-    return RealnessMaps(engine, config, bool(options.texts))
+    return RealnessMaps(engine, config, bool(options.inputs.texts.given))
 
 
 def run_identity(

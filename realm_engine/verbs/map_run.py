@@ -113,7 +113,7 @@ class MapRun:
         if mapped.map is None:
             self.failed += 1
             self._errors[entry.name] = mapped.error or ""
-            console.say(f"error: {mapped.error}")
+            console.error(f"error: {mapped.error}")
             return
         stands_out, note = self._kind.stands_out(mapped.map), self._kind.note(mapped.map)
         summary = self._folder.summary(mapped.map)

@@ -13,24 +13,21 @@ from realm_engine.engine import Engine, EngineOptions, Measured
 from realm_engine.errors import UsageError
 from realm_engine.machine.files import is_stream
 from realm_engine.machine.memory import without_collector
-from realm_engine.pictures.find import look_for_images
-from realm_engine.pictures.inputs import Entry, descriptions_by_root, file_entries
+from realm_engine.pictures.inputs import Entry
 from realm_engine.tables.journal import ResultFile, check_output, journal_path
 from realm_engine.tables.record import Picture, picture_of
 from realm_engine.tables.terminal import TerminalTable
 from realm_engine.tables.through import ResultStream
 from realm_engine.verbs.asked import Asked
-from realm_engine.verbs.console import Console, open_engine, say_descriptions, say_left_out
+from realm_engine.verbs.console import Console, open_engine
+from realm_engine.verbs.inputs import Inputs
 
 
 @dataclass(frozen=True)
 class ScoreOptions:
     """What `realm-engine score` is asked for; see its help."""
 
-    paths: tuple[Path, ...]
-    descriptions: Path | None
-    no_descriptions: bool
-    missing_text: str
+    inputs: Inputs
     batch_size: int | None
     output: Path | None
     resume: str | None
@@ -43,8 +40,7 @@ class ScoreOptions:
             raise UsageError(
                 f"--resume continues a table; {self.output} is a pipe or a device, which keeps none: leave it out"
             )
-        if self.no_descriptions and self.descriptions is not None:
-            raise UsageError("--no-descriptions contradicts --descriptions; give one of them")
+        _ = self.inputs.texts.one  # a score takes one text
 
 
 def score_images(options: ScoreOptions, how: EngineOptions, stdout: IO[str], console: Console) -> int:
@@ -52,15 +48,11 @@ def score_images(options: ScoreOptions, how: EngineOptions, stdout: IO[str], con
 
     Raises RealmError where nothing can be done.
     """
-    with without_collector():
-        found = look_for_images(options.paths)
-        files = found.files
-        by_root = {} if options.no_descriptions else descriptions_by_root(files, options.descriptions)
-        entries = file_entries(files, by_root, options.missing_text == "error")
-    say_left_out(found, console)
+    seen = options.inputs.look()
+    entries = seen.entries
     if options.output is not None:
-        check_output(options.output, keep=[Path(used.source) for used in by_root.values()])
-    say_descriptions(entries, by_root, options.paths, console)
+        check_output(options.output, keep=seen.sources)
+    seen.say(console)
     with open_engine(how, options.asked.part, console) as engine:
         options.asked.say(engine, console)
         failed = _fill(engine, entries, options, stdout, console)

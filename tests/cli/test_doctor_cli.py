@@ -62,4 +62,4 @@ def test_doctor_runs_nothing_of_the_working_folder(script, tmp_path):
 
 def test_doctor_takes_no_arguments(cli):
     result = cli("doctor", "everything")
-    assert result.exit_code == 2 and "unexpected extra argument" in result.stderr.lower()
+    assert result.exit_code == 2 and "unexpected argument everything" in result.stderr.lower()

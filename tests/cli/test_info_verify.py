@@ -73,4 +73,4 @@ def test_help_and_version_start_without_a_runtime() -> None:
 
 def test_unknown_verb() -> None:
     result = CliRunner().invoke(main, ["paint"])
-    assert result.exit_code == 2 and "No such command" in result.stderr
+    assert result.exit_code == 2 and "no such command paint; realm-engine -h lists" in result.stderr

@@ -231,9 +231,9 @@ def mistakes(pictures: Path, tmp_path: Path) -> dict[str, tuple[list[object], st
             "contradicts --descriptions",
         ),
         "device that is not here": ([pictures, "--device", "cuda"], "cuda"),
-        "no path": ([], "Missing argument"),
-        "unknown option": ([pictures, "--colour"], "No such option"),
-        "batch of none": ([pictures, "--batch-size", "0"], "Invalid value"),
+        "no path": ([], "there is nothing to look at; give pictures"),
+        "unknown option": ([pictures, "--colour"], "no such option --colour; "),
+        "batch of none": ([pictures, "--batch-size", "0"], "--batch-size: 0 is not in the range"),
     }
 
 

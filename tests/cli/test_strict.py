@@ -87,9 +87,8 @@ def test_a_profile_of_many_pictures_is_one_line(cli, clean):
 def test_maps(cli, clean, tmp_path):
     done = cli("map", clean / "a.png", "--output", tmp_path / "m", "--text", "a seam", "--strict")
     assert done.exit_code == 0, done.stderr
-    done = cli(
-        "map", clean / "a.png", "--output", tmp_path / "m", "--strict"
-    )  # descriptions lie there unused
+    missing_description(clean)
+    done = cli("map", clean, "--output", tmp_path / "m", "--strict")
     assert done.exit_code == 1 and (tmp_path / "m" / "a.npy").is_file()
 
 

@@ -109,7 +109,7 @@ def test_missing_text_can_be_an_error(engine, photo):
     ("arguments", "match"),
     [
         ({"batch_size": 0}, "batch size is 0"),
-        ({"missing_text": "guess"}, "choose one of image-only, error"),
+        ({"missing_text": "guess"}, "choose one of allow, error"),
         ({"descriptions": ["a"]}, "2 images but 1 descriptions"),
         ({"descriptions": "a"}, "one description was given for many"),
         ({"names": ["a"]}, "2 images but 1 names"),

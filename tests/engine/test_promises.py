@@ -241,8 +241,8 @@ PROMISES = [
         lambda: find_descriptions(ROOT / "samples").name,
     ),
     Promise(
-        "realm_engine/cli/score.py",
-        "image_descriptions.csv in or beside PATH",
+        "realm_engine/cli/options.py",
+        "[default: image_descriptions.csv in or ",
         "image_descriptions.csv",
         lambda: DESCRIPTIONS_FILE,
     ),

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from realm_engine.engine import Engine, EngineOptions
 from realm_engine.errors import UsageError
 from realm_engine.machine.files import check_folder, write_atomically
-from realm_engine.pictures.find import look_for_images
-from realm_engine.pictures.inputs import Entry, Texts, descriptions_by_root, file_entries
+from realm_engine.pictures.inputs import Entry, Texts
 from realm_engine.tables.rows import Measured
 from realm_engine.verbs.compare.finished import finished
 from realm_engine.verbs.compare.library import NUMBERS, PAGE, SCORES
 from realm_engine.verbs.compare.scores import Row, decimals_of, read_scores, scores_csv
 from realm_engine.verbs.compare.subjects import headline_of, subject_of
-from realm_engine.verbs.console import Console, open_engine, say_descriptions, say_left_out
+from realm_engine.verbs.console import Console, open_engine
+from realm_engine.verbs.inputs import Inputs
+from realm_engine.verbs.inputs import Texts as GivenTexts
 from realm_engine.verbs.report.measured import measure_into
 from realm_engine.verbs.report.options import PageOptions
 from realm_engine.verbs.report.ready import need_packages
@@ -34,13 +35,15 @@ class ReportOptions:
     path: Path
     page: PageOptions
     images: Path | None = None
-    descriptions: Path | None = None
-    no_descriptions: bool = False
+    texts: GivenTexts = field(default_factory=GivenTexts)
 
     def __post_init__(self) -> None:
-        if self.no_descriptions and self.descriptions is not None:
-            raise UsageError("--no-descriptions contradicts --descriptions; give one of them")
-        for option, value in {"--descriptions": self.descriptions, **self.page.of_pictures_alone()}.items():
+        texts = {
+            "--text": self.texts.one,
+            "--descriptions": self.texts.descriptions,
+            "--missing-text error": self.texts.required or None,
+        }
+        for option, value in {**texts, **self.page.of_pictures_alone()}.items():
             if self.of_table and value is not None:
                 raise UsageError(f"{option} is for a folder of pictures; {self.path} holds finished scores")
         if self.images is not None and not self.of_table:
@@ -66,11 +69,9 @@ def _of_folder(options: ReportOptions, how: EngineOptions, console: Console) -> 
     from realm_engine.verbs.report.facts import Run, engine_facts, sizes_of
     from realm_engine.verbs.report.single import Single
 
-    seen = look_for_images([options.path])
-    say_left_out(seen, console)
-    by_root = {} if options.no_descriptions else descriptions_by_root(seen.files, options.descriptions)
-    entries = file_entries(seen.files, by_root)
-    say_descriptions(entries, by_root, [options.path], console)
+    seen = Inputs((options.path,), texts=options.texts).look()
+    seen.say(console)
+    entries, by_root = seen.entries, seen.by_root
     page, asked = options.page, options.page.asked
     with open_engine(how, asked.part, console) as engine:
         asked.say(engine, console)
