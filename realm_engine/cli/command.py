@@ -115,7 +115,7 @@ def with_running(command: click.Command) -> click.Command:
         for each in command.commands.values():
             with_running(each)
         return command
-    command.context_settings = SETTINGS | command.context_settings
+    command.context_settings = {**SETTINGS, **command.context_settings}
     command.params += [
         click.Option(
             ["-q", "--quiet"],
