@@ -16,15 +16,16 @@ COPY pyproject.toml README.md LICENSE constraints.txt ./
 COPY recipes/LICENSE-WEIGHTS.md recipes/
 COPY realm_engine realm_engine
 COPY realm_train realm_train
+ENV PIP_CACHE_DIR=/var/cache/pip PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/realm
 
 FROM source AS cpu
-RUN --mount=type=cache,target=/root/.cache/pip \
-    /opt/realm/bin/python -m pip install --disable-pip-version-check -c constraints.txt '.[cpu,compare,parquet]'
+RUN --mount=type=cache,target=/var/cache/pip \
+    /opt/realm/bin/python -m pip install -c constraints.txt '.[cpu,compare,parquet]'
 
 FROM source AS cuda
-RUN --mount=type=cache,target=/root/.cache/pip \
-    /opt/realm/bin/python -m pip install --disable-pip-version-check -c constraints.txt '.[gpu,compare,parquet]' \
+RUN --mount=type=cache,target=/var/cache/pip \
+    /opt/realm/bin/python -m pip install -c constraints.txt '.[gpu,compare,parquet]' \
     'onnxruntime-gpu[cuda,cudnn]>=1.20'
 
 # hadolint ignore=DL3006

@@ -8,7 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from realm_engine.engine import AttributionMap, DreamConfig, Engine, Measured, RealnessMap
+    from realm_engine.engine import (
+        AttributionMap,
+        DreamConfig,
+        Engine,
+        EngineOptions,
+        Measured,
+        RealnessMap,
+        pictures_of,
+        table,
+    )
     from realm_engine.errors import RealmError
     from realm_engine.verbs.compare.library import Comparison, compare
 
@@ -19,11 +28,14 @@ __all__ = [
     "Comparison",
     "DreamConfig",
     "Engine",
+    "EngineOptions",
     "Measured",
     "RealmError",
     "RealnessMap",
     "__version__",
     "compare",
+    "pictures_of",
+    "table",
 ]
 
 _HOMES = {
@@ -31,10 +43,13 @@ _HOMES = {
     "Comparison": "verbs.compare.library",
     "DreamConfig": "maps.realness_map",
     "Engine": "engine",
+    "EngineOptions": "engine",
     "Measured": "tables.rows",
     "RealmError": "errors",
     "RealnessMap": "maps.realness_map",
     "compare": "verbs.compare.library",
+    "pictures_of": "pictures.sources",
+    "table": "tables.frame",
 }
 
 

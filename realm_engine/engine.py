@@ -33,12 +33,14 @@ from realm_engine.measures.profiles import DEFAULT
 from realm_engine.measures.stream import Group, MeasureStream
 from realm_engine.measures.table import Chosen, choose_measures
 from realm_engine.opened import Contents, Opened
-from realm_engine.pictures.decode import Admit, ImageSource, load_image
+from realm_engine.pictures.decode import Admit, load_image
 from realm_engine.pictures.descriptions import Descriptions
 from realm_engine.pictures.inputs import Entry, Texts, entries
 from realm_engine.pictures.pipeline import BUDGET_BYTES, Pipeline, Watch
+from realm_engine.pictures.sources import ImageSource, Layout, pictures_of
 from realm_engine.runtimes.choose import PREFER_FP16, PartPlan, choose_plans
 from realm_engine.runtimes.measured import load_tuned
+from realm_engine.tables.frame import table
 from realm_engine.tables.rows import Measured
 
 __all__ = [
@@ -51,6 +53,8 @@ __all__ = [
     "Mapped",
     "Measured",
     "RealnessMap",
+    "pictures_of",
+    "table",
 ]
 
 log = logging.getLogger("realm_engine")
@@ -161,6 +165,13 @@ class Engine:
         memory = MemoryLimit(1 << 62)
         return cls([Opened(contents, plans, memory)], memory)
 
+    def __repr__(self) -> str:
+        """Bundles, device, runtime, precision and threads, and whether it can be used."""
+        used, names = self.describe(), ", ".join(opened.bundle.name for opened in self._opened)
+        state = "open" if self._main.sessions.is_open else "closed"
+        runs = f"{used['device']} ({used['runtime']}), {used['precision']}, threads {used['threads']}"
+        return f"<Engine {names} on {runs}, {state}>"
+
     def __enter__(self) -> Engine:
         return self
 
@@ -238,8 +249,9 @@ class Engine:
         names: Sequence[str] | None = None,
         profile: str = DEFAULT,
         combine: Mapping[str, float] | None = None,
+        layout: Layout | None = None,
     ) -> list[Measured]:
-        """Measure images; the list of what `iter_scores` yields."""
+        """Measure images; the list of what `iter_scores` yields, which `table` makes columns of."""
         return list(
             self.iter_scores(
                 images,
@@ -250,6 +262,7 @@ class Engine:
                 names=names,
                 profile=profile,
                 combine=combine,
+                layout=layout,
             )
         )
 
@@ -264,24 +277,28 @@ class Engine:
         names: Sequence[str] | None = None,
         profile: str = DEFAULT,
         combine: Mapping[str, float] | None = None,
+        layout: Layout | None = None,
     ) -> Iterator[Measured]:
         """Yield one Measured per image, in order; the next images are decoded while the model works.
 
         `images`: one or many paths, bytes, binary streams or uint8 RGB H x W x 3 arrays; a directory
-        stands for the images in it. `descriptions`: one per image (None = none), a text when there is one
-        image, or `read_descriptions(...)` to look them up by name. `metrics`: names of measures, by default the
-        first of the bundle; all of them share one decode. `missing_text`: an image without a description is
-        looked at alone ("allow") or gets an error ("error"). `names` replaces the names in the results. `profile`:
-        "default", or "published" for the numbers of a measure's original, its defects included. `combine`: for the
-        measure "combined", weights of its terms by name (`{"core": 2, "niqe": 1}`); all of them must be asked for.
+        stands for the images in it. `layout`: the images are tensors of any library, uint8, and these their axes:
+        "NCHW", "NHWC" (batches, or a loader of them), "CHW", "HWC"; see `pictures_of`.
+        `descriptions`: one per image (None = none), a text when there is one image, or `read_descriptions(...)` to look
+        them up by name. `metrics`: names of measures, by default the first of the bundle; all of them share one
+        decode. `missing_text`: an image without a description is looked at alone ("allow") or gets an error
+        ("error"). `names` replaces the names in the results. `profile`: "default", or "published" for the numbers of a
+        measure's original, its defects included. `combine`: for the measure "combined", weights of its terms by name
+        (`{"core": 2, "niqe": 1}`); all of them must be asked for.
         Where the bundle says how sure a number is, `Measured.interval("realness")` gives its ends, and `flags` names
         the columns that are a reason to distrust the image's numbers, as "unlike". Results do not depend on
         `batch_size`. An image that cannot be read or measured is a Measured with `error`.
-        Raises UsageError, ClosedError, and BundleError without a measure.
+        Raises UsageError, ClosedError, BundleError without a measure, and for what can be no image whatever it holds (a
+        number, an array of floats) ImageTypeError and ImageValueError, which are a TypeError and a ValueError.
         """
         if missing_text not in MISSING_TEXT:
             raise UsageError(f"missing_text is {missing_text!r}; choose one of {', '.join(MISSING_TEXT)}")
-        todo = entries(images, descriptions, names, missing_text == "error", "descriptions")
+        todo = entries(images, descriptions, names, missing_text == "error", "descriptions", layout)
         return self.measure(todo, metrics, batch_size, profile=profile, combine=combine)
 
     def chosen(
@@ -486,7 +503,8 @@ class Engine:
 
         Images of one size with few windows share calls. `texts`: one for all images, or one entry per
         image (as `map` takes it). `progress(images, windows)` is called with how many images, fractions
-        included, are done and how many windows were encoded. An image that fails is a Mapped with `error`.
+        included, are done and how many windows were encoded. An image that fails is a Mapped with `error`. Tensors are
+        given as `pictures_of(batch, "NCHW")`.
         `metric`: see `map`.
         Raises DeviceError, UsageError, and BundleError where the bundle makes no maps.
         """

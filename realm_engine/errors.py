@@ -60,6 +60,14 @@ class ImageError(RealmError):
     """An image that is missing, unreadable or of an unsupported kind."""
 
 
+class ImageTypeError(ImageError, TypeError):
+    """What was given as an image is of a type that no image has: a mistake of the program, and never a row."""
+
+
+class ImageValueError(ImageError, ValueError):
+    """An array or a tensor whose type or shape is no image's: a mistake of the program, and never a row."""
+
+
 class TextError(RealmError):
     """A description, or a file of descriptions, that cannot be used."""
 

@@ -11,8 +11,8 @@ import numpy as np
 from realm_engine import Engine
 from realm_engine.arrays import Float32
 from realm_engine.measures.features import FEATURES, tower_of
-from realm_engine.pictures.decode import ImageSource
 from realm_engine.pictures.inputs import entries
+from realm_engine.pictures.sources import ImageSource
 from realm_train.errors import DataError
 
 FP32 = "fp32"

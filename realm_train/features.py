@@ -11,7 +11,8 @@ import numpy as np
 
 from realm_engine.arrays import Float32, UInt8
 from realm_engine.machine.files import sha256_of
-from realm_engine.pictures.decode import ImageSource, load_image
+from realm_engine.pictures.decode import load_image
+from realm_engine.pictures.sources import ImageSource
 from realm_train.runs import replacing
 
 CHUNK = 32  # pictures a file

@@ -23,6 +23,7 @@ REQUIREMENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "parquet": ("pyarrow>=16",),
         "hub": ("huggingface_hub>=0.34",),
         "compare": ("jinja2>=3.1", "matplotlib>=3.9", "scipy>=1.15"),
+        "torchmetrics": ("torchmetrics>=1.4", "torch>=2.10"),
     }
 )
 _TRAIN = frozenset(
@@ -45,6 +46,7 @@ _EXPORT = _TRAIN | {"fastjsonschema", "ml_dtypes", "onnx", "onnxruntime", "onnxs
 MODULES: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "compare": frozenset({"jinja2", "matplotlib", "scipy"}),
+        "torchmetrics": frozenset({"torchmetrics"}),
         "train": _TRAIN,
         "export": _EXPORT,
         "all": _EXPORT | {"jinja2", "openvino", "pyarrow", "tensorrt_rtx"},

@@ -9,11 +9,10 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePath
-from typing import IO, Any, TypeAlias
+from pathlib import Path
+from typing import IO, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
@@ -26,15 +25,12 @@ from PIL import (
 )
 
 from realm_engine.arrays import UInt8
-from realm_engine.errors import ImageError, RealmError
+from realm_engine.errors import ImageError, ImageTypeError, RealmError
 from realm_engine.pictures import jpeg, webp
 from realm_engine.pictures.png import without_texts
 from realm_engine.pictures.rgb import rgb_of
+from realm_engine.pictures.sources import ImageSource, check_source, is_empty_path
 from realm_engine.pictures.weight import decoding_bytes, webp_bytes
-
-ImageSource: TypeAlias = (
-    str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | NDArray[Any] | Image.Image
-)
 
 MAX_PIXELS = 200_000_000
 """Largest image that is decoded; a larger one is more likely an attack or a mistake than a photograph."""
@@ -78,14 +74,16 @@ def load_image(source: ImageSource, admit: Admit | None = None) -> UInt8:
             is passed on.
 
     Raises:
-        ImageError: unreadable, truncated, not an image, an unsupported pixel type, more than `MAX_PIXELS`
-            pixels, or an array of another dtype or shape. The message names the source.
+        ImageError: unreadable, truncated, not an image, an unsupported pixel type, or more than `MAX_PIXELS`
+            pixels. The message names the source.
+        ImageTypeError, ImageValueError: a source of another type, or an array of another dtype or shape.
     """
     admit = admit or (lambda size: None)
+    check_source(source)
     if isinstance(source, np.ndarray):
-        checked = _checked_array(source)
-        admit(checked.nbytes)
-        return checked
+        _check_size(source.shape[1], source.shape[0], "image array")
+        admit(source.nbytes)
+        return np.ascontiguousarray(source)
     if isinstance(source, Image.Image):
         with _image_errors("image"):
             return _decode(source, "image", admit, own=False)
@@ -102,22 +100,13 @@ def load_image(source: ImageSource, admit: Admit | None = None) -> UInt8:
             raise ImageError(f"{path}: cannot be read ({error.strerror or error})") from error
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _read(io.BytesIO(bytes(source)), "image bytes", admit)
-    if hasattr(source, "read"):
-        try:
-            content = source.read()
-        except (OSError, ValueError) as error:
-            raise ImageError(f"image stream: cannot be read ({error})") from error
-        if not isinstance(content, bytes):
-            raise ImageError("image stream: gives text, not bytes; open the file in binary mode ('rb')")
-        return _read(io.BytesIO(content), str(getattr(source, "name", "image stream")), admit)
-    raise ImageError(
-        f"an image must be a path, bytes, a binary stream or a uint8 RGB array, not {type(source).__name__}"
-    )
-
-
-def is_empty_path(source: object) -> bool:
-    """Whether a source is a path of nothing: "", or `Path("")`, which is `Path(".")` to Python."""
-    return source == "" if isinstance(source, str) else isinstance(source, PurePath) and not source.parts
+    try:
+        content = source.read()
+    except (OSError, ValueError) as error:
+        raise ImageError(f"image stream: cannot be read ({error})") from error
+    if not isinstance(content, bytes):
+        raise ImageTypeError("image stream: gives text, not bytes; open the file in binary mode ('rb')")
+    return _read(io.BytesIO(content), str(getattr(source, "name", "image stream")), admit)
 
 
 def read_pipe(path: Path) -> bytes:
@@ -135,17 +124,6 @@ def _piped(file: IO[bytes], name: str) -> IO[bytes]:
     if len(content) > MAX_PIPED_BYTES:
         raise ImageError(f"{name}: more than {MAX_PIPED_BYTES >> 20} MB come out of it; give a file")
     return io.BytesIO(content)
-
-
-def _checked_array(array: NDArray[Any]) -> UInt8:
-    if array.ndim != 3 or array.shape[2] != 3:
-        raise ImageError(f"image array: shape {array.shape}, expected H x W x 3 (RGB)")
-    if array.dtype != np.uint8:
-        raise ImageError(f"image array: dtype {array.dtype}, expected uint8 with values 0..255")
-    if array.size == 0:
-        raise ImageError(f"image array: empty, shape {array.shape}")
-    _check_size(array.shape[1], array.shape[0], "image array")
-    return np.ascontiguousarray(array)
 
 
 def _check_size(width: int, height: int, name: str) -> None:

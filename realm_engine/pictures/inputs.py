@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from realm_engine.errors import ImageError, TextError, UsageError
-from realm_engine.pictures.decode import ImageSource, is_empty_path, read_pipe
+from realm_engine.errors import ImageError, ImageTypeError, ImageValueError, TextError, UsageError
+from realm_engine.pictures.decode import read_pipe
 from realm_engine.pictures.descriptions import (
     DESCRIPTIONS_FILE,
     Descriptions,
@@ -22,6 +22,15 @@ from realm_engine.pictures.descriptions import (
     read_descriptions,
 )
 from realm_engine.pictures.find import ImageFile, collect_images
+from realm_engine.pictures.sources import (
+    ImageSource,
+    Layout,
+    check_source,
+    is_empty_path,
+    is_one_picture,
+    is_tensor,
+    pictures_of,
+)
 
 Texts: TypeAlias = "str | Sequence[str] | None"
 """What a picture is looked at with: one text, several (of a map), or none."""
@@ -48,13 +57,19 @@ def entries(
     names: Sequence[str] | None = None,
     text_required: bool = False,
     called: str = "texts",
+    layout: Layout | None = None,
 ) -> Iterator[Entry]:
-    """Pair pictures with names and texts. Lengths known beforehand are checked at once.
+    """Pair pictures with names and texts. What is known beforehand, lengths and types, is checked at once.
 
-    `texts`: one for the one picture, one per picture, or descriptions to look up by name; `called` in errors.
-    Raises UsageError where their numbers differ, and for an empty path.
+    `texts`: one for the one picture, one per picture, or descriptions to look up by name; `called` in errors. `layout`:
+    the images are tensors, see `pictures_of`.
+    Raises UsageError where their numbers differ, and for an empty path; ImageTypeError and ImageValueError for what is
+    no image, of an iterator when it is reached.
     """
-    one = is_one(images)
+    one = is_one(images) if layout is None else is_one_picture(images, layout)
+    if layout is not None:
+        pictures = pictures_of(images, layout)
+        images = next(pictures) if one else list(pictures) if is_tensor(images) else pictures
     if is_empty_path(images):
         raise UsageError(
             "the path of the image is empty; give a file or a folder, this one here as '.' in a str"
@@ -71,6 +86,9 @@ def entries(
                 f"one {called.removesuffix('s')} was given for many images; give a list with one per image"
             )
         texts = [texts]
+    if isinstance(sources, Sequence):
+        for index, source in enumerate(sources):
+            _check(source, index, one)
     for what, given in ((called, texts), ("names", names)):
         if isinstance(given, Sequence) and isinstance(sources, Sequence) and len(given) != len(sources):
             raise UsageError(f"{len(sources)} images but {len(given)} {what}; give one per image")
@@ -88,6 +106,7 @@ def _entries(
     for index, source in enumerate(sources):
         if names is not None and index >= len(names):
             raise _too_many("names", index)
+        _check(source, index)
         entry = Entry(index, names[index] if names is not None else _name(source, index), source)
         if isinstance(texts, Descriptions):
             entry = described(entry, texts, entry.name)
@@ -241,8 +260,17 @@ def is_one(images: Any) -> bool:
     """Whether what was given is one image, not many."""
     if isinstance(images, str | os.PathLike | bytes | bytearray | memoryview) or hasattr(images, "read"):
         return True
-    # An array of rank 4 is a batch; a Pillow image has no length and is no iterable either.
-    return images.ndim != 4 if isinstance(images, np.ndarray) else not isinstance(images, Iterable)
+    if isinstance(images, np.ndarray):  # of rank 4 it is a batch, of names or objects a list
+        return images.ndim != 4 and images.dtype.kind not in "OU"
+    return not isinstance(images, Iterable)  # as a Pillow image is none
+
+
+def _check(source: Any, index: int, alone: bool = False) -> None:
+    """Raise ImageTypeError or ImageValueError, which say the place of the source among others."""
+    try:
+        check_source(source)
+    except (ImageTypeError, ImageValueError) as error:
+        raise error if alone else type(error)(f"image {index + 1}: {error}") from None
 
 
 def _too_many(what: str, count: int) -> UsageError:

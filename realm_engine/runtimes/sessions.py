@@ -53,6 +53,11 @@ class Sessions:
         if self._closed:
             raise ClosedError("the engine is closed; open it again")
 
+    @property
+    def is_open(self) -> bool:
+        """Whether graphs can be run here: not closed, nor opened in a process that this one was forked from."""
+        return not self._closed and os.getpid() == self._process
+
     def session(self, graph: str) -> Session:
         """The session of a graph; one that belongs to no part (a head) runs on the CPU in float32.
 

@@ -50,6 +50,24 @@ class Measured:
         low, high = self.values.get(f"{column}_low"), self.values.get(f"{column}_high")
         return None if low is None or high is None else (low, high)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Everything by name, of types that JSON knows; None where there is no answer, no description, no error.
+
+        The keys of a table's columns ("filename", those of the measures, "description", "error"), and "flags", a list.
+        """
+        return {
+            "filename": self.name,
+            **self.values,
+            **self.words,
+            "description": self.description,
+            "error": self.error,
+            "flags": list(self.flags),
+        }
+
+    def to_json(self) -> str:
+        """`to_dict` as one line of JSON, in ASCII: a file name need not be valid Unicode."""
+        return json.dumps(self.to_dict(), allow_nan=False)
+
     def __getitem__(self, column: str) -> Any:
         """The value of a column, float, or its word, str; None where there is no answer."""
         return self.words[column] if column in self.words else self.values[column]

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from realm_engine.arrays import Float32, UInt8
 from realm_engine.machine.online import refuse_offline
-from realm_engine.pictures.decode import ImageSource, load_image
+from realm_engine.pictures.decode import load_image
+from realm_engine.pictures.sources import ImageSource
 from realm_engine.tables.rows import batched
 from realm_train.errors import TowerError
 from realm_train.hub import prepare_hub, refuse_offline_tag

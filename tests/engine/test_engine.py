@@ -76,7 +76,15 @@ def test_a_directory_stands_for_its_images(engine, photo, tmp_path):
 def test_bad_images_get_an_error_and_stop_nothing(engine, photo, tmp_path):
     good = photo()
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
-    sources = [good, tmp_path / "broken.png", tmp_path / "none.png", good, b"", np.zeros((4, 4)), good]
+    sources = [
+        good,
+        tmp_path / "broken.png",
+        tmp_path / "none.png",
+        good,
+        b"",
+        np.zeros((1, 100_001, 3), np.uint8),
+        good,
+    ]
     scores = engine.score(sources, batch_size=2)
     assert [score.error is None for score in scores] == [True, False, False, True, False, False, True]
     for score in scores:
