@@ -25,6 +25,7 @@ from PIL import Image
 from profiled_pictures import profiled_pictures
 from repository import ROOT
 
+from realm_engine.arrays import Bool, Float32, Float64
 from realm_engine.engine import Engine
 from realm_engine.maps import render
 from realm_engine.maps.realness_map import DreamConfig
@@ -217,10 +218,11 @@ def test_engine_of_the_page_gives_the_golden_vectors_measures_and_one_pass(
 
 
 def test_page_behaves(npm: Npm, page: str, measures: Path, one_pass: Path) -> None:
-    """Errors, cache, keyboard, cancelling, looks, devices, other bundles: tests/page, in headless Chromium."""
+    """Errors, cache, keyboard, every state by axe, no network, devices, other bundles: tests/page, in Chromium."""
     folders = {"REALM_MEASURES": str(measures), "REALM_ONE_PASS": str(one_pass)}
-    npm("run", "test:page", "--", "visit", "errors", "devices", "measures", "one-pass", **folders)
-    for name in ("light-1280.png", "dark-1280.png", "light-360.png", "dark-360.png"):
+    suites = ("visit", "errors", "states", "offline", "devices", "measures", "one-pass")
+    npm("run", "test:page", "--", *suites, **folders)
+    for name in ("map-light-1280.png", "map-dark-1280.png", "map-light-360.png", "map-dark-360.png"):
         assert (OUT / name).is_file()
 
 
@@ -269,13 +271,29 @@ def compare(engine: Engine, case: Case, answer: dict[str, Any], folder: Path) ->
     np.testing.assert_array_equal(np.isnan(actual), ~expected.covered)
     for phrase in expected.phrases:
         assert f"“{phrase.text}”" in answer["made"]
-    # The picture that the page saves: the engine's colours with the page's own limits.
+    # The picture that the page saves: the engine's colours, interpolated, with the limits of the map itself.
     limits = render.colour_limits(actual, expected.covered)
-    drawn = render.painted(image, actual, expected.legend, expected.covered, limits)
+    between = interpolated(actual, expected.covered, case.stride_px)
+    drawn = render.painted(image, between, expected.legend, expected.covered, limits)
     saved = load_image(folder / f"{case.name}.overlay.png")
     height, width = image.shape[:2]
     difference = np.abs(saved[:height, :width].astype(int) - drawn[:height, :width].astype(int))
     assert difference.max() <= 2, case.name
+
+
+def interpolated(values: Float32, covered: Bool, stride_px: int) -> Float32:
+    """Means over the covered part of a square of one stride around each pixel, float32 (H, W), by a matrix an axis."""
+
+    def box(length: int) -> Float64:
+        middle = np.arange(length)[:, None] + 0.5
+        left = np.maximum(np.arange(length), middle - stride_px / 2)
+        right = np.minimum(np.arange(length) + 1, middle + stride_px / 2)
+        return np.asarray(np.maximum(0.0, right - left))
+
+    down, across = box(values.shape[0]), box(values.shape[1])
+    sums = down @ np.where(covered, values, 0.0) @ across.T
+    weights = down @ covered.astype(np.float64) @ across.T
+    return np.where(covered, sums / np.where(covered, weights, 1.0), values).astype(np.float32)
 
 
 def test_pages_of_compare_and_report_in_a_browser(npm: Npm, tmp_path: Path) -> None:

@@ -8,13 +8,18 @@ import type { BundleFacts, Device, Event } from "../worker/protocol";
 import { box, button, counted, number, progressBar } from "./dom";
 import { listen } from "./intake";
 import { MapView } from "./map-view";
-import { showMeasures } from "./measures-view";
+import { clearMeasures, showMeasures } from "./measures-view";
 import { clearError, clearNotes, say, showError, showNote } from "./messages";
+import { isKept, keepOffline } from "./offline";
 import { Settings } from "./settings";
 import { Texts } from "./texts";
 
 const query = new URLSearchParams(location.search);
-const client = new Client((message) => showError(`The page's worker stopped (${message}); reload the page.`));
+const client = new Client((message) => {
+  clearMeasures();
+  view.clearMap();
+  showError(`The page's worker stopped (${message}); reload the page.`);
+});
 const view = new MapView();
 const texts: Texts = new Texts(() => settings.describe());
 const settings: Settings = new Settings(
@@ -29,12 +34,25 @@ let hasPicture = false;
 let running: AbortController | null = null;
 let pictures = 0;
 
+function isCancelled(error: unknown): boolean {
+  return error instanceof WorkerError && error.kind === "cancelled";
+}
+
 /** Show what the worker could not do; a call that was given up needs no telling. */
 function report(error: unknown): void {
-  if (error instanceof WorkerError && error.kind === "cancelled") return;
+  if (isCancelled(error)) return;
   const message = error instanceof Error ? error.message : String(error);
   const known = error instanceof RealmError || (error instanceof WorkerError && error.kind !== "bug");
   showError(known ? message : `Something went wrong that should not (${message}); reload the page.`);
+}
+
+/** No picture is there any more: what was asked for instead of it is none. */
+function clearPicture(): void {
+  running?.abort();
+  hasPicture = false;
+  view.clearPicture();
+  clearMeasures();
+  updateButtons();
 }
 
 function showRuntime({ provider, threads, fallback }: RuntimeInfo): void {
@@ -77,8 +95,10 @@ async function openBundle(): Promise<void> {
   };
   try {
     const page = new URL(".", location.href).href;
-    const bundle = query.get("bundle") ?? "bundle/";
-    facts = await client.call("open", { page, bundle, device: device as Device }, { onEvent });
+    const given = query.get("bundle");
+    const asked = { page, bundle: given ?? "bundle/", device: device as Device };
+    // Models of the page's own bundle are its service worker's to forget, which may have those of the next release.
+    facts = await client.call("open", { ...asked, prune: given !== null || !isKept() }, { onEvent });
   } catch (error) {
     box("runtime").textContent = "No models";
     box("loading").hidden = true;
@@ -104,6 +124,7 @@ async function openBundle(): Promise<void> {
   document.body.dataset.ready = "true";
   if (hasPicture) void run(true);
   updateButtons();
+  void keepOffline();
 }
 
 // ----------------------------------------------------------------- picture
@@ -122,11 +143,12 @@ async function openPicture(file: Blob, name: string, text: string | null): Promi
     for (const note of picture.notes) showNote(note);
     view.showPicture(picture.rgba, picture.width, picture.height, name);
     settings.setPicture(picture);
-    showMeasures([], [], "");
+    clearMeasures();
     hasPicture = true;
     updateButtons();
     shown = true;
   } catch (error) {
+    clearPicture();
     report(error);
   }
   document.body.dataset.pictures = String(mine);
@@ -163,10 +185,17 @@ async function run(automatic: boolean): Promise<void> {
   progressBar("map-bar").value = 0;
   box("map-text").textContent = "Scoring…";
   updateButtons();
+  let scored = false;
   try {
     if (facts !== null && facts.measures.length > 0) await measure(facts.measures, controller);
-    if (facts?.canMap) await map(controller, automatic);
+    scored = true;
+    if (facts?.canMap && !controller.signal.aborted) await map(controller, automatic);
   } catch (error) {
+    if (running === controller && !isCancelled(error)) {
+      // What stands there answers another question than the one that failed.
+      if (!scored) clearMeasures();
+      view.clearMap();
+    }
     report(error);
   } finally {
     if (running === controller) {
@@ -180,7 +209,8 @@ async function measure(measures: readonly MeasureSpec[], controller: AbortContro
   const text = texts.values.join(". ");
   const options = { signal: controller.signal, onEvent: hear };
   const { measured } = await client.call("measure", { text }, options);
-  showMeasures(measures, measured, text);
+  if (controller.signal.aborted) return; // it was done before it heard of that
+  say(showMeasures(measures, measured, text));
   const failed = measured.flatMap(({ error }) => (error === null ? [] : [error]));
   if (failed.length > 0) showError(failed.join("; "));
 }
@@ -204,20 +234,20 @@ async function map(controller: AbortController, automatic: boolean): Promise<voi
   const chosen = texts.values;
   const result = await client.call("map", { texts: chosen, config }, { signal: controller.signal, onEvent });
   settings.measured(result);
+  if (controller.signal.aborted) return;
   const quoted = result.texts.map((text) => `“${text}”`).join(", ");
   const origin = result.phrases.length > 0 ? `the bundle's phrases that fit best: ${quoted}` : quoted;
   const sizes = `${config.windowsPx.join(", ")} px, stride ${config.stridePx}`;
   const combined = config.windowsPx.length > 1 ? `, ${config.aggregate}` : "";
   const pass = result.encoder === "one-pass" ? ", in one pass" : "";
-  const silent =
-    result.photographs?.standsOut === false
-      ? " Nothing stands out: it lies within what photographs give."
-      : "";
   view.showMap(
     result,
-    `${counted(result.windows)} of ${sizes}${combined}${pass}, compared with ${origin}.${silent}`,
+    config.stridePx,
+    `${counted(result.windows)} of ${sizes}${combined}${pass}, compared with ${origin}.`,
   );
-  say(`The map is ready: ${counted(result.windows)} in ${result.seconds.toFixed(1)} seconds.${silent}`);
+  say(
+    `The map is ready: ${counted(result.windows)} in ${result.seconds.toFixed(1)} seconds. ${view.standsOut}`,
+  );
 }
 
 box("form").addEventListener("submit", (event) => {
@@ -227,6 +257,9 @@ box("form").addEventListener("submit", (event) => {
 button("stop").addEventListener("click", () => stop("Stopped."));
 listen({
   picture: (file, name, text) => void openPicture(file, name, text),
-  failed: showError,
+  failed: (message) => {
+    clearPicture();
+    showError(message);
+  },
 });
 void openBundle();

@@ -4,11 +4,22 @@ import { colourLimits, heatmap, type Limits, ramp } from "../engine/colours";
 import type { RealnessMap } from "../engine/engine";
 import { writeNpy } from "../engine/npy";
 import { knownLimits } from "../engine/photographs";
+import { smooth } from "../engine/smooth";
 import { box, canvas, context2d, input, save } from "./dom";
 import { drawOverlay } from "./overlay";
 
 const STEP = 1;
 const BIG_STEP = 16;
+
+/** What may be said of a map: where photographs were measured for such a map, whether it lies within what they give. */
+function standsOutWords({ photographs }: RealnessMap): string {
+  if (photographs === null || photographs.standsOut === null) {
+    return "It is not known what photographs give here: colours only compare places of this picture.";
+  }
+  return photographs.standsOut
+    ? "Something stands out: coloured places look less real than most photographs do anywhere."
+    : "Nothing stands out: the map lies within what photographs give.";
+}
 
 export class MapView {
   private readonly image = canvas("image");
@@ -47,6 +58,19 @@ export class MapView {
     this.clearMap();
   }
 
+  /** What is said of the map that is shown. */
+  get standsOut(): string {
+    return this.result === null ? "" : standsOutWords(this.result);
+  }
+
+  /** Show no picture: the one that was asked for is none. */
+  clearPicture(): void {
+    this.clearMap();
+    for (const part of [this.image, this.map]) part.width = part.height = 1; // frees their memory
+    box("stage").hidden = true;
+    box("empty").hidden = false;
+  }
+
   clearMap(): void {
     this.result = null;
     this.at = null;
@@ -54,13 +78,21 @@ export class MapView {
     box("value").textContent = "Point at the map, or focus it and use the arrow keys.";
   }
 
-  showMap(result: RealnessMap, madeWith: string): void {
+  /** Show a map of windows that lie `stridePx` apart. */
+  showMap(result: RealnessMap, stridePx: number, madeWith: string): void {
     this.clearMap();
     this.result = result;
-    this.limits = knownLimits(result.photographs) ?? colourLimits(result.values, result.covered);
+    const known = knownLimits(result.photographs);
+    this.limits = known ?? colourLimits(result.values, result.covered);
+    box("stands-out").textContent = standsOutWords(result);
+    box("legend-span").textContent =
+      known === null
+        ? "Colours span this picture's own values: its least real place is magenta, however real it is."
+        : "Colours begin where photographs seldom reach.";
     this.map.width = result.width;
     this.map.height = result.height;
-    const coloured = heatmap(result.values, result.covered, this.limits);
+    const drawn = smooth(result.values, result.covered, result.width, stridePx);
+    const coloured = heatmap(drawn, result.covered, this.limits);
     context2d(this.map).putImageData(new ImageData(coloured, result.width, result.height), 0, 0);
     for (const part of [this.map, this.reader, box("result-tools")]) part.hidden = false;
     const [low, high] = this.limits;

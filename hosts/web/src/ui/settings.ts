@@ -8,8 +8,10 @@ import type { TimedMap } from "../worker/protocol";
 import { box, counted, input, number, select } from "./dom";
 import { type Load, Pace } from "./pace";
 
-// What one thread of WebAssembly does in a few seconds with realm-tiny; see README.
+// What one thread of WebAssembly encodes in a few seconds with realm-tiny; see README.
 const QUICK_WINDOWS = 800;
+// Windows that are pooled from one pass while one is encoded by itself.
+const POOLED = 30;
 // A picture is mapped without being asked while it makes no more windows than this, and in one pass while it has no
 // more pixels: that takes one thread about as long.
 const AUTOMATIC_WINDOWS = 2 * QUICK_WINDOWS;
@@ -22,11 +24,13 @@ interface Size {
   readonly height: number;
 }
 
-/** The preset with the smallest multiple of its stride that keeps a picture below `QUICK_WINDOWS`. */
+/** The preset with the smallest multiple of its stride that keeps a picture's windows below `QUICK_WINDOWS`, or as much work. */
 export function quickConfig(preset: MapConfig, size: Size | null): MapConfig {
   for (let factor = 1; ; factor++) {
     const config = { ...preset, stridePx: factor * preset.stridePx };
-    if (size === null || fitting(config, size) <= QUICK_WINDOWS) return config;
+    if (size === null) return config;
+    const load = { encoder: preset.encoder ?? "each-window", windows: fitting(config, size) };
+    if (effortOf([load]) <= QUICK_WINDOWS) return config;
   }
 }
 
@@ -41,12 +45,25 @@ function fitting(config: MapConfig, size: Size): number {
 
 /** Why a map that nobody asked for waits until somebody does, null where it need not. */
 export function whyWait(loads: readonly Load[], { width, height }: Size): string | null {
-  const windows = windowsOf(loads);
-  if (windows > AUTOMATIC_WINDOWS)
-    return `${number(windows)} windows take a while: choose a wider stride, or`;
+  if (effortOf(loads) > AUTOMATIC_WINDOWS)
+    return `${number(windowsOf(loads))} windows take a while: choose a wider stride, or`;
   const pixels = width * height;
   if (pixels <= AUTOMATIC_PIXELS || loads.every(({ encoder }) => encoder !== "one-pass")) return null;
   return `One pass over ${number(pixels / 1e6)} megapixels takes a while:`;
+}
+
+/** The same, in windows that are encoded by themselves. */
+function effortOf(loads: readonly Load[]): number {
+  return loads.reduce(
+    (sum, { encoder, windows }) => sum + windows / (encoder === "one-pass" ? POOLED : 1),
+    0,
+  );
+}
+
+/** How long an estimate is, no more exact than it can be. */
+function duration(seconds: number): string {
+  if (seconds < 1) return "less than a second";
+  return `about ${seconds < 10 ? seconds.toFixed(1) : number(seconds)} s`;
 }
 
 function windowsOf(loads: readonly Load[]): number {
@@ -87,7 +104,7 @@ export class Settings {
     this.presets = presets;
     box("settings").hidden = presets.length === 0;
     this.preset.replaceChildren(
-      new Option("quick: wider stride", QUICK),
+      new Option("quick: the recommended one, wider stride for large pictures", QUICK),
       ...presets.map((preset, index) => {
         const name = `${preset.name}: ${preset.windowsPx.join(", ")} px, stride ${preset.stridePx}`;
         return new Option(index === 0 ? `${name} (recommended)` : name, preset.name);
@@ -170,8 +187,7 @@ export class Settings {
     if (this.size === null) return;
     try {
       const seconds = this.pace.estimate(this.work(), this.size);
-      const time =
-        seconds === null ? "" : `, about ${seconds < 10 ? seconds.toFixed(1) : number(seconds)} s here`;
+      const time = seconds === null ? "" : `, ${duration(seconds)} here`;
       const phrases = this.choosesPhrases() ? " (some of them to choose phrases, as there is no text)" : "";
       this.estimate.textContent = `${counted(this.count())}${time}${phrases}.`;
     } catch (error) {

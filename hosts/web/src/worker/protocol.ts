@@ -44,8 +44,11 @@ export interface TimedMap extends RealnessMap {
 
 /** Each call: what it takes and what it gives. */
 export interface Calls {
-  /** `page`: the address of the page's folder; `bundle`: that of the bundle's, relative to it. */
-  open: { params: { page: string; bundle: string; device: Device }; result: BundleFacts };
+  /**
+   * `page`: the address of the page's folder; `bundle`: that of the bundle's, relative to it; `prune`: forget kept files of
+   * it that its manifest lists no more.
+   */
+  open: { params: { page: string; bundle: string; device: Device; prune: boolean }; result: BundleFacts };
   /** Decode a picture and keep it for the calls that follow. */
   decode: { params: { file: Blob; name: string }; result: PictureFacts };
   /** All measures of the picture, in the order of `BundleFacts.measures`. */

@@ -29,13 +29,13 @@ function post(message: FromWorker, transfer: Transferable[] = []): void {
   scope.postMessage(message, transfer);
 }
 
-async function open({ page, bundle: given, device }: Calls["open"]["params"], context: Context) {
+async function open({ page, bundle: given, device, prune }: Calls["open"]["params"], context: Context) {
   const address = bundleAddress(given, page);
   const source = new HttpSource(address, address.replace(page, ""), (file, done, total) =>
     context.emit({ type: "download", file, done, total }),
   );
   const bundle = await Bundle.open(source);
-  await source.prune(bundle.manifest);
+  if (prune) await source.prune(bundle.manifest);
   const { manifest } = bundle;
   const bytes = bundle.neededFiles().reduce((sum, file) => sum + manifest.files.get(file)!.sizeBytes, 0);
   context.emit({ type: "bundle", bytes });
@@ -65,7 +65,8 @@ async function open({ page, bundle: given, device }: Calls["open"]["params"], co
 }
 
 async function decode({ file, name }: Calls["decode"]["params"]) {
-  const decoded = await decodePicture(file, name); // a file that is none leaves the picture before it in place
+  picture = null; // a file that is none takes the place of the picture before it all the same
+  const decoded = await decodePicture(file, name);
   picture = decoded.picture;
   const { width, height, rgb } = picture;
   const rgba = new Uint8ClampedArray(4 * width * height).fill(255);

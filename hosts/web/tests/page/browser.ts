@@ -30,6 +30,9 @@ async function fromPackage(): Promise<string> {
   return chromiumPackage.executablePath();
 }
 
+/** For contexts in which every file is to come from the server: without the worker that keeps the page. */
+export const UNKEPT = { serviceWorkers: "block" } as const;
+
 /** Flags of the npm package are left out: they switch off what is tested here (web security, site isolation). */
 export async function launch(flags: readonly string[] = []): Promise<Browser> {
   const executablePath = process.env.REALM_CHROMIUM || onPath() || (await fromPackage());

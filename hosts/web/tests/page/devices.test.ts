@@ -5,7 +5,7 @@ import type { Browser } from "playwright-core";
 import { afterEach, expect, test } from "vitest";
 import { GOLDEN, maxDifference, readGolden } from "../helpers";
 import { ask, choose, mapOf, scoreOf, settled, visit } from "./actions";
-import { launch } from "./browser";
+import { launch, UNKEPT } from "./browser";
 import { type Options, type Site, serve } from "./server";
 
 // Few windows: a software adapter is far slower than WebAssembly.
@@ -38,7 +38,7 @@ async function compute(query: string, flags: string[] = [], options: Options = {
   const [browser, site] = await Promise.all([launch(flags), serve(options)]);
   browsers.push(browser);
   sites.push(site);
-  const page = await browser.newPage();
+  const page = await browser.newPage(UNKEPT);
   await visit(page, site.url + query);
   await ask(page, FEW); // first, so that the picture is mapped once only
   await choose(page, SMALL);
@@ -129,7 +129,7 @@ test("WebGPU that is asked for and not there is an error", async () => {
   const [browser, site] = await Promise.all([launch(), serve()]);
   browsers.push(browser);
   sites.push(site);
-  const page = await browser.newPage();
+  const page = await browser.newPage(UNKEPT);
   await page.goto(`${site.url}?device=webgpu`);
   await page.waitForSelector("#alert:not([hidden])");
   expect(await page.textContent("#alert")).toContain(

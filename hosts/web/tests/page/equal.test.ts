@@ -12,7 +12,7 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { GOLDEN, type Golden, goldenPicture, maxDifference, readGolden, readNpy } from "../helpers";
 import { choose, mapOf, pixelsOf, run, scoreOf, settled, visit, type Wanted } from "./actions";
-import { launch } from "./browser";
+import { launch, UNKEPT } from "./browser";
 import { type Site, serve } from "./server";
 
 interface Case extends Wanted {
@@ -36,7 +36,7 @@ let site: Site | null = null;
 
 beforeAll(async () => {
   browser = await launch();
-  page = await browser.newPage({ acceptDownloads: true });
+  page = await browser.newPage({ ...UNKEPT, acceptDownloads: true });
   site = process.env.REALM_PAGE ? null : await serve();
   await visit(page, site?.url ?? process.env.REALM_PAGE!);
 });

@@ -6,7 +6,7 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { BUNDLE, GOLDEN, REPOSITORY } from "../helpers";
 import { alertText, choose, run, settled, upload, visit } from "./actions";
-import { launch } from "./browser";
+import { launch, UNKEPT } from "./browser";
 import { type Site, serve } from "./server";
 
 const CAT = path.join(REPOSITORY, "samples/cat-doubled.png");
@@ -29,7 +29,7 @@ describe("pictures, windows and texts", () => {
   let page: Page;
 
   beforeAll(async () => {
-    page = await browser.newPage();
+    page = await browser.newPage(UNKEPT);
     await visit(page, site.url);
   });
 
@@ -74,16 +74,46 @@ describe("pictures, windows and texts", () => {
     expect(await page.locator("#alert").getAttribute("role")).toBe("alert");
   });
 
-  test("the page goes on after an error", async () => {
+  test("an error about a picture takes the place of the picture before it, and the page goes on", async () => {
     await choose(page, COFFEE);
     await settled(page);
     expect(await page.locator("#alert").isHidden()).toBe(true);
     expect(await page.locator("#map").isVisible()).toBe(true);
     await choose(page, upload("words.jpg", Buffer.from("these are words")));
-    await page.click("#run"); // with the picture that is still there
+    await alertText(page);
+    await expectNoPicture();
+    await choose(page, COFFEE);
     await settled(page);
     expect(await page.locator("#alert").isHidden()).toBe(true);
+    expect(await page.locator("#score").isVisible()).toBe(true);
     expect(await page.locator("#map").isVisible()).toBe(true);
+  });
+
+  async function expectNoPicture(): Promise<void> {
+    for (const gone of ["#stage", "#score", "#map", "#result-tools"])
+      expect(await page.locator(gone).isHidden(), gone).toBe(true);
+    expect(await page.locator("#empty").isVisible()).toBe(true);
+    expect(await page.locator("#score-empty").isVisible()).toBe(true);
+    expect(await page.locator("#run").isDisabled()).toBe(true);
+  }
+
+  test("something dropped that is no file, and a sample that is gone, leave no older picture either", async () => {
+    await choose(page, COFFEE);
+    await settled(page);
+    await page.evaluate(() => {
+      const data = new DataTransfer();
+      data.setData("text/plain", "words");
+      document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true }));
+    });
+    expect(await alertText(page)).toBe("nothing was dropped that is a file; drop a picture");
+    await expectNoPicture();
+    await choose(page, COFFEE);
+    await settled(page);
+    site.change = (file, content) => (file === "samples/coffee.jpg" ? null : content);
+    await page.click("[aria-label='Sample: a cup of coffee']");
+    expect(await alertText(page)).toContain("samples/coffee.jpg: cannot be fetched");
+    site.change = (_, content) => content;
+    await expectNoPicture();
   });
 
   test("a window larger than the picture, in the words of the Python engine; the score is there", async () => {
@@ -101,7 +131,8 @@ describe("pictures, windows and texts", () => {
     expect(await page.textContent("#estimate")).toBe(words);
     await page.click("#run");
     expect(await alertText(page)).toBe(words);
-    expect(await page.locator("#score").isVisible()).toBe(true);
+    expect(await page.locator("#score").isVisible()).toBe(true); // of this picture, measured anew
+    expect(await page.locator("#map").isHidden()).toBe(true); // the one of other windows
   });
 
   test.each([
@@ -196,7 +227,7 @@ describe("bundles", () => {
   ];
 
   test.each(faults)("%s", async (_, file, change, message) => {
-    const context = await browser.newContext(); // its own cache: nothing good is kept from before
+    const context = await browser.newContext(UNKEPT); // its own cache: nothing good is kept from before
     const page = await context.newPage();
     site.change = (name, content) => (name === `bundle/${file}` ? change(content) : content);
     await page.goto(site.url);
@@ -207,7 +238,7 @@ describe("bundles", () => {
   });
 
   test("a model that is no model although its checksum is right", async () => {
-    const page = await (await browser.newContext()).newPage();
+    const page = await (await browser.newContext(UNKEPT)).newPage();
     const junk = Buffer.alloc(1000, 7);
     const digest = Buffer.from(await crypto.subtle.digest("SHA-256", junk)).toString("hex");
     const listed = edited((m) =>
@@ -224,14 +255,14 @@ describe("bundles", () => {
   });
 
   test("another server's bundle is refused", async () => {
-    const page = await browser.newPage();
+    const page = await browser.newPage(UNKEPT);
     await page.goto(`${site.url}?bundle=http://127.0.0.2:9/bundle/`);
     expect(await alertText(page)).toContain("another server; this page talks to its own only");
     await page.close();
   });
 
   test("another folder's bundle is opened", async () => {
-    const page = await (await browser.newContext()).newPage();
+    const page = await (await browser.newContext(UNKEPT)).newPage();
     site.alias = { "models/other/": "bundle/" };
     await visit(page, `${site.url}?bundle=models/other`);
     expect(await page.textContent("#about")).toContain("Bundle realm-tiny");

@@ -6,7 +6,7 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { maxDifference, readNpy } from "../helpers";
 import { ask, choose, mapOf, settled, visit } from "./actions";
-import { launch } from "./browser";
+import { launch, UNKEPT } from "./browser";
 import { type Site, serve } from "./server";
 
 const folder = process.env.REALM_ONE_PASS;
@@ -30,7 +30,7 @@ describe.skipIf(folder === undefined)("maps in one pass on the page", () => {
   });
 
   async function open(bundle: string): Promise<Page> {
-    const page = await browser.newPage({ acceptDownloads: true });
+    const page = await browser.newPage({ ...UNKEPT, acceptDownloads: true });
     await visit(page, `${site.url}?bundle=${bundle}/`);
     return page;
   }

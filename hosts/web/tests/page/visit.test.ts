@@ -1,17 +1,16 @@
-/** A visit: progress, the cache, nothing leaves, the keyboard, cancelling, looks, accessibility. */
+/** A visit: progress, the cache, nothing leaves, the keyboard, cancelling. */
 
 import fs from "node:fs";
 import path from "node:path";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { BUNDLE, REPOSITORY } from "../helpers";
-import { choose, nextPicture, picturesSeen, run, settled, violations, visit } from "./actions";
-import { launch } from "./browser";
+import { choose, nextPicture, picturesSeen, settled, visit } from "./actions";
+import { launch, UNKEPT } from "./browser";
 import { type Site, serve } from "./server";
 
 const CAT = path.join(REPOSITORY, "samples/cat-doubled.png");
 const COFFEE = path.join(REPOSITORY, "samples/coffee.jpg");
-const out = process.env.REALM_OUT;
 
 let browser: Browser;
 let context: BrowserContext;
@@ -22,7 +21,7 @@ const foreign: string[] = [];
 beforeAll(async () => {
   browser = await launch();
   site = await serve();
-  context = await browser.newContext({ viewport: { width: 1280, height: 1000 } });
+  context = await browser.newContext({ ...UNKEPT, viewport: { width: 1280, height: 1000 } });
   context.on("request", (request) => {
     const { protocol, origin } = new URL(request.url());
     if (!["blob:", "data:"].includes(protocol) && origin !== new URL(site.url).origin)
@@ -151,7 +150,9 @@ async function startSlow(): Promise<void> {
 
 test("stopping, another window and another picture each end a running map", async () => {
   await startSlow();
-  expect(await page.textContent("#estimate")).toMatch(/^\d+,\d+ windows, about [\d.]+ s here\.$/);
+  expect(await page.textContent("#estimate")).toMatch(
+    /^\d+,\d+ windows, (about [\d.]+ s|less than a second) here\.$/,
+  );
   await page.click("#stop");
   await settled(page);
 
@@ -169,7 +170,7 @@ test("stopping, another window and another picture each end a running map", asyn
 });
 
 test("a map that would take long waits for the button", async () => {
-  await page.fill("#stride", "2");
+  await page.fill("#stride", "1");
   await page.locator("#stride").blur();
   await choose(page, CAT);
   await settled(page);
@@ -199,31 +200,6 @@ test("pasted and dropped pictures are taken", async () => {
     expect(await page.locator("#image").getAttribute("aria-label")).toContain(`${kind}.jpg, 512 x`);
   }
   await settled(page);
-});
-
-test("looks: light, dark and narrow, without violations that axe finds", async () => {
-  await choose(page, CAT);
-  await run(page, {
-    texts: ["doubled, overlapping parts", "a ghosted second copy"],
-    windowsPx: [64],
-    stridePx: 8,
-    aggregate: "mean",
-  });
-  await page.focus("#reader");
-  await page.click("#suggestions summary");
-  for (const [scheme, width] of [
-    ["light", 1280],
-    ["dark", 1280],
-    ["light", 360],
-    ["dark", 360],
-  ] as const) {
-    await page.emulateMedia({ colorScheme: scheme });
-    await page.setViewportSize({ width, height: 900 });
-    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-    expect(overflow, `${scheme} ${width}`).toBeLessThanOrEqual(0);
-    if (out) await page.screenshot({ path: path.join(out, `${scheme}-${width}.png`), fullPage: true });
-    expect(await violations(page), `${scheme} ${width}`).toEqual([]);
-  }
 });
 
 test("nothing went to another server, and neither page nor worker could", async () => {

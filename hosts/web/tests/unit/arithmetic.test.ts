@@ -136,6 +136,9 @@ test("the quick preset widens the stride until a picture makes few windows", () 
   expect(quickConfig(preset, { width: 160, height: 132 }).stridePx).toBe(8);
   expect(quickConfig(preset, { width: 512, height: 384 }).stridePx).toBe(16);
   expect(quickConfig(preset, { width: 4000, height: 3000 }).stridePx).toBe(128);
+  const pass = { ...preset, encoder: "one-pass" } as const;
+  expect(quickConfig(pass, { width: 1024, height: 1024 }).stridePx).toBe(8);
+  expect(quickConfig(pass, { width: 4000, height: 3000 }).stridePx).toBe(24);
 });
 
 test("a map that nobody asked for waits where it makes many windows, or passes over many pixels", () => {
@@ -147,6 +150,8 @@ test("a map that nobody asked for waits where it makes many windows, or passes o
   const pass = (windows: number) => ({ encoder: "one-pass", windows }) as const;
   expect(whyWait([each(1600)], large)).toBeNull();
   expect(whyWait([pass(1600)], small)).toBeNull();
+  expect(whyWait([pass(48000)], small)).toBeNull();
+  expect(whyWait([each(800), pass(24001)], small)).toContain("24,801 windows take a while");
   expect(whyWait([each(1600), each(1)], small)).toBe("1,601 windows take a while: choose a wider stride, or");
   expect(whyWait([each(1), pass(1)], large)).toBe("One pass over 12 megapixels takes a while:");
 });
