@@ -25,7 +25,6 @@ from PIL import Image
 from profiled_pictures import profiled_pictures
 from repository import ROOT
 
-from realm_engine.arrays import Bool, Float32, Float64
 from realm_engine.engine import Engine
 from realm_engine.maps import render
 from realm_engine.maps.realness_map import DreamConfig
@@ -273,27 +272,11 @@ def compare(engine: Engine, case: Case, answer: dict[str, Any], folder: Path) ->
         assert f"“{phrase.text}”" in answer["made"]
     # The picture that the page saves: the engine's colours, interpolated, with the limits of the map itself.
     limits = render.colour_limits(actual, expected.covered)
-    between = interpolated(actual, expected.covered, case.stride_px)
-    drawn = render.painted(image, between, expected.legend, expected.covered, limits)
+    drawn = render.painted(image, actual, expected.legend, expected.covered, limits, case.stride_px)
     saved = load_image(folder / f"{case.name}.overlay.png")
     height, width = image.shape[:2]
     difference = np.abs(saved[:height, :width].astype(int) - drawn[:height, :width].astype(int))
     assert difference.max() <= 2, case.name
-
-
-def interpolated(values: Float32, covered: Bool, stride_px: int) -> Float32:
-    """Means over the covered part of a square of one stride around each pixel, float32 (H, W), by a matrix an axis."""
-
-    def box(length: int) -> Float64:
-        middle = np.arange(length)[:, None] + 0.5
-        left = np.maximum(np.arange(length), middle - stride_px / 2)
-        right = np.minimum(np.arange(length) + 1, middle + stride_px / 2)
-        return np.asarray(np.maximum(0.0, right - left))
-
-    down, across = box(values.shape[0]), box(values.shape[1])
-    sums = down @ np.where(covered, values, 0.0) @ across.T
-    weights = down @ covered.astype(np.float64) @ across.T
-    return np.where(covered, sums / np.where(covered, weights, 1.0), values).astype(np.float32)
 
 
 def test_pages_of_compare_and_report_in_a_browser(npm: Npm, tmp_path: Path) -> None:
