@@ -10,14 +10,14 @@ from realm_engine.bundle.columns import parse_columns
 from realm_engine.bundle.manifest import Section
 from realm_engine.errors import BundleError
 from realm_engine.measures.attribution import BIAS, LOGIT, Attribution
-from realm_engine.measures.look import Look, View
+from realm_engine.measures.look import LeftOutError, Look, View
 from realm_engine.measures.measure import Measure, Words, required_numbers, required_outputs
 
 MOST_STAGES, LONGEST_WORD = 64, 16
 
 
 def open_head(bundle: Bundle, name: str, section: Section) -> Measure:
-    """The measure of kind "head" that a bundle lists. Raises BundleError."""
+    """The measure of kind "head" that a bundle lists. Raises BundleError, LeftOutError for one of another tower."""
     words = Words.parse(section, parse_columns(section))
     head, tower = section.get("graph", str), section.get("tower", str)
     towers = bundle.content.sections("towers")
@@ -31,7 +31,7 @@ def open_head(bundle: Bundle, name: str, section: Section) -> Measure:
     if spec is None or len(spec.inputs) != 1:
         raise BundleError(f"{section.where}: {head!r} is no graph with one input; export the bundle again")
     if "fitted_on" in section.data:
-        _check_fitted_on(bundle, name, section.section("fitted_on"))
+        _check_fitted_on(bundle, section.section("fitted_on"))
     given = spec.inputs[0].name
 
     def read(look: Look) -> Mapping[str, Array]:
@@ -91,15 +91,15 @@ def _attribution(bundle: Bundle, measure: Section, tower: str, view: View, colum
     return found
 
 
-def _check_fitted_on(bundle: Bundle, name: str, fitted_on: Section) -> None:
-    """Refuse a head whose tower has other weights than it was fitted on: it would answer, and mean nothing.
+def _check_fitted_on(bundle: Bundle, fitted_on: Section) -> None:
+    """Leave out a head whose tower has other weights than it was fitted on: it would answer, and mean nothing.
 
-    `fitted_on`: the sha256 of the tower's fp32 file, by the name of its graph. Raises BundleError.
+    `fitted_on`: the sha256 of the tower's fp32 file, by the name of its graph. Raises LeftOutError.
     """
     for graph in fitted_on.data:
         wanted = fitted_on.text(graph)
-        if bundle.sha256(graph) != wanted:
-            raise BundleError(
-                f"{name} was fitted on another {graph} graph ({wanted[:4]}...); "
+        if graph not in bundle.graphs or bundle.sha256(graph) != wanted:
+            raise LeftOutError(
+                f"it was fitted on another {graph} graph ({wanted[:4]}...); "
                 "fit it again with realm-train, or use that bundle"
             )

@@ -26,7 +26,11 @@ def resizes_each(graph: GraphSpec) -> bool:
     return any(tensor.name == ROWS and len(tensor.shape) == 4 for tensor in graph.inputs)
 
 
-class UnknownKindError(BundleError):
+class LeftOutError(BundleError):
+    """Why a measure of a bundle cannot be computed, while its others can: it is left out, and this is said of it."""
+
+
+class UnknownKindError(LeftOutError):
     """A kind of measure or view that this version of the engine does not know."""
 
 

@@ -18,7 +18,7 @@ from realm_engine.measures.combined import Combined
 from realm_engine.measures.core import implied_core, open_core
 from realm_engine.measures.graph import open_graph
 from realm_engine.measures.head import open_head
-from realm_engine.measures.look import UnknownKindError
+from realm_engine.measures.look import LeftOutError, UnknownKindError
 from realm_engine.measures.measure import Listed, Measure
 from realm_engine.measures.niqe import open_niqe
 from realm_engine.measures.profiles import DEFAULT
@@ -48,7 +48,7 @@ class Measures:
 
 
 def read_measures(bundle: Bundle) -> Measures:
-    """What a bundle measures. One of a kind that this version does not know is left out.
+    """What a bundle measures. One of a kind that this version does not know is left out, and a head of another tower.
 
     Raises BundleError for a section that is wrong, and where two columns have one name.
     """
@@ -61,7 +61,7 @@ def read_measures(bundle: Bundle) -> Measures:
             if kind not in KINDS:
                 raise UnknownKindError(f"this version does not know the kind {kind!r}; update realm-engine")
             found.append(KINDS[kind](bundle, name, section))
-        except UnknownKindError as error:
+        except LeftOutError as error:
             unknown[name] = str(error)
     if "measures" not in bundle.manifest:
         implied = implied_core(bundle)
@@ -113,7 +113,7 @@ def choose_measures(
         UsageError: an unknown name (with the nearest one), one that no bundle here has (with what would bring it), a
             name given twice, two measures with a column of one name, a measure that has no such profile, or what cannot
             be combined (see `combined.combine`).
-        BundleError: there is no measure at all, or one of a kind that this version does not know.
+        BundleError: there is no measure at all, or one is named that was left out; it says why.
     """
     names = list(wanted) if wanted is not None else None
     everything = {name: measure for name, (_, measure) in _everything(offered).items()}

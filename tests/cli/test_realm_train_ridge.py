@@ -18,6 +18,7 @@ from export.errors import ExportError
 from export.parts.ridge import OwnRatings
 from realm_engine import Engine
 from realm_engine.bundle.bundle import Bundle
+from realm_engine.cli.main import main as realm_engine
 from realm_engine.errors import BundleError
 from realm_engine.opened import Contents
 from realm_train.bundle_tower import BundleTower
@@ -134,16 +135,32 @@ def with_another_tower(bundle: Path, folder: Path) -> Path:
     return folder
 
 
-def test_a_head_refuses_a_tower_that_it_was_not_fitted_on(trained, bundle, tmp_path):
+def test_a_head_is_left_out_beside_a_tower_that_it_was_not_fitted_on(trained, bundle, tmp_path):
     run, new, _ = trained
     changed = with_another_tower(new, tmp_path / "changed")
     digest = read_ridge(run).fitted_on["tower"]
-    with pytest.raises(BundleError) as raised:
-        Contents(Bundle.open(changed))
-    assert str(raised.value) == (
-        f"how-bright was fitted on another tower graph ({digest[:4]}...); "
+    contents = Contents(Bundle.open(changed))
+    why = (
+        f"it was fitted on another tower graph ({digest[:4]}...); "
         "fit it again with realm-train, or use that bundle"
     )
+    assert contents.measures.unknown == {"how-bright": why}
+    assert "how-bright" not in [measure.name for measure in contents.measures.all]
+    for command in (
+        ["score"],
+        ["compare", "--output", tmp_path / "compared"],
+        ["map", "--output", tmp_path / "maps"],
+    ):
+        folders = [tmp_path / "one", tmp_path / "two"] if command[0] == "compare" else [tmp_path / "one"]
+        for shade, folder in enumerate(folders):
+            folder.mkdir(exist_ok=True)
+            Image.new("RGB", (64, 64), (9, 99, 199 + shade)).save(folder / "picture.png")
+        done = CliRunner().invoke(
+            realm_engine,
+            [*map(str, command), *map(str, folders), "--bundle", str(changed), "--metric", "how-bright"],
+        )
+        assert done.exit_code == 2, done.output
+        assert f"measure 'how-bright' cannot be read: {why}" in " ".join(done.stderr.split())
     other = with_another_tower(bundle, tmp_path / "other")
     with pytest.raises(
         ExportError, match=r"fitted on another tower graph .* fit it again with realm-train ridge"
@@ -151,7 +168,16 @@ def test_a_head_refuses_a_tower_that_it_was_not_fitted_on(trained, bundle, tmp_p
         OwnRatings(read_ridge(run), Bundle.open(other))
 
 
-@pytest.mark.parametrize("fitted_on", [[], {"tower": 3}, {"gone": "ab" * 32}])
+def test_a_head_is_left_out_where_its_tower_is_not_there(trained, tmp_path):
+    folder = shutil.copytree(trained[1], tmp_path / "changed")
+    manifest = read_manifest(folder)
+    manifest["measures"]["how-bright"]["fitted_on"] = {"gone": "ab" * 32}
+    write_manifest(folder, manifest)
+    found = Contents(Bundle.open(folder)).measures.unknown
+    assert found["how-bright"].startswith("it was fitted on another gone graph (abab...); ")
+
+
+@pytest.mark.parametrize("fitted_on", [[], {"tower": 3}])
 def test_fitted_on_of_another_form_is_refused(trained, tmp_path, fitted_on):
     folder = shutil.copytree(trained[1], tmp_path / "changed")
     manifest = read_manifest(folder)

@@ -244,7 +244,9 @@ def test_wrong_measures_are_one_line(asan, tmp_path, pictures) -> None:
         assert len(said) == 1 and "\n" not in said[0] and len(said[0]) > 20, (name, said)
 
 
-def test_a_head_of_another_tower_is_refused_in_the_python_engines_words(release, tmp_path, pictures) -> None:
+def test_a_head_of_another_tower_alone_is_left_out_in_the_python_engines_words(
+    release, tmp_path, pictures
+) -> None:
     folder = measured_bundle(tmp_path / "bundle")
     manifest = read_manifest(folder)
     arguments = ["score", pictures / "a.png", "--bundle", folder, "--measure", "judge"]
@@ -254,9 +256,16 @@ def test_a_head_of_another_tower_is_refused_in_the_python_engines_words(release,
         write_manifest(folder, manifest)
         told.append(run(release / "realm_host", *arguments))
     assert told[0].returncode == 0, told[0].stderr
-    with pytest.raises(BundleError) as refused:
-        Engine.open(folder)
-    assert (told[1].returncode, errors(told[1].stderr)) == (2, [f"error: {refused.value}"])
+    with Engine.open(folder) as engine, pytest.raises(BundleError) as refused:
+        assert "judge" not in [measure.name for measure in engine.measures]
+        engine.score([pictures / "a.png"], metrics="judge")
+    why = str(refused.value).split("it ", 1)[1]
+    assert why.startswith("was fitted on another core graph (0123...); ")
+    assert (told[1].returncode, errors(told[1].stderr)) == (2, [f"error: measure judge {why}"])
+    others = run(release / "realm_host", *arguments[:-1], "all")
+    assert others.returncode == 0 and "mos" in table(others.stdout)[0] and "p_fake" not in others.stdout
+    listed = run(release / "realm_host", "measures", "--bundle", folder)
+    assert listed.returncode == 0 and f"left out: judge {why}" in listed.stderr
 
 
 def test_policy_of_maps_stands_in_the_manifest(release, tmp_path, photo) -> None:

@@ -391,7 +391,7 @@ BAD_INPUT: dict[str, tuple[Callable[[Path], object], list[str]]] = {
         lambda folder: _edit(folder, '"text.onnx": {', '"../text.onnx": {'),
         SCORE,
     ),
-    "a head of another tower": (another_tower, SCORE),
+    "a head of another tower, asked for": (another_tower, [*SCORE, "--metric", "real-fake"]),
     "no such picture": (no_change, ["score", "none.png"]),
     "not a picture": (no_change, ["score", "text.png", "picture.png"]),
     "a picture that is cut off": (no_change, ["map", "cut.png", "--text", "melted", "--output", "maps"]),

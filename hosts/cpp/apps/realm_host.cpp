@@ -162,7 +162,10 @@ std::string span(const realm::Column& column) {
 }
 
 int list_measures(Settings& settings) {
-    for (const realm::Measure& measure : open_engine(settings).measures())
+    const realm::Engine engine = open_engine(settings);
+    for (const realm::LeftOut& other : engine.left_out())
+        say("left out: " + host::printable(other.name + " " + other.why));
+    for (const realm::Measure& measure : engine.measures())
         for (const realm::Column& column : measure.columns)
             std::printf("%s: %s, %s: %s\n", measure.name.c_str(), column.name.c_str(), span(column).c_str(),
                         host::printable(column.meaning).c_str());

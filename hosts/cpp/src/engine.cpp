@@ -72,6 +72,13 @@ std::vector<Measure> Engine::measures() const {
     return found;
 }
 
+std::vector<LeftOut> Engine::left_out() const {
+    std::vector<LeftOut> found;
+    for (const MeasureSpec& spec : parts_->bundle.measures())
+        if (!spec.problem.empty()) found.push_back({spec.told.name, spec.problem});
+    return found;
+}
+
 Measured Engine::measure(ImageView image, std::string_view text, const std::vector<std::string>& names) const {
     return measure(std::vector<ImageView>{image}, std::vector<std::string>{std::string(text)}, names).front();
 }

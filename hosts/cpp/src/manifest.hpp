@@ -130,7 +130,7 @@ struct ColumnSource {
     bool plausible(double answer, bool described, double low, double high) const;
 };
 
-// A measure of the manifest. One with a problem is of a kind that this host does not know: it is left out.
+// A measure of the manifest. One with a problem cannot be computed here, while others can: it is left out.
 struct MeasureSpec {
     Measure told;                       // what a user is told
     std::vector<ColumnSource> sources;  // one per column
@@ -201,8 +201,9 @@ std::vector<MeasureSpec> parse_measures(const Section& manifest, const std::opti
 // Graphs, their inputs and outputs are there as the measures need them. Throws BundleError.
 void check_measures(const std::vector<MeasureSpec>& measures, const std::map<std::string, GraphSpec>& graphs,
                     const std::string& where);
-// Heads answer for the very towers that they were fitted on: `files` of the manifest says so. Throws BundleError.
-void check_fitted_on(const std::vector<MeasureSpec>& measures, const std::map<std::string, GraphSpec>& graphs,
+// Heads answer for the very towers that they were fitted on: one whose tower is another, as `files` of the manifest says,
+// gets a problem.
+void check_fitted_on(std::vector<MeasureSpec>& measures, const std::map<std::string, GraphSpec>& graphs,
                      const Section& files);
 MapPolicy parse_maps(const Section& manifest);
 

@@ -150,18 +150,19 @@ void check_measures(const std::vector<MeasureSpec>& measures, const std::map<std
     }
 }
 
-void check_fitted_on(const std::vector<MeasureSpec>& measures, const std::map<std::string, GraphSpec>& graphs,
+void check_fitted_on(std::vector<MeasureSpec>& measures, const std::map<std::string, GraphSpec>& graphs,
                      const Section& files) {
     constexpr std::size_t kTold = 4;  // digits of a sha256 that tell two files apart for eyes
-    for (const MeasureSpec& spec : measures) {
+    for (MeasureSpec& spec : measures) {
         if (!spec.problem.empty()) continue;
         for (const auto& [graph, sha256] : spec.fitted_on) {
             const auto found = graphs.find(graph);
             const std::string* file = found == graphs.end() ? nullptr : found->second.file("fp32");
             if (file != nullptr && !files.has(file->c_str())) continue;  // refused by its name when it is opened
             if (file != nullptr && files.section(*file).text("sha256") == sha256) continue;
-            throw BundleError(spec.told.name + " was fitted on another " + graph + " graph (" + sha256.substr(0, kTold) +
-                              "...); fit it again with realm-train, or use that bundle");
+            spec.problem = "was fitted on another " + graph + " graph (" + sha256.substr(0, kTold) +
+                           "...); fit it again with realm-train, or use that bundle";
+            break;
         }
     }
 }

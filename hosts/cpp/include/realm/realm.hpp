@@ -60,6 +60,12 @@ struct Measure {
     bool commercial_use = false;
 };
 
+// A measure of a bundle that this library cannot compute: of a kind that it does not know, or a head of another tower.
+struct LeftOut {
+    std::string name;
+    std::string why;  // goes on after "measure NAME "
+};
+
 // The answers to one picture: a value per column of the measures asked for, in their order. NaN where the model's
 // answer is not a number, or the place of no word; `error` then names the measure, in one line.
 struct Measured {
@@ -189,11 +195,13 @@ public:
 
     // The measures of the bundle that this library can compute, in its order: the first is the default.
     std::vector<Measure> measures() const;
+    // Its other measures, and why each is left out.
+    std::vector<LeftOut> left_out() const;
 
     // The named measures of the images, in order; without names, all of `measures()`. As many texts as images (what each
     // says about its image, UTF-8; blank: none), or none. Images of one size share calls, and measures that look through
-    // the same graph share its run. Throws UsageError for a name that is not there or of a kind that this library does
-    // not support, TextError, DeviceError.
+    // the same graph share its run. Throws UsageError for a name that is not there or was left out, TextError,
+    // DeviceError.
     std::vector<Measured> measure(const std::vector<ImageView>& images, const std::vector<std::string>& texts = {},
                                   const std::vector<std::string>& names = {}) const;
     Measured measure(ImageView image, std::string_view text = {}, const std::vector<std::string>& names = {}) const;

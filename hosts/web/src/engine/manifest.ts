@@ -13,7 +13,7 @@ import {
   MOST_TOKENS,
   MOST_WINDOW_PX,
 } from "./limits";
-import { checkFittedOn, checkMeasures, type MeasureSpec, parseMeasures } from "./measure-specs";
+import { checkMeasures, leaveOutOthers, type MeasureSpec, parseMeasures } from "./measure-specs";
 import { Section, safeRelative } from "./section";
 
 const FORMAT = "realm-bundle";
@@ -421,7 +421,6 @@ export function parseManifest(json: unknown, where: string): Manifest {
       );
     }
   }
-  checkFittedOn(usable, graphs, files);
   const weightsLicence = licenceOf(manifest);
   return {
     name,
@@ -432,7 +431,7 @@ export function parseManifest(json: unknown, where: string): Manifest {
     graphs,
     core,
     dream,
-    measures,
+    measures: leaveOutOthers(measures, graphs, files),
     phrasePolicy: parsePhrasePolicy(manifest),
   };
 }

@@ -1,7 +1,6 @@
 /** The manifest's measures and what they look through, every field checked once (docs/bundle.md). */
 
 import { type ColumnSpec, parseColumns } from "./column-specs";
-import { RealmError } from "./errors";
 import { MOST_SIDE_PX } from "./limits";
 import type { CoreSpec, FileEntry, GraphSpec, Interpolation } from "./manifest";
 import { refuse, type Section } from "./section";
@@ -189,18 +188,20 @@ export function checkMeasures(
   }
 }
 
-/** Heads answer for the very towers that they were fitted on: the listed files say so. Throws RealmError "bundle". */
-export function checkFittedOn(
+/** Heads answer for the very towers that they were fitted on: one whose tower's listed file is another gets a problem. */
+export function leaveOutOthers(
   measures: readonly MeasureSpec[],
   graphs: ReadonlyMap<string, GraphSpec>,
   files: ReadonlyMap<string, FileEntry>,
-): void {
-  for (const { name, fittedOn } of measures) {
-    for (const [graph, sha256] of fittedOn) {
+): MeasureSpec[] {
+  return measures.map((measure) => {
+    if (measure.problem !== null) return measure;
+    for (const [graph, sha256] of measure.fittedOn) {
       const file = graphs.get(graph)?.variants[PRECISION];
       if (file !== undefined && files.get(file)?.sha256 === sha256) continue;
-      const what = `${name} was fitted on another ${graph} graph (${sha256.slice(0, 4)}...)`;
-      throw new RealmError("bundle", `${what}; fit it again with realm-train, or use that bundle`);
+      const what = `was fitted on another ${graph} graph (${sha256.slice(0, 4)}...)`;
+      return { ...measure, problem: `${what}; fit it again with realm-train, or use that bundle` };
     }
-  }
+    return measure;
+  });
 }

@@ -117,7 +117,7 @@ async function openBundle(): Promise<void> {
   texts.suggest(facts.phrases);
   if (facts.measures.length === 0) showNote(`${facts.name} has no CORE: it draws maps, but no score.`, true);
   if (facts.leftOut.length > 0) {
-    showNote(`Of a kind that this page cannot compute: ${facts.leftOut.join(", ")}.`, true);
+    showNote(`Left out: ${facts.leftOut.join("; ")}.`, true);
   }
   if (!facts.canMap) showNote(`${facts.name} has no DREAM: it scores, but draws no map.`, true);
   say("The models are ready.");

@@ -17,7 +17,7 @@ export interface BundleFacts {
   readonly mapsLicence: string;
   /** Those that the page can compute; the first is the default. */
   readonly measures: readonly MeasureSpec[];
-  /** Names of those that it cannot. */
+  /** Those that it cannot, each with why. */
   readonly leftOut: readonly string[];
   readonly canMap: boolean;
   /** The recommended one first. */

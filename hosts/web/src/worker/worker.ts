@@ -55,7 +55,9 @@ async function open({ page, bundle: given, device, prune }: Calls["open"]["param
     weightsLicence: manifest.weightsLicence,
     mapsLicence: manifest.mapsLicence,
     measures: engine.measures,
-    leftOut: manifest.measures.filter(({ problem }) => problem !== null).map(({ name }) => name),
+    leftOut: manifest.measures.flatMap(({ name, problem }) =>
+      problem === null ? [] : [`${name} ${problem}`],
+    ),
     canMap: engine.dream !== null,
     presets: manifest.dream?.presets ?? [],
     phrases: engine.bank.map((entry) => entry.text),

@@ -128,11 +128,6 @@ describe.skipIf(folder === undefined)("a bundle with measures of every kind", ()
     ["measures/judge/word_columns/0/name", "mos", "the column 'mos' is named twice or not allowed"],
     ["measures/judge/word_columns/0/output", "gone", "the graph 'judge' has no output 'gone'"],
     ["measures/judge/fitted_on", "core", "'fitted_on' must be a JSON object"],
-    [
-      "measures/judge/fitted_on",
-      { core: "0123456789" },
-      "judge was fitted on another core graph (0123...); fit it again with realm-train, or use that bundle",
-    ],
     ["measures/light/graph", "gone", "the graph 'gone' is not in 'graphs'"],
     ["measures/light/view", { kind: "native" }, "the inputs of the graph 'light' do not suit its view"],
     ["measures/light/licence", "free", "'licence' must be a JSON object"],
@@ -152,10 +147,21 @@ describe.skipIf(folder === undefined)("a bundle with measures of every kind", ()
   });
 });
 
-test("a head answers for the tower that it was fitted on", () => {
+test("a head answers for the tower that it was fitted on, and alone is left out beside another", () => {
   const manifest = JSON.parse(fs.readFileSync(path.join(BUNDLE, "bundle.json"), "utf8"));
-  const { fittedOn } = parseManifest(manifest, "m").measures.find(({ head }) => head === "real_fake")!;
+  const found = parseManifest(manifest, "m").measures;
+  const { fittedOn, problem } = found.find(({ name }) => name === "real-fake")!;
   expect(fittedOn).toEqual(new Map([["core", manifest.files["core.onnx"].sha256]]));
+  expect(problem).toBeNull();
+  for (const graph of ["core", "gone"]) {
+    manifest.measures["real-fake"].fitted_on = { [graph]: `0123${"f".repeat(60)}` };
+    const problems = parseManifest(manifest, "m").measures.filter(({ name }) => name !== "real-fake");
+    expect(problems).toEqual(found.filter(({ name }) => name !== "real-fake"));
+    const left = parseManifest(manifest, "m").measures.find(({ name }) => name === "real-fake")!;
+    expect(left.problem).toBe(
+      `was fitted on another ${graph} graph (0123...); fit it again with realm-train, or use that bundle`,
+    );
+  }
 });
 
 describe("how sure a number is", () => {
