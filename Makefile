@@ -31,7 +31,7 @@ LOCK := $(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11 --
 DATA ?= ../shared/data/raise-td
 PRETRAINED ?= ../shared/pretrained
 
-.PHONY: help demo test check lint hosts fuzz fuzz-python fuzz-hosts realm-tiny lock audit sbom package clean
+.PHONY: help demo test check lint hosts fuzz fuzz-python fuzz-hosts realm-tiny lock audit sbom docs package clean
 .DELETE_ON_ERROR:
 
 help:
@@ -46,6 +46,7 @@ help:
 	@echo 'make lock        locks/: the checksums of all that constraints.txt names; HASHED=1 installs by them'
 	@echo 'make audit       known holes in what is installed (pip-audit, npm audit); says so where it cannot know'
 	@echo 'make sbom        the bill of materials, CycloneDX, in out/sbom/'
+	@echo 'make docs        the documentation as a static folder, out/site (open out/site/index.html)'
 	@echo 'make package     sdist and wheel in out/dist/, checked; CITATION.cff and the Dockerfile checked as well'
 	@echo 'make clean       remove the environment, caches and out/; runs/ stays'
 
@@ -140,6 +141,9 @@ lock: $(TOOLS)/.stamp
 
 audit: $(TOOLS)/.stamp
 	$(TOOLS)/bin/python recipes/audit.py --pip-audit $(TOOLS)/bin/pip-audit
+
+docs: $(FULL)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean
 
 # What is handed out; docs/packaging.md says how. twine looks at the long description as an index would.
 package: $(TOOLS)/.stamp

@@ -145,7 +145,8 @@ def compare(
         paired: Whether pictures are compared within what belongs together, by prompt or file name; None: where at
             least 80 % of each folder have partners.
         prompts: A CSV, `filename,prompt`.
-        profile, combine: How measures count; see `Engine.iter_scores`.
+        profile: "default", or "published"; see `Engine.iter_scores`.
+        combine: Weights of the measure "combined"; see there.
 
     Raises:
         MissingPackageError: SciPy, Jinja2 or Matplotlib is missing.
