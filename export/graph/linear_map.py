@@ -22,6 +22,7 @@ from export.graph.nodes import Nodes
 from realm_engine.arrays import Array, Float32
 
 VARIANCE_FLOOR = 1e-6  # under the root of a deviation, as where features are made (`realm_train.core.model`)
+STAGE = "stage_"  # and a number: the output of a tower that has a map
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class ContributionMap:
         bias: Of that logit.
         stages: Channels, height and width of each stage.
         centre: Features that contributions are counted from, [F]: those of an average picture; None: 0.
+        first: Number of the first stage, in the name of its input.
 
     Raises:
         ValueError: there is another number of weights, or of features in the centre.
@@ -46,6 +48,7 @@ class ContributionMap:
     bias: float
     stages: tuple[tuple[int, int, int], ...]
     centre: Array | None = None
+    first: int = 0
 
     float32_alone = True
 
@@ -59,8 +62,9 @@ class ContributionMap:
 
     @property
     def inputs(self) -> tuple[Port, ...]:
-        """`stage_0`, ...: float32 [batch, C, h, w]."""
-        return tuple(Port(f"stage_{i}", "float32", ("batch", *shape)) for i, shape in enumerate(self.stages))
+        """`stage_<first>`, ...: float32 [batch, C, h, w]."""
+        shapes = enumerate(self.stages, self.first)
+        return tuple(Port(f"{STAGE}{i}", "float32", ("batch", *shape)) for i, shape in shapes)
 
     @property
     def outputs(self) -> tuple[Port, ...]:

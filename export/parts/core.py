@@ -13,6 +13,7 @@ from PIL import Image
 
 from export.errors import ExportError
 from export.graph.int8 import Feeds, Study
+from export.graph.linear_map import STAGE
 from export.graph.model import PRECISIONS, Port
 from export.graph.to_onnx import GraphExport
 from export.manifest import text_section
@@ -21,7 +22,7 @@ from export.parts.core_columns import RATING, Scale, core_columns, percentile_co
 from export.proof.calibration import RESAMPLING, scores_study, some, text_feeds
 from export.proof.limits import Tier, gate
 from export.towers.clip_text import text_ports
-from export.towers.core_graph import CoreGraph, CoreText
+from export.towers.core_graph import CoreGraph, CoreText, first_shown
 from export.towers.core_source import CoreSource, text_features, text_matrix
 from export.towers.shared_text import TextGraph
 from export.towers.transformer import AdditiveMask
@@ -191,11 +192,13 @@ def core_export(core: CoreSource) -> GraphExport:
 
 @torch.no_grad()
 def _stage_ports(core: CoreSource) -> Sequence[Port]:
-    """`features` of all stages that are computed, and `stage_0`, `stage_1`, ...: their maps."""
+    """`features` of all stages that are shown, and `stage_1`, `stage_2`, ...: their maps."""
     _, stages = core.model.encode_stages(torch.zeros(1, 3, core.height_px, core.width_px))
-    shapes = [tuple(map(int, stage.shape[1:])) for stage in stages]
+    first = first_shown(len(stages))
+    shapes = [tuple(map(int, stage.shape[1:])) for stage in stages[first:]]
     features = Port("features", "float32", ("batch", 2 * sum(shape[0] for shape in shapes)))
-    return (features, *(Port(f"stage_{i}", "float32", ("batch", *shape)) for i, shape in enumerate(shapes)))
+    maps = (Port(f"{STAGE}{i}", "float32", ("batch", *shape)) for i, shape in enumerate(shapes, first))
+    return (features, *maps)
 
 
 def _text_example() -> tuple[torch.Tensor, torch.Tensor]:

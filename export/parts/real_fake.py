@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 from export.errors import ExportError
-from export.graph.linear_map import ContributionMap
+from export.graph.linear_map import STAGE, ContributionMap
 from export.graph.model import Graph
 from export.graph.probe_head import P_FAKE, UNLIKE, VERDICT, ProbeHead
 from export.measures import Measure
@@ -118,12 +118,11 @@ class RealFake(MeasureAlone):
     def map(self) -> ContributionMap:
         """Where its logit comes from, counted from an average training picture."""
         graph = self.bundle.graphs[self.tower.graph]
-        stages: list[tuple[int, int, int]] = []
-        while (stage := graph.output(f"stage_{len(stages)}")) is not None:
-            channels, height, width = map(int, stage.shape[1:])
-            stages.append((channels, height, width))
+        shown = [output for output in graph.outputs if output.name.startswith(STAGE)]
+        first = int(shown[0].name.removeprefix(STAGE))
+        stages = [(int(c), int(h), int(w)) for _, c, h, w in (stage.shape for stage in shown)]
         weights, bias = self.run.probe.folded(self.prior)
-        return ContributionMap(MAP, weights, bias, tuple(stages), self.run.probe.mean)
+        return ContributionMap(MAP, weights, bias, tuple(stages), self.run.probe.mean, first)
 
     @property
     def metrics(self) -> Mapping[str, Any]:

@@ -11,6 +11,15 @@ from export.graph.resize import resample
 from export.towers.transformer import AdditiveMask, with_child
 from realm_train.core.model import moments
 
+# The first stage that is shown to heads: that of a picture halved twice. Moments of one that is larger cost each score
+# 3 % of its time, and told the default's probe an AUC of .002 more.
+FIRST_SHOWN = 1
+
+
+def first_shown(stages: int) -> int:
+    """The first stage that is shown of so many that are computed: not the largest, unless there is no other."""
+    return min(FIRST_SHOWN, stages - 1)
+
 
 class CoreText(nn.Module):
     """CORE's text tower.
@@ -67,8 +76,8 @@ class CoreGraph(nn.Module):
             has_text: float32 [B], 1 or 0.
 
         Returns:
-            `mos`, where there is one `unlike`, float32 [B]; `features` float32 [B, F], the `moments` of all stages;
-            and the map of each stage, float32 [B, C_i, H_i, W_i].
+            `mos`, where there is one `unlike`, float32 [B]; `features` float32 [B, F], the `moments` of all stages
+            from `first_shown` on; and the map of each, float32 [B, C_i, H_i, W_i].
         """
         image = resample(pixels.to(torch.float32).permute(0, 3, 1, 2), resample_rows, resample_cols)
         if self.substitute:
@@ -76,4 +85,5 @@ class CoreGraph(nn.Module):
         features, stages = self.model.encode_stages(image)
         scores = [self.model.fuse(features, text_features, has_text)]
         scores += [self.model.distance(features)] if self.unlike else []
-        return (*scores, moments(stages), *stages)
+        shown = stages[first_shown(len(stages)) :]
+        return (*scores, moments(shown), *shown)

@@ -120,6 +120,34 @@ def test_batch_norm_is_folded(core):
     assert count_nodes(model, "BatchNormalization") == 0
 
 
+def test_heads_see_every_stage_but_the_largest(core):
+    import onnxruntime
+
+    model = tidy(to_onnx(core_export(core)))
+    session = onnxruntime.InferenceSession(serialize(model, {}), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    generator = torch.Generator().manual_seed(1)
+    pixels = torch.randint(0, 256, (2, core.height_px, core.width_px, 3), generator=generator)
+    feeds = {
+        "pixels": pixels.numpy().astype(np.uint8),
+        "resample_rows": np.eye(core.height_px, dtype=np.float32)[None, None],
+        "resample_cols": np.eye(core.width_px, dtype=np.float32)[None, None],
+        "text_features": torch.randn(2, core.model.text.config.hidden_size, generator=generator).numpy(),
+        "has_text": np.ones(2, np.float32),
+    }
+    wanted = {each.name for each in session.get_inputs()}
+    found = dict(zip(names, session.run(names, {k: v for k, v in feeds.items() if k in wanted}), strict=True))
+    with torch.no_grad():
+        _, (_, *stages) = core.model.encode_stages(pixels.permute(0, 3, 1, 2).float())
+    assert names == ["mos", "features", *(f"stage_{i}" for i in range(1, len(stages) + 1))]
+    moments = []
+    for index, stage in enumerate(stages, 1):
+        np.testing.assert_allclose(found[f"stage_{index}"], stage.numpy(), atol=1e-4)
+        x = stage.double().numpy()
+        moments += [x.mean(axis=(2, 3)), np.sqrt(x.var(axis=(2, 3)) + 1e-6)]
+    np.testing.assert_allclose(found["features"], np.concatenate(moments, axis=1), atol=1e-4)
+
+
 @pytest.mark.parametrize("storage", ["fp16", "int8-embeddings"])
 def test_a_transformer_that_begins_another_shares_its_file(text, tmp_path, storage):
     core = models.small_core(text, **SMALL)
