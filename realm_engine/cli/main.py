@@ -26,6 +26,7 @@ from realm_engine.cli.models import models
 from realm_engine.cli.progress import TERMINAL
 from realm_engine.cli.report import report
 from realm_engine.cli.score import score
+from realm_engine.cli.serve import serve
 from realm_engine.cli.tune import tune
 from realm_engine.cli.verify import verify
 from realm_engine.errors import RealmError, heeding_interrupts
@@ -131,6 +132,7 @@ for _command in (
     map_command,
     compare,
     report,
+    serve,
     measures,
     tune,
     info,

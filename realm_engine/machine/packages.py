@@ -24,6 +24,13 @@ REQUIREMENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "hub": ("huggingface_hub>=0.34",),
         "compare": ("jinja2>=3.1", "matplotlib>=3.9", "scipy>=1.15"),
         "torchmetrics": ("torchmetrics>=1.4", "torch>=2.10"),
+        "serve": (
+            "fastapi>=0.165",
+            "fastapi-offline>=1.7.7",
+            "prometheus-client>=0.22",
+            "python-multipart>=0.0.31",
+            "uvicorn>=0.54",
+        ),
     }
 )
 _TRAIN = frozenset(
@@ -47,6 +54,9 @@ MODULES: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "compare": frozenset({"jinja2", "matplotlib", "scipy"}),
         "torchmetrics": frozenset({"torchmetrics"}),
+        "serve": frozenset(
+            {"fastapi", "fastapi_offline", "prometheus_client", "python_multipart", "uvicorn"}
+        ),
         "train": _TRAIN,
         "export": _EXPORT,
         "all": _EXPORT | {"jinja2", "openvino", "pyarrow", "tensorrt_rtx"},

@@ -1,0 +1,1 @@
+"""Scores and maps over HTTP: the work behind `realm-engine serve`."""
