@@ -38,6 +38,16 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "Photographs as a measure": ("reference", "sets"),
     "Picking": ("below", "above", "by", "listed", "null", "copy_to"),
+    "Server": ("host", "port", "token_file", "origins", "access_log"),
+    "Limits of a server": (
+        "max_upload",
+        "max_images",
+        "max_windows",
+        "queue",
+        "upload_timeout",
+        "timeout",
+        "drain",
+    ),
     "Output": ("output", "formats", "score", "as_json", "resume", "gallery"),
     "Models and machine": (
         "bundle",

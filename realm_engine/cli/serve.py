@@ -98,7 +98,9 @@ _SECONDS = click.FloatRange(min=0.1)
     metavar="ORIGIN",
     help="Let pages of this origin ask (https://example.org); may be repeated. [default: none]",
 )
-@click.option("--access-log", is_flag=True, help="A line per request on stderr; never what is in it.")
+@click.option(
+    "--access-log", is_flag=True, help="A line per request on stderr, as -v gives; never what is in it."
+)
 @engine_options
 def serve(
     host: str,

@@ -110,8 +110,8 @@ def test_maps_are_those_of_the_command_line(server, bundle_path, picture, tmp_pa
     (tmp_path / "a.png").write_bytes(picture())
     (tmp_path / "b.png").write_bytes(picture(90, 80, 1))
     done = command(
-        "map", tmp_path, bundle_path, "--text", "a seam", "--window", 24, "--stride", 8, "--regions", 3,
-        "--output", tmp_path / "maps",
+        "map", tmp_path, bundle_path, "--text", "a seam", "--window", 24, "--stride", 8, "--regions", 3, "--no-score",
+        "--format", "overlay,panel,heatmap,npy,json", "--output", tmp_path / "maps",
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     wishes = [("text", "a seam"), ("window", "24"), ("stride", "8"), ("regions", "3")]
@@ -124,10 +124,13 @@ def test_maps_are_those_of_the_command_line(server, bundle_path, picture, tmp_pa
 
     values = server.post("/v1/map", sent[1], *wishes, headers={"Accept": "application/x-npy"})
     np.testing.assert_array_equal(np.load(io.BytesIO(values.body)), np.load(tmp_path / "maps/a.npy"))
-    overlay = server.post("/v1/map", sent[1], *wishes, headers={"Accept": "text/html;q=.1, image/*"})
-    assert (overlay.code, overlay.headers["content-type"]) == (200, "image/png")
-    drawn = np.asarray(Image.open(io.BytesIO(overlay.body)))
-    np.testing.assert_array_equal(drawn, np.asarray(Image.open(tmp_path / "maps/a.overlay.png")))
+    for kind in ("overlay", "panel", "heatmap"):
+        wanted = [] if kind == "overlay" else [("picture", kind)]
+        drawn = server.post(
+            "/v1/map", sent[1], *wishes, *wanted, headers={"Accept": "text/html;q=.1, image/*"}
+        )
+        assert (drawn.code, drawn.headers["content-type"]) == (200, "image/png")
+        assert drawn.body == (tmp_path / f"maps/a.{kind}.png").read_bytes()
 
     phrases = server.post("/v1/map", sent[0], ("window", "24"), ("stride", "8")).json["results"][0]["map"]
     assert phrases["phrases"] and phrases["texts"]

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from PIL import Image
 from starlette.responses import Response
 
 from realm_engine.bundle.columns import Column
 from realm_engine.engine import Engine, Measured
-from realm_engine.errors import UsageError
+from realm_engine.errors import UsageError, printable
 from realm_engine.machine.packages import engine_version
-from realm_engine.maps import render
-from realm_engine.maps.files import colour_limits, map_record
+from realm_engine.maps.figure import Caption
+from realm_engine.maps.files import Content, colour_limits, map_record
 from realm_engine.maps.picture_map import Mapped, PictureMap
 from realm_engine.tables.rows import rounded
 
@@ -58,9 +55,14 @@ def row_facts(row: Measured, columns: Sequence[Column]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class MapWishes:
-    """How a map is shown. `kind`: one of `JSON`, `PNG`, `NPY`; `limits`, `regions`: see `maps.files.MapFolder`."""
+    """How a map is shown.
+
+    `kind`: one of `JSON`, `PNG`, `NPY`; `picture`: which one a PNG is, overlay, panel or heatmap; `limits`, `regions`:
+    see `maps.files.MapFolder`.
+    """
 
     kind: str
+    picture: str
     limits: tuple[float, float] | None
     regions: int | None
 
@@ -75,16 +77,9 @@ class MapWishes:
         if found.map is None or found.image is None:
             message = error or "no map came out"
             return {"name": name, "map": None, "error": message}
-        limits = self.limits or colour_limits(found.map)
         if self.kind == JSON:
-            return {"name": name, "map": map_record(found.map, limits, self.regions), "error": None}
-        stream = io.BytesIO()
-        if self.kind == NPY:
-            np.save(stream, found.map.values, allow_pickle=False)
-        else:
-            boxes = [(r.x, r.y, r.width, r.height) for r in found.map.regions(self.regions)]
-            drawn = render.overlay(
-                found.image, found.map.values, found.map.legend, found.map.covered, limits, boxes
-            )
-            Image.fromarray(drawn).save(stream, "PNG", compress_level=4)
-        return {"name": name, "map": None, "error": None, "content": stream.getvalue()}
+            record = map_record(found.map, self.limits or colour_limits(found.map), self.regions)
+            return {"name": name, "map": record, "error": None}
+        content = Content(found.map, found.image, self.limits, self.regions, Caption(printable(name)), {})
+        shown = content.of("npy" if self.kind == NPY else self.picture)
+        return {"name": name, "map": None, "error": None, "content": shown}

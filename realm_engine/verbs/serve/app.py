@@ -62,9 +62,7 @@ ByName = Annotated[
         description="Texts by file name: a JSON object.", examples=['{"cat.jpg": "the left eye is doubled"}']
     ),
 ]
-Missing = Annotated[
-    Literal["image-only", "error"], Form(description="What becomes of an image without a text.")
-]
+Missing = Annotated[Literal["allow", "error"], Form(description="What becomes of an image without a text.")]
 
 
 def _problems(*codes: int) -> dict[int | str, dict[str, Any]]:
@@ -136,7 +134,7 @@ def _add_posts(app: FastAPI, service: Service) -> None:
         text: Text = [],  # noqa: B006
         texts: Texts = [],  # noqa: B006
         descriptions: ByName = None,
-        missing_text: Missing = "image-only",
+        missing_text: Missing = "allow",
         profile: Annotated[
             Literal["default", "published"],
             Form(description="published: the numbers of a measure's original, its defects included."),
@@ -173,7 +171,7 @@ def _add_posts(app: FastAPI, service: Service) -> None:
             **_POSTED,
             **_problems(406),
             200: {
-                "description": "JSON; or of one image its overlay as PNG, or its values as .npy, by Accept.",
+                "description": "JSON; of one image also its picture as PNG, or its values as .npy, by Accept.",
                 "content": {
                     PNG: {"schema": {"type": "string", "format": "binary"}},
                     NPY: {"schema": {"type": "string", "format": "binary"}},
@@ -189,7 +187,7 @@ def _add_posts(app: FastAPI, service: Service) -> None:
         text: Text = [],  # noqa: B006
         texts: Texts = [],  # noqa: B006
         descriptions: ByName = None,
-        missing_text: Missing = "image-only",
+        missing_text: Missing = "allow",
         preset: Annotated[
             str | None, Form(description="One of /v1/info; the recommended one by default.")
         ] = None,
@@ -210,6 +208,9 @@ def _add_posts(app: FastAPI, service: Service) -> None:
                 description="Map where the number of this measure comes from; takes no texts and no windows."
             ),
         ] = None,
+        picture: Annotated[
+            Literal["overlay", "panel", "heatmap"], Form(description="What a PNG shows.")
+        ] = "overlay",
         regions: Annotated[
             int | None,
             Form(description="Regions to frame and list; as many as the bundle says.", ge=0, le=100),
@@ -234,7 +235,7 @@ def _add_posts(app: FastAPI, service: Service) -> None:
         if (range_low is None) != (range_high is None):
             raise UsageError("range_low and range_high belong together; give both, or none")
         limits = None if range_low is None or range_high is None else (range_low, range_high)
-        wishes = MapWishes(kind, limits, regions)
+        wishes = MapWishes(kind, picture, limits, regions)
         if metric is not None:
             given = {
                 "text": text,

@@ -128,7 +128,7 @@ class _Body:
 
 
 class Gate:
-    """The application behind its checks. `log_line` takes lines of the access log, None: there is none."""
+    """The application behind its checks. `log_line` takes a line for each request, with nothing of what is in it."""
 
     def __init__(
         self,
@@ -137,7 +137,7 @@ class Gate:
         batcher: Batcher,
         counts: Counts,
         uploads: Uploads,
-        log_line: Callable[[str], None] | None = None,
+        log_line: Callable[[str], None],
     ) -> None:
         self._app, self._settings, self._batcher = app, settings, batcher
         self._counts, self._uploads, self._log_line = counts, uploads, log_line
@@ -225,10 +225,9 @@ class Gate:
     def _count(self, scope: Scope, code: int, seconds: float) -> None:
         path, method = scope["path"], scope["method"]
         self._counts.request(path if path in ROUTES else OTHER, method, code, seconds)
-        if self._log_line is not None:
-            client = (scope.get("client") or ("-",))[0]
-            images = f", {scope[IMAGES]} images" if IMAGES in scope else ""
-            self._log_line(f"{client} {method} {printable(path)[:200]}: {code} in {seconds:.3f} s{images}")
+        client = (scope.get("client") or ("-",))[0]
+        images = f", {scope[IMAGES]} images" if IMAGES in scope else ""
+        self._log_line(f"{client} {method} {printable(path)[:200]}: {code} in {seconds:.3f} s{images}")
 
 
 class _Answer:

@@ -69,7 +69,7 @@ class _Run:
         service.counts.watch(
             "realm_upload_bytes", "Bytes of requests that are held.", lambda: uploads.held_bytes
         )
-        log_line = console.say if settings.access_log else None
+        log_line = console.say if settings.access_log else console.detail
         self._gate = Gate(build_app(service), settings, service.batcher, service.counts, uploads, log_line)
         app = CORSMiddleware(
             self._gate, allow_origins=settings.origins, allow_methods=["GET", "POST"], allow_headers=["*"]

@@ -55,7 +55,7 @@ def gated(engine):
 
     def gate(app, settings=settings):
         uploads = Uploads(1000)
-        return Gate(app, settings, batcher, Counts({"x": "y"}), uploads), uploads
+        return Gate(app, settings, batcher, Counts({"x": "y"}), uploads, lambda line: None), uploads
 
     yield gate
     batcher.close(60)
