@@ -1,22 +1,27 @@
-"""Draw docs/map.jpg: two photographs of samples/ with a flaw put in, and their maps as `realm-engine map` draws them.
+"""Draw the README's pictures of maps: photographs of samples/ with a flaw put in, and their maps beside them.
 
     python recipes/map_picture.py
 
-Windows of 64 px, stride 4; every map spans its own values.
+`docs/map.jpg` shows two flaws that the maps find, `docs/map-missed.jpg` the one that they miss. The maps are what
+`realm-engine map samples --descriptions samples/image_descriptions.csv` draws.
 """
 
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "samples"
-OUTPUT = ROOT / "docs" / "map.jpg"
-NAMES = ("coffee-melted", "temple-repeated")
+PICTURES = {
+    ROOT / "docs" / "map.jpg": ("coffee-melted", "temple-repeated"),
+    ROOT / "docs" / "map-missed.jpg": ("cat-doubled",),
+}
 GAP_PX = 8
+QUALITY = 82  # with whole colours: halved ones make a fringe round magenta
 
 
 def row(name: str, maps: Path) -> Image.Image:
@@ -28,21 +33,27 @@ def row(name: str, maps: Path) -> Image.Image:
     return joined
 
 
-def main() -> None:
-    """Map the photographs and write the picture."""
-    with tempfile.TemporaryDirectory() as folder:
-        photos = [str(SAMPLES / f"{name}.png") for name in NAMES]
-        texts = ["--descriptions", str(SAMPLES / "image_descriptions.csv")]
-        command = [sys.executable, "-m", "realm_engine", "map", *photos, *texts, "--stride", "4"]
-        subprocess.run([*command, "--format", "overlay", "--output", folder], check=True)
-        rows = [row(name, Path(folder)) for name in NAMES]
-    height = sum(each.height for each in rows) + GAP_PX * (len(rows) - 1)
-    picture = Image.new("RGB", (max(each.width for each in rows), height), "white")
+def rows(names: Sequence[str], maps: Path) -> Image.Image:
+    """Photographs with their overlays, under each other."""
+    each = [row(name, maps) for name in names]
+    height = sum(part.height for part in each) + GAP_PX * (len(each) - 1)
+    picture = Image.new("RGB", (max(part.width for part in each), height), "white")
     top = 0
-    for each in rows:
-        picture.paste(each, (0, top))
-        top += each.height + GAP_PX
-    picture.save(OUTPUT, quality=92, optimize=True, subsampling=0)
+    for part in each:
+        picture.paste(part, (0, top))
+        top += part.height + GAP_PX
+    return picture
+
+
+def main() -> None:
+    """Map the photographs and write the pictures."""
+    with tempfile.TemporaryDirectory() as folder:
+        photos = [str(SAMPLES / f"{name}.png") for names in PICTURES.values() for name in names]
+        texts = ["--descriptions", str(SAMPLES / "image_descriptions.csv")]
+        command = [sys.executable, "-m", "realm_engine", "map", *photos, *texts]
+        subprocess.run([*command, "--format", "overlay", "--output", folder], check=True)
+        for path, names in PICTURES.items():
+            rows(names, Path(folder)).save(path, quality=QUALITY, optimize=True, subsampling=0)
 
 
 if __name__ == "__main__":

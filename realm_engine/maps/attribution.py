@@ -147,6 +147,11 @@ class AttributionMap(PictureMap):
         of at least a quarter of the square whose side is an eighth of the picture's shorter side (or what
         `region_policy` says), and whose own mean is above `neutral`.
         """
+        return self._regions[: self.region_policy.most if k is None else k]
+
+    @cached_property
+    def _regions(self) -> list[Contributor]:
+        """All of them: every picture, record and data set of a map asks for some."""
         policy = self.region_policy
         flat = LEAST_SPAN / self.values.size / 10
         found, _ = patches(-self.values, self.covered, policy.below_std, flat)
@@ -156,8 +161,7 @@ class AttributionMap(PictureMap):
         ]
         large.sort(key=lambda each: each.total / each.area_px)
         return [
-            Contributor(each.x, each.y, each.width, each.height, each.area_px, -each.total)
-            for each in large[: policy.most if k is None else k]
+            Contributor(each.x, each.y, each.width, each.height, each.area_px, -each.total) for each in large
         ]
 
     def facts(self) -> dict[str, Any]:

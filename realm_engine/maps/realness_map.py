@@ -318,6 +318,11 @@ class RealnessMap(PictureMap):
         Relative to the map: a region says where an image is least real. That it is unreal is known where `stands_out`
         is: then only regions count of which a pixel has a `z` above the threshold, else there is none.
         """
+        return self._regions[: self.region_policy.most if k is None else k]
+
+    @cached_property
+    def _regions(self) -> list[Region]:
+        """All of them: every picture, record and data set of a map asks for some."""
         policy = self.region_policy
         if self.stands_out is False:
             return []
@@ -329,7 +334,7 @@ class RealnessMap(PictureMap):
             for each in found
             if each.area_px >= smallest and (outstanding is None or each.label in outstanding)
         ]
-        return sorted(regions, key=lambda region: region.mean_realness)[: policy.most if k is None else k]
+        return sorted(regions, key=lambda region: region.mean_realness)
 
     def _outstanding(self, labels: Array) -> set[int] | None:
         """The labels of which a pixel stands out; None where that is not known."""
