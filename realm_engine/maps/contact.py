@@ -52,7 +52,7 @@ def empty_cell(title: str, why: str) -> Image.Image:
     """The place of a picture that could not be mapped."""
     words = _words(title, "")
     words.text(why, 2)
-    return _cell(Image.new("RGB", (PICTURE_PX, PICTURE_PX), _NO_PICTURE), words)
+    return _cell(Image.new("RGB", (PICTURE_PX, PICTURE_PX * 3 // 4), _NO_PICTURE), words)
 
 
 def sheets(cells: Iterable[Image.Image], words: str) -> Iterator[Image.Image]:
@@ -103,21 +103,25 @@ def _words(title: str, score: str) -> Words:
 
 
 def _cell(picture: Image.Image, words: Words) -> Image.Image:
-    """A picture of at most `PICTURE_PX`, right above its words."""
-    canvas = Image.new("RGB", (words.width_px, _GAP + PICTURE_PX + _WORDS_PX), PAPER)
-    canvas.paste(picture, (_GAP + (PICTURE_PX - picture.width) // 2, _GAP + PICTURE_PX - picture.height))
-    canvas.paste(words.drawn(), (0, _GAP + PICTURE_PX))
+    """A picture of at most `PICTURE_PX` above its words: as high as it needs, all of one width."""
+    canvas = Image.new("RGB", (words.width_px, _GAP + picture.height + _WORDS_PX), PAPER)
+    canvas.paste(picture, (_GAP + (PICTURE_PX - picture.width) // 2, _GAP))
+    canvas.paste(words.drawn(), (0, _GAP + picture.height))
     return canvas
 
 
 def _sheet(cells: Sequence[Image.Image], about: str) -> Image.Image:
+    """Cells in rows, each as high as its highest cell, the words of a row on one line."""
     columns = min(COLUMNS, math.ceil(math.sqrt(1.5 * len(cells))))
-    width, height = cells[0].size
-    words = Words(columns * width, 1.0)
+    rows = [cells[first : first + columns] for first in range(0, len(cells), columns)]
+    heights = [max(each.height for each in row) for row in rows]
+    words = Words(columns * cells[0].width, 1.0)
     words.text(about, 2)
-    below = -(-len(cells) // columns) * height
-    canvas = Image.new("RGB", (columns * width, below + words.height_px), PAPER)
-    for number, each in enumerate(cells):
-        canvas.paste(each, (number % columns * width, number // columns * height))
-    canvas.paste(words.drawn(), (0, below))
+    canvas = Image.new("RGB", (words.width_px, sum(heights) + words.height_px), PAPER)
+    bottom = 0
+    for row, height in zip(rows, heights, strict=True):
+        bottom += height
+        for column, each in enumerate(row):
+            canvas.paste(each, (column * each.width, bottom - each.height))
+    canvas.paste(words.drawn(), (0, bottom))
     return canvas

@@ -89,7 +89,7 @@ def test_sheets_are_bounded_and_hold_every_picture_in_order(count: int, grids: l
     maps = mapped(count)
     sheets = list(contact_sheets(iter(maps)))
     cell_width, cell_height = contact.cell(maps[0].map, maps[0].image).size
-    assert (cell_width, cell_height) == (272, 334)
+    assert (cell_width, cell_height) == (272, 8 + 192 + 70)  # the picture of 128 x 96 is doubled
     assert len(sheets) == len(grids)
     for number, (sheet, (columns, rows)) in enumerate(zip(sheets, grids, strict=True)):
         assert (
@@ -99,14 +99,24 @@ def test_sheets_are_bounded_and_hold_every_picture_in_order(count: int, grids: l
         pixels = np.asarray(sheet)
         for place, each in enumerate(maps[36 * number : 36 * (number + 1)]):
             left, top = place % columns * cell_width, place // columns * cell_height
-            # The picture of 128 x 96 is doubled, and stands on the line that the words begin under.
-            shown = pixels[top + 8 + 256 - 192 : top + 8 + 256, left + 8 : left + 8 + 256]
+            shown = pixels[top + 8 : top + 200, left + 8 : left + 264]
             assert (shown[-1, -1] == each.image[0, 0]).all() and (shown != each.image[0, 0]).any()
+
+
+def test_words_of_a_row_stand_on_one_line() -> None:
+    wide, tall = made(1), made(2, 128, 96)
+    (sheet,) = contact_sheets([Mapped(each.name, each.image, each) for each in (wide, tall)])
+    pixels = np.asarray(sheet)
+    assert sheet.size[1] > 8 + 256 + 70
+    for left, each, size in ((8, wide, (192, 256)), (272 + 8 + 32, tall, (256, 192))):
+        shown = pixels[8 + 256 - size[0] : 8 + 256, left : left + size[1]]
+        assert (shown[-1, -1] == each.image[0, 0]).all() and (shown[-1, 0] == each.image[0, 0]).all()
+        assert (pixels[8 + 256, left : left + size[1]] == 255).all()
 
 
 def test_a_picture_that_failed_keeps_its_place() -> None:
     (sheet,) = contact_sheets([*mapped(1), Mapped("broken.png", None, None, "broken.png: not an image")])
-    other = np.asarray(sheet)[8 : 8 + 256, 272 + 8 : 272 + 264]
+    other = np.asarray(sheet)[8:200, 272 + 8 : 272 + 264]
     assert (other == 232).all()
 
 
