@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 from benchmarks.settings import CACHE, ROOT, SAMPLES, Settings, use_threads
 from realm_engine.errors import heeding_interrupts
 from realm_engine.machine.packages import MissingPackageError, needs
+from realm_engine.machine.processor import busy_load, system_load
 
 SUITES = ("dream", "core", "fast", "startup", "sizes", "measures", "auto", "hosts")
 BY_NAME = ("gpu",)  # suites that run where they are asked for
@@ -175,8 +176,9 @@ def run(settings: Settings) -> list[str]:
 
     use_threads(settings.threads)
     described = machine.describe()
-    described["load_before"] = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
-    if described["load_before"] is not None and described["load_before"] > 0.5:
+    load = system_load()
+    described["load_before"] = None if load is None else round(load, 2)
+    if busy_load() is not None:
         _say(f"warning: the machine is busy (load {described['load_before']}); the ratios will spread")
     date = datetime.datetime.now(datetime.UTC).date().isoformat()
     asked = clean(shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 
 _LONGEST = 6000  # characters of a message: a path of 4096 bytes, and what is said of it
 
@@ -19,8 +19,11 @@ def _escaped(character: str) -> str:
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:
-    """The end of an error: "; did you mean X?", or X and Y, of what is spelt alike; "" where nothing is."""
+    """The end of an error: "; did you mean X?", or X or Y, of what is spelt alike; "" where nothing is."""
     alike = get_close_matches(given, list(known), n=2)
+    if len(alike) == 2:
+        first, second = (SequenceMatcher(None, given, each).ratio() for each in alike)
+        alike = alike[: 1 if first - second > 0.05 else 2]
     return f"; did you mean {' or '.join(alike)}?" if alike else ""
 
 

@@ -12,7 +12,7 @@ from realm_engine.bundle.checked_files import CheckedFiles, check_inside
 from realm_engine.bundle.json_file import read_json
 from realm_engine.bundle.manifest import GraphSpec, Section, check_name, check_version, parse_graphs
 from realm_engine.bundle.terms import Terms
-from realm_engine.errors import BundleError
+from realm_engine.errors import BundleError, did_you_mean
 from realm_engine.machine.files import cache_dir
 
 MANIFEST = "bundle.json"
@@ -68,7 +68,8 @@ def _installed_bundle(name: str) -> Path:
         return found
     if name and Path(name).is_dir():
         raise BundleError(f"bundle '{name}' not found; for the folder of that name here give ./{name}")
-    raise BundleError(f"bundle '{name}' not found; {_choices()}")
+    hint = did_you_mean(name, installed_bundles())
+    raise BundleError(f"bundle '{name}' not found{hint or f'; {_choices()}'}")
 
 
 def _choices() -> str:

@@ -3,7 +3,7 @@
 import click
 
 from realm_engine.cli.command import Verbs
-from realm_engine.cli.options import show, show_json
+from realm_engine.cli.options import json_option, show, show_json
 from realm_engine.cli.progress import TERMINAL, say
 
 
@@ -13,7 +13,7 @@ def cache() -> None:
 
 
 @cache.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Everything as JSON.")
+@json_option()
 def list_command(as_json: bool) -> None:
     """List the engines, the last used first."""
     from realm_engine.verbs.cache import EngineCache, describe_entry

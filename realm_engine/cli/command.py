@@ -3,7 +3,9 @@
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
+from realm_engine.cli.configuration import say_settings
 from realm_engine.cli.progress import TERMINAL
 from realm_engine.verbs.strict import with_strict
 from realm_engine.verbs.usage import in_one_line
@@ -83,6 +85,11 @@ class Verb(click.Command):
                 with formatter.section(name):
                     formatter.write_dl(records)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """See `click.Command.invoke`."""
+        say_settings(ctx)
+        return super().invoke(ctx)
+
 
 class Verbs(click.Group):
     """A group of verbs; what each is for stands whole beside it."""
@@ -148,7 +155,17 @@ def with_running(command: click.Command) -> click.Command:
 
 
 def _remember(context: click.Context, option: click.Parameter, given: bool) -> None:
-    if given:
-        setattr(TERMINAL, str(option.name), True)
-    if TERMINAL.quiet and TERMINAL.verbose:
-        raise click.UsageError("--quiet contradicts --verbose; give one of them", context)
+    """Of the two the one that was typed counts; the other may be a setting."""
+    if not given:
+        return
+    name = str(option.name)
+    typed = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    other = "quiet" if name == "verbose" else "verbose"
+    if getattr(TERMINAL, other):
+        if context.get_parameter_source(other) is not ParameterSource.COMMANDLINE:
+            setattr(TERMINAL, other, False)
+        elif typed:
+            raise click.UsageError("--quiet contradicts --verbose; give one of them", context)
+        else:
+            return
+    setattr(TERMINAL, name, True)

@@ -3,12 +3,12 @@
 import click
 
 from realm_engine.cli.command import Verb
-from realm_engine.cli.options import show, show_json
+from realm_engine.cli.options import json_option, show, show_json
 from realm_engine.cli.progress import TERMINAL
 
 
 @click.command(cls=Verb)
-@click.option("--json", "as_json", is_flag=True, help="Everything as JSON.")
+@json_option()
 def doctor(as_json: bool) -> None:
     """Look at this machine: runtimes (each by a real inference), NVIDIA driver and libraries, cache, bundles.
 

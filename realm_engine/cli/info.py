@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from realm_engine.cli.command import Verb
-from realm_engine.cli.options import show, show_json
+from realm_engine.cli.configuration import settings_facts
+from realm_engine.cli.options import json_option, show, show_json
 from realm_engine.cli.progress import TERMINAL
 from realm_engine.verbs.choices import DEFAULT_BUNDLE
 
@@ -16,16 +18,21 @@ _TERMS_OF_ALL = ("licence", "training_data", "graph_terms")
 
 @click.command(cls=Verb)
 @click.argument("bundle", required=False, metavar="[BUNDLE]")
-@click.option("--json", "as_json", is_flag=True, help="Everything as JSON.")
-def info(bundle: str | None, as_json: bool) -> None:
-    """Show a bundle: contents, licences, training data, measured numbers. Without BUNDLE also the devices."""
+@json_option()
+@click.pass_context
+def info(context: click.Context, bundle: str | None, as_json: bool) -> None:
+    """Show a bundle: contents, licences, training data, measured numbers.
+
+    Without BUNDLE also the devices, and which settings count and where they come from.
+    """
     from realm_engine.verbs.info import bundle_facts, engine_facts, terms_words
 
     facts: dict[str, Any] = {}
-    if bundle is None:
+    if context.get_parameter_source("bundle") is not ParameterSource.COMMANDLINE:
         facts["engine"] = engine_facts()
+        facts["settings"] = settings_facts(context)
         if not as_json:
-            show(*_lines(facts["engine"]), "")
+            show(*_lines(facts["engine"]), *_lines({"settings": facts["settings"]}), "")
     facts["bundle"] = bundle_facts(bundle or DEFAULT_BUNDLE)
     TERMINAL.warned += [f"{name}: {why}" for name, why in facts["bundle"]["left_out"].items()]
     if as_json:
@@ -39,7 +46,7 @@ def _lines(facts: Mapping[str, Any], indent: str = "") -> Iterator[str]:
     """Facts as indented lines; what is empty is left out."""
     width = max((len(key) for key, value in facts.items() if not isinstance(value, Mapping)), default=0)
     for key, value in facts.items():
-        label = key.replace("_", " ")
+        label = key if key.isupper() else key.replace("_", " ")
         if isinstance(value, Mapping) and value.keys() == {"file", "size_bytes"}:
             yield f"{indent}{label}  {value['file']}, {_value('size_bytes', value['size_bytes'])}"
         elif isinstance(value, Mapping):

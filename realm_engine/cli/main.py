@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import warnings
+from pathlib import Path
 from typing import Any
 
 import click
@@ -17,6 +18,8 @@ from realm_engine.cli.build import build
 from realm_engine.cli.cache import cache
 from realm_engine.cli.command import SETTINGS, Verbs, with_running
 from realm_engine.cli.compare import compare
+from realm_engine.cli.completion import completion
+from realm_engine.cli.configuration import configure, with_settings
 from realm_engine.cli.doctor import doctor
 from realm_engine.cli.export_triton import export_triton
 from realm_engine.cli.info import info
@@ -30,6 +33,7 @@ from realm_engine.cli.serve import serve
 from realm_engine.cli.tune import tune
 from realm_engine.cli.verify import verify
 from realm_engine.errors import RealmError, heeding_interrupts
+from realm_engine.verbs.paths import GivenPath
 from realm_engine.verbs.strict import fail_if_warned, heed_warnings
 
 INTERRUPTED = 130
@@ -119,9 +123,17 @@ def _forget_stdout() -> None:
 
 @click.group("realm-engine", cls=_Group, context_settings=SETTINGS)
 @click.version_option(package_name="realm-engine", prog_name="realm-engine")
-def main() -> None:
+@click.option(
+    "--config",
+    type=GivenPath(path_type=Path),
+    metavar="FILE",
+    help="Settings in TOML instead of the user's own; REALM_CONFIG says the same. realm-engine info shows them.",
+)
+@click.pass_context
+def main(context: click.Context, config: Path | None) -> None:
     """How real images look (score), where they do not (map), and which generator is better (compare)."""
     TERMINAL.reset()
+    configure(context, main, config)
     heed_warnings(TERMINAL.warn)
     # A broken image gets its own line from us; Pillow's remarks on its metadata help nobody.
     warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -142,5 +154,6 @@ for _command in (
     build,
     cache,
     export_triton,
+    completion,
 ):
-    main.add_command(with_running(_command))
+    main.add_command(with_settings(with_running(_command)))

@@ -6,14 +6,14 @@ from typing import Any
 import click
 
 from realm_engine.cli.command import Verb
-from realm_engine.cli.options import show, show_json
+from realm_engine.cli.options import json_option, show, show_json
 from realm_engine.cli.progress import TERMINAL
 from realm_engine.verbs.choices import DEFAULT_BUNDLE
 
 
 @click.command(cls=Verb)
 @click.argument("bundle", required=False, default=DEFAULT_BUNDLE, metavar="[BUNDLE]")
-@click.option("--json", "as_json", is_flag=True, help="Everything as JSON.")
+@json_option()
 def measures(bundle: str, as_json: bool) -> None:
     """List the measures of BUNDLE for score --metric: name, meaning, direction, licence, measured worth."""
     from realm_engine.verbs.info import measure_rows

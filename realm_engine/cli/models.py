@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from realm_engine.cli.command import Verbs
-from realm_engine.cli.options import offline_option, show, show_json
+from realm_engine.cli.options import json_option, offline_option, show, show_json
 from realm_engine.cli.progress import TERMINAL, say
 from realm_engine.verbs.paths import GivenPath
 
@@ -19,7 +19,7 @@ def models() -> None:
 
 
 @models.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Everything as JSON.")
+@json_option()
 def list_command(as_json: bool) -> None:
     """List the bundles that can be opened by name."""
     from realm_engine.verbs.models import BundleStore, stored_bundles, stored_facts

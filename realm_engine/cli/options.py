@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from realm_engine.cli.command import Verb
 from realm_engine.errors import printable
@@ -18,12 +19,22 @@ from realm_engine.verbs.paths import GivenPath
 COMMAND = "realm_engine.command"
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+
+def _bundles(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """What a shell offers for a bundle: the names that can be opened, else folders."""
+    from realm_engine.verbs.models import stored_bundles
+
+    names = [each.name for each in stored_bundles() if each.name.startswith(incomplete)]
+    return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="dir")]
+
+
 BUNDLE = click.option(
     "-b",
     "--bundle",
     default=DEFAULT_BUNDLE,
     show_default=True,
     metavar="NAME|DIR",
+    shell_complete=_bundles,
     help="The models to use: a name of realm-engine info, or a folder as a path (./NAME).",
 )
 
@@ -192,6 +203,11 @@ def text_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return decorated
 
 
+def json_option(what: str = "Everything as JSON.") -> Callable[[Command], Command]:
+    """--json, handed on as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help=what)
+
+
 def output_option(**how: Any) -> Callable[[Command], Command]:
     """-o and --output."""
     return click.option("-o", "--output", **how)
@@ -222,9 +238,9 @@ def show(*lines: str) -> None:
         click.echo(printable(line))
 
 
-def show_json(facts: Any) -> None:
-    """A result on stdout as JSON, in which what is not printable is escaped."""
-    text = json.dumps(facts, indent=2, ensure_ascii=False)
+def show_json(facts: Any, indent: int | None = 2) -> None:
+    """A result on stdout as JSON, in which what is not printable is escaped; without `indent` on one line."""
+    text = json.dumps(facts, indent=indent, ensure_ascii=False)
     click.echo("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
 
 

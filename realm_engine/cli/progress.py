@@ -52,11 +52,14 @@ class Terminal:
     @contextmanager
     def progress(self, what: str, total: int, bar: bool = True) -> Iterator[Advance]:
         """Yield a function that takes how many of `total` are done so far, and a note that is shown beside it."""
+        start = time.monotonic()
         if bar and not self.quiet and sys.stderr is not None and sys.stderr.isatty():
             with _bar(what, total) as advance:
                 yield advance
         else:
             yield _lines(what, total)
+        passed = time.monotonic() - start
+        self.detail(f"{what}: {total} in {passed:.2f} s ({total / max(passed, 1e-9):.1f}/s)")
 
 
 TERMINAL = Terminal()

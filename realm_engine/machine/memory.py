@@ -111,12 +111,17 @@ def without_collector() -> Iterator[None]:
             gc.enable()
 
 
+_NOBODY_MEANS = 4096  # bytes: so small a number lacks its unit
+
+
 def parse_bytes(text: str) -> int:
     """Bytes of "800M", "2G", "1.5 GiB" or a plain number. Raises UsageError for anything else."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?\s*", text, re.IGNORECASE)
     value = float(match[1]) * _UNITS[match[2].upper()] if match else 0
     if value < 1:
         raise UsageError(f"{text!r} is no amount of memory; write it as 800M or 2G")
+    if value < _NOBODY_MEANS and match is not None and match[0].strip().isdigit():
+        raise UsageError(f"{text!r} would be {match[1]} bytes; write {match[1]}G or {match[1]}M")
     return int(value)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from realm_engine.machine import cgroup
 
 CPUINFO = Path("/proc/cpuinfo")
+BUSY_ABOVE = 0.5
 # Instructions that decide how fast a precision is, as /proc/cpuinfo (x86, then Arm) calls them.
 _FEATURES = {
     "avx2": "AVX2",
@@ -61,6 +62,20 @@ def cpuinfo(path: Path = CPUINFO) -> dict[str, str]:
         key, _, value = line.partition(":")
         found.setdefault(key.strip(), value.strip())
     return found
+
+
+def system_load() -> float | None:
+    """Processes that wait for or use a processor, mean of the last minute; None where the system does not say."""
+    try:
+        return os.getloadavg()[0]
+    except (AttributeError, OSError):  # Windows; a container without /proc
+        return None
+
+
+def busy_load() -> float | None:
+    """The load where others are at work, so that nothing that is timed now can be trusted; else None."""
+    load = system_load()
+    return load if load is not None and load > BUSY_ABOVE else None
 
 
 def default_threads() -> int:

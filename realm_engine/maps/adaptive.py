@@ -25,6 +25,8 @@ from realm_engine.maps.windows import coverage
 Encode = Callable[[Int64], Float32]
 
 FAST_FRACTION = 0.2
+FAST = "fast"
+"""The preset that every bundle with maps has: its recommended one with fewer windows."""
 """Of 64 px windows at stride 8: keeps a map's Pearson to the full grid at 0.99 or over for nearly all images."""
 
 MIN_WINDOWS = 16

@@ -10,7 +10,7 @@ import numpy as np
 
 from realm_engine.arrays import Float32, Float64, Int64, UInt8
 from realm_engine.errors import UsageError
-from realm_engine.maps.adaptive import adaptive_similarities, windows_to_compute
+from realm_engine.maps.adaptive import FAST, adaptive_similarities, windows_to_compute
 from realm_engine.maps.encoders import Canvas, WindowEncoder, Windows
 from realm_engine.maps.photographs import PhotographGraph, Photographs
 from realm_engine.maps.realness_map import DreamConfig, Quantity, RealnessMap
@@ -185,7 +185,7 @@ class Dream:
             preset = self.spec.presets[name]
             own = None if preset.encoder == self.encoder_name or self._asked else preset.encoder
             presets[name] = replace(DreamConfig.from_preset(preset), encoder=own)
-        return {**presets, **({} if "fast" in presets else {"fast": presets[names[0]].faster()})}
+        return {**presets, **({} if FAST in presets else {FAST: presets[names[0]].faster()})}
 
     def _finish(
         self,

@@ -42,7 +42,9 @@ class Console(Protocol):
 def open_engine(options: EngineOptions, part: Callable[[Engine], str], console: Console) -> Iterator[Engine]:
     """Open the engine and say which device, runtime and precision `part(engine)` uses; within the block the process
     cannot take more memory than its `ceiling_bytes`."""
+    start = time.monotonic()
     with options.open() as engine, bounded(engine):
+        console.detail(f"opened {options.bundle} in {time.monotonic() - start:.2f} s")
         name = part(engine)
         for used in [engine.describe(name) if engine.can(name) else engine.describe(), *engine.bundles()[1:]]:
             where = f"{used['runtime']} on {used['device']}, {used['precision']}, {used['threads']} threads"

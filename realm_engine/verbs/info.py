@@ -12,9 +12,11 @@ from realm_engine.bundle.manifest import GraphSpec
 from realm_engine.bundle.terms import Terms, alike
 from realm_engine.machine.files import cache_dir
 from realm_engine.machine.packages import engine_version
+from realm_engine.maps.adaptive import FAST
 from realm_engine.maps.phrases import parse_bank
+from realm_engine.maps.realness_map import DreamConfig
+from realm_engine.maps.spec import ONE_PASS, MapSpec, PhotographsSpec
 from realm_engine.maps.spec import PART as MAP_PART
-from realm_engine.maps.spec import MapSpec, PhotographsSpec
 from realm_engine.measures.measure import Measure
 from realm_engine.opened import Contents
 from realm_engine.runtimes.devices import available
@@ -141,11 +143,21 @@ def _map_facts(bundle: Bundle, maps: MapSpec) -> dict[str, Any]:
                 **({"stands_out": asdict(preset.stands_out)} if maps.photographs is not None else {}),
             }
             for preset in maps.presets.values()
-        },
+        }
+        | ({} if FAST in maps.presets else {FAST: _fast_facts(maps)}),
         "recommended_preset": maps.recommended_preset,
         "phrases": phrase_count(bundle, maps),
         **({} if maps.photographs is None else {"photographs": _photograph_facts(maps.photographs)}),
     }
+
+
+def _fast_facts(maps: MapSpec) -> dict[str, Any]:
+    """What the engine makes of the recommended preset."""
+    preset = maps.presets[maps.recommended_preset]
+    made = DreamConfig.from_preset(preset).faster()
+    exact = preset.encoder == ONE_PASS
+    share = "the same, all windows in one pass" if exact else f"{made.fraction:.0%} of the windows, the rest"
+    return {"like": preset.name, "windows": share if exact else f"{share} interpolated"}
 
 
 def _photograph_facts(photographs: PhotographsSpec) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -64,7 +65,7 @@ class Inputs:
 
         Raises UsageError, ImageError and TextError where there is nothing to work on.
         """
-        texts = self.texts
+        texts, start = self.texts, time.monotonic()
         with without_collector():
             given = given_pictures(self.paths, self.files_from)
             found = look_for_images(given.paths, given.listed)
@@ -74,7 +75,7 @@ class Inputs:
             if texts.given:
                 text = texts.given if len(texts.given) > 1 else texts.given[0]
                 entries = [replace(entry, text=text) for entry in entries]
-        return Looked(given, found, entries, by_root)
+        return Looked(given, found, entries, by_root, time.monotonic() - start)
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,11 @@ class Looked:
     found: Found
     entries: list[Entry]
     by_root: Mapping[Path, Descriptions]
+    seconds: float
 
     def say(self, console: Console) -> None:
         """Say what is left out, and which texts are used."""
+        console.detail(f"found {len(self.entries)} images in {self.seconds:.2f} s")
         say_left_out(self.found, console)
         say_descriptions(self.entries, self.by_root, self.given.paths, console)
 

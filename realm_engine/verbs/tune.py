@@ -6,7 +6,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from realm_engine.bundle.bundle import Bundle
 from realm_engine.engine import Engine
 from realm_engine.errors import DeviceError, RealmError, UsageError
+from realm_engine.machine.processor import busy_load
 from realm_engine.maps.encoders import Windows
 from realm_engine.maps.windows import WindowGrid
 from realm_engine.opened import Contents
@@ -197,9 +198,17 @@ def _map_call(engine: Engine, trial: Trial, batch: int) -> Callable[[], Any]:
     return lambda: encoder.similarities(encoder.canvas(image), windows, embedding, lambda count: None)
 
 
+@dataclass(frozen=True)
+class Line:
+    """One measurement, for people and for machines."""
+
+    line: str
+    facts: dict[str, Any]
+
+
 def tune_bundle(
     paths: Sequence[Path], bundle: str, device: str, threads: int | None, console: Console
-) -> Iterator[str]:
+) -> Iterator[Line]:
     """Measure a bundle on images and remember what was found, yielding a line of the table per measurement.
 
     Raises UsageError without images, ImageError, BundleError, DeviceError, and OutputError for the record.
@@ -207,21 +216,40 @@ def tune_bundle(
     if not paths:
         raise UsageError("name images to measure on, such as a folder of yours: realm-engine tune DIR")
     contents = Contents(Bundle.open(bundle))
-    trial = make_trial([file.path for file in collect_images(paths)])
-    console.say(f"{contents.bundle.name}: comparing on {len(trial.maps)} images; this takes a minute or more")
+    given = [file.path for file in collect_images(paths)]
+    trial = make_trial(given)
+    console.say(f"{contents.bundle.name}: {_compared(trial, len(given))}; this takes a minute or more")
+    load = busy_load()
+    if load is not None:
+        console.warn(
+            f"the machine is busy (load {load:.1f}): what is measured now is noise, and would be remembered; stop what "
+            "runs, or tune again when it is idle"
+        )
     if len(trial.maps) < FEW_IMAGES:
         console.warn(f"{len(trial.maps)} images are few to judge a precision by; give {FEW_IMAGES} or more")
     measured = []
     for record in tune(bundle, trial, device, threads, console.warn):
         measured.append(record)
-        yield _line(record, _unit(contents, record.part))
+        unit = _unit(contents, record.part)
+        yield Line(_line(record, unit), {**asdict(record), "unit": unit})
     path = save_tuned(contents.bundle, date.today().isoformat(), len(trial.maps), measured)
     found = Tuned("", "", {}, 0, tuple(measured))
     for part in dict.fromkeys(one.part for one in measured):
         for best in found.fastest(part)[:1]:
             speed = f"{best.per_second:.1f} {_unit(contents, part)}"
             console.say(f"{part}: {best.precision} on {best.device}, {speed}")
-    console.say(f"remembered in {path}; --device auto and --precision auto follow it from now on")
+    again = "" if load is None else "; the machine was busy, so tune again when it is idle"
+    console.say(f"remembered in {path}; --device auto and --precision auto follow it from now on{again}")
+
+
+def _compared(trial: Trial, given: int) -> str:
+    """How many pictures are used of those given, and why not all."""
+    scored, mapped = len(trial.paths), len(trial.maps)
+    if scored == mapped == given:
+        return f"comparing on {given} images"
+    return (
+        f"comparing scores of {scored} and maps of {mapped} of {given} images, enough to judge a precision by"
+    )
 
 
 def forget_bundle(bundle: str, console: Console) -> None:

@@ -17,6 +17,7 @@ from realm_engine.errors import did_you_mean, printable
 
 CONFIG = "realm_engine.config"
 """Under which the contexts of a run remember the file that their defaults come from."""
+_ALSO_CALLED = {"gpu": "cuda", "nvidia": "cuda", "float32": "fp32", "float16": "fp16", "half": "fp16"}
 
 
 class OneLineError(click.ClickException):
@@ -132,5 +133,7 @@ def _bad(error: click.BadParameter, context: click.Context) -> str:
         message = f"{message.partition(' is not ')[0]} is no whole number"
     if isinstance(parameter.type, click.Choice) and message.startswith("'"):
         given = message[1:].partition("' is not one of ")[0]
-        message += did_you_mean(given, map(str, parameter.type.choices))
+        choices = [str(choice) for choice in parameter.type.choices]
+        meant = _ALSO_CALLED.get(given.lower())
+        message += f"; did you mean {meant}?" if meant in choices else did_you_mean(given, choices)
     return f"{what}: {message}"

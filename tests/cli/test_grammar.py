@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -120,3 +122,35 @@ def test_a_warning_that_quiet_keeps_back_still_fails_a_strict_run(cli, pictures)
     done = cli("score", pictures, "-q", "--strict")  # two pictures have no description
     assert done.exit_code == 1 and len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("error: --strict: a warning (")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script_for_each_shell(shell):
+    done = CliRunner().invoke(main, ["completion", shell])
+    assert done.exit_code == 0 and "_REALM_ENGINE_COMPLETE" in done.stdout and "realm-engine" in done.stdout
+
+
+def test_bash_completes_commands_options_and_values():
+    script = """
+        eval "$(realm-engine completion bash)"
+        complete_words() {
+            COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=()
+            _realm_engine_completion realm-engine; printf '%s ' "${COMPREPLY[@]}"; echo
+        }
+        complete_words realm-engine sco
+        complete_words realm-engine score --dev
+        complete_words realm-engine score --device cu
+        complete_words realm-engine score --bundle realm-t
+    """
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", script],
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert [line.split() for line in done.stdout.splitlines()] == [
+        ["score"], ["--device"], ["cuda"], ["realm-tiny"]
+    ], done.stderr  # fmt: skip

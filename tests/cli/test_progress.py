@@ -11,6 +11,7 @@ import pytest
 
 from realm_engine.cli import progress as module
 from realm_engine.cli.progress import TERMINAL
+from realm_engine.verbs.choices import spoken
 
 
 def test_short_work_says_nothing(capsys) -> None:
@@ -28,6 +29,21 @@ def test_long_work_says_a_line_now_and_then(capsys, monkeypatch) -> None:
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [f"mapping: {done} of 2, about 0 s left, 9 windows/s" for done in (0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.2, "0 s"),
+        (59.7, "1 min"),
+        (200, "3 min 20 s"),
+        (10307, "2 h 52 min"),
+        (7200, "2 h"),
+        (97200, "1 d 3 h"),
+    ],
+)
+def test_times_are_said_as_people_say_them(seconds, words) -> None:
+    assert spoken(seconds) == words
 
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a pseudo-terminal")

@@ -48,6 +48,27 @@ def test_it_measures_remembers_and_auto_follows(cli, pictures, bundle_path, capl
     assert load_tuned(Bundle.open(bundle_path)) is None
 
 
+@pytest.mark.parametrize("load", [None, 3.0])
+def test_under_load_it_says_that_it_would_remember_noise(
+    cli, pictures, bundle_path, monkeypatch, load
+) -> None:
+    monkeypatch.setattr(tune, "busy_load", lambda: load)
+    arguments = (pictures, "--bundle", bundle_path, "--device", "cpu", "--threads", "1", "--json")
+    result = cli("tune", *arguments)
+    assert result.exit_code == 0, result.stderr
+    assert ("the machine is busy (load 3.0)" in result.stderr) == bool(load)
+    assert ("tune again when it is idle" in result.stderr) == bool(load)
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert {(row["part"], row["unit"]) for row in rows} == {("core", "images/s"), ("dream", "windows/s")}
+
+
+def test_it_says_how_many_of_the_images_are_compared(cli, pictures, bundle_path) -> None:
+    for name in "efghij":
+        (pictures / f"{name}.png").write_bytes((pictures / "a.png").read_bytes())
+    result = cli("tune", pictures, "--bundle", bundle_path, "--device", "cpu", "--threads", "1")
+    assert "comparing scores of 9 and maps of 4 of 10 images, enough to judge" in result.stderr
+
+
 def test_a_precision_that_misses_its_gate_is_measured_but_never_chosen(
     pictures, bundle_path, monkeypatch, cli
 ) -> None:

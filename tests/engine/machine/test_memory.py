@@ -39,6 +39,11 @@ def test_what_is_no_amount_is_an_error(text):
         parse_bytes(text)
 
 
+def test_a_number_that_lacks_its_unit_is_asked_for_it():
+    with pytest.raises(UsageError, match="'8' would be 8 bytes; write 8G or 8M"):
+        parse_bytes("8")
+
+
 @pytest.mark.parametrize("count", [1, 1 << 20, 812 << 20, 3 << 29, (2 << 30) + 1, 7 << 33])
 def test_a_formatted_amount_is_never_less(count):
     assert count <= parse_bytes(format_bytes(count)) <= count * 1.11 + (1 << 20)
