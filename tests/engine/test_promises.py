@@ -53,6 +53,7 @@ from realm_engine.tables.terminal import digits
 from realm_engine.verbs.fidelity import HALF_GATES, INT8_GATES
 
 README, BUNDLE, EMBEDDING = "README.md", "docs/bundle.md", "docs/embedding.md"
+SCORES, MAPS, SPEED, TRAINING = (f"docs/{name}.md" for name in ("scores", "maps", "speed", "training"))
 TENSORRT, CPP, WEB = "docs/tensorrt.md", "hosts/cpp/README.md", "hosts/web/README.md"
 
 
@@ -142,8 +143,8 @@ PROMISES = [
         lambda: tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"],
     ),
     Promise(
-        README,
-        "`realm-tiny` (in `realm_engine/bundles/`, 39.7 MB)",
+        "docs/realm-tiny.md",
+        "second edition (39.7 MB)",
         39.7,
         lambda: round(sum(each["size_bytes"] for each in tiny().bundle.manifest["files"].values()) / 1e6, 1),
     ),
@@ -154,12 +155,12 @@ PROMISES = [
         lambda: (EngineOptions().bundle, EngineOptions().device, EngineOptions().precision),
     ),
     Promise(
-        README,
+        SPEED,
         "auto is cuda where it works, else whichever of ONNX Runtime and OpenVINO is fastest",
         ("cuda", "cpu", "openvino"),
         lambda: AUTO_ORDER,
     ),
-    Promise(README, "`auto` never takes them", False, lambda: any("tensorrt" in name for name in AUTO_ORDER)),
+    Promise(SPEED, "`auto` never takes them", False, lambda: any("tensorrt" in name for name in AUTO_ORDER)),
     Promise(
         BUNDLE,
         "1 to 64 ASCII letters, digits, `.`, `_` and `-`, the first a letter or digit",
@@ -168,7 +169,7 @@ PROMISES = [
     ),
     # pictures
     Promise(
-        README, "Images may be PNG, JPEG, WebP, BMP or TIFF", ["PNG", "JPEG", "WebP", "BMP", "TIFF"], readable
+        TRAINING, "Images may be PNG, JPEG, WebP, BMP or TIFF", ["PNG", "JPEG", "WebP", "BMP", "TIFF"], readable
     ),
     Promise(
         EMBEDDING, "(formats: PNG, JPEG, WebP, BMP, TIFF)", ["PNG", "JPEG", "WebP", "BMP", "TIFF"], readable
@@ -205,19 +206,19 @@ PROMISES = [
         lambda: [digits(column(name), tiny().measures.all[0].columns) for name in ("mos", "realness")],
     ),
     Promise(
-        README,
+        SCORES,
         "In brackets is where people's rating lies for 90 % of pictures that the model never saw",
         0.9,
         lambda: column("realness").interval.share,
     ),
     Promise(
-        README,
+        SCORES,
         "higher = more real",
         ["high", "high"],
         lambda: [column("mos").better, column("realness").better],
     ),
     Promise(
-        README,
+        SCORES,
         "scale of 0 to 100 (that of RAISE-TD's ratings, clipped to it)",
         [0.0, 100.0],
         lambda: [column("realness").value(-9.0), column("realness").value(9.0)],
@@ -235,7 +236,7 @@ PROMISES = [
         lambda: tiny().bundle.manifest["core"]["rating"],
     ),
     Promise(
-        README,
+        SCORES,
         "named `image_descriptions.csv`, is found in or beside the directory",
         "image_descriptions.csv",
         lambda: find_descriptions(ROOT / "samples").name,
@@ -247,13 +248,13 @@ PROMISES = [
         lambda: DESCRIPTIONS_FILE,
     ),
     Promise(
-        README,
+        SCORES,
         "--output out/scores.parquet # or .csv, .jsonl",
         {".parquet", ".csv", ".jsonl"},
         lambda: set(FORMATS),
     ),
     Promise(
-        README,
+        SCORES,
         "`scores.parquet.run.json`",
         "scores.parquet.run.json",
         lambda: record_path(Path("scores.parquet")).name,
@@ -266,13 +267,13 @@ PROMISES = [
     ),
     # maps
     Promise(
-        README,
+        MAPS,
         "Per image: `<name>.overlay.png`",
         ["name.overlay.png", "name.heatmap.png", "name.npy", "name.json"],
         map_files,
     ),
     Promise(
-        README,
+        MAPS,
         "realness = 1 - cosine, **low = unreal**; `--quantity similarity` gives the cosine, high = unreal",
         [
             "1 - cosine similarity with the text; low = unreal",
@@ -281,13 +282,13 @@ PROMISES = [
         lambda: [LEGENDS["realness"].meaning, LEGENDS["similarity"].meaning],
     ),
     Promise(
-        README,
+        MAPS,
         "`--preset released` (windows of 64 px, stride 8)",
         ((64,), 8, "mean"),
         lambda: preset("released"),
     ),
     Promise(
-        README,
+        MAPS,
         "`--preset paper` (windows of 128, 64 and 32 px, stride 4, their maximum)",
         ((128, 64, 32), 4, "max"),
         lambda: preset("paper"),
@@ -311,7 +312,7 @@ PROMISES = [
         lambda: DreamConfig.from_preset(tiny().maps.presets[tiny().maps.recommended_preset]),
     ),
     Promise(
-        README,
+        MAPS,
         "`--preset fast` encodes a fifth of the windows",
         [0.2, 0.2],
         lambda: [FAST_FRACTION, DreamConfig().faster().fraction],
@@ -366,7 +367,7 @@ PROMISES = [
     ),
     # memory and work of one call
     Promise(
-        README,
+        MAPS,
         "2 GiB unless the models need more",
         (2 << 30, False),
         lambda: (MemoryLimit().limit_bytes, MemoryLimit().strict),
@@ -377,7 +378,7 @@ PROMISES = [
         2 << 30,
         lambda: MemoryLimit().limit_bytes,
     ),
-    Promise(README, "`--max-memory 800M` bounds the memory", 800 << 20, lambda: parse_bytes("800M")),
+    Promise(MAPS, "`--max-memory 800M` bounds the memory", 800 << 20, lambda: parse_bytes("800M")),
     Promise(
         EMBEDDING,
         "where 2 GB do not hold 40 float32 copies of the tower's input each and 64 bytes per pixel",
@@ -441,13 +442,13 @@ PROMISES = [
     ),
     # precisions
     Promise(
-        README,
+        SPEED,
         "cosine >= 0.9995 per tower, map Pearson >= 0.999 and MOS within 0.01 for fp16 and bf16",
         (0.9995, 0.999, 0.01),
         lambda: (HALF_GATES.tower_cosine, HALF_GATES.map_pearson, HALF_GATES.mos_max_abs_diff),
     ),
     Promise(
-        README,
+        SPEED,
         "map Pearson >= 0.99 and SROCC changed by at most 0.005 for int8",
         (0.99, 0.005),
         lambda: (INT8_GATES.map_pearson, INT8_GATES.srocc_change),
@@ -483,7 +484,7 @@ PROMISES = [
         INT8_GATES.record,
     ),
     Promise(
-        README,
+        SPEED,
         "remembers the fastest that is good enough",
         [True, False, True, False],
         lambda: [takes(1.06), takes(1.05), takes(1.06, "fp32", "openvino"), takes(1.05, "fp32", "openvino")],
