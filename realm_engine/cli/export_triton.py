@@ -45,7 +45,6 @@ from realm_engine.verbs.paths import GivenPath
 )
 @click.option(
     "-d",
-    "-d",
     "--device",
     type=click.Choice(["gpu", "cpu"]),
     default="gpu",
