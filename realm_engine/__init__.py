@@ -15,6 +15,8 @@ if TYPE_CHECKING:
         EngineOptions,
         Measured,
         RealnessMap,
+        coco_dataset,
+        contact_sheets,
         pictures_of,
         table,
     )
@@ -33,7 +35,9 @@ __all__ = [
     "RealmError",
     "RealnessMap",
     "__version__",
+    "coco_dataset",
     "compare",
+    "contact_sheets",
     "pictures_of",
     "table",
 ]
@@ -47,7 +51,9 @@ _HOMES = {
     "Measured": "tables.rows",
     "RealmError": "errors",
     "RealnessMap": "maps.realness_map",
+    "coco_dataset": "maps.coco",
     "compare": "verbs.compare.library",
+    "contact_sheets": "maps.contact",
     "pictures_of": "pictures.sources",
     "table": "tables.frame",
 }

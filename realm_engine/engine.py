@@ -19,6 +19,8 @@ from realm_engine.bundle.bundle import Bundle
 from realm_engine.errors import AnswerError, ImageError, UsageError
 from realm_engine.machine.memory import MemoryLimit, format_bytes, parse_bytes, resident_bytes
 from realm_engine.maps.attribution import Attributed, AttributionMap, AttributionStream
+from realm_engine.maps.coco import coco_dataset
+from realm_engine.maps.contact import contact_sheets
 from realm_engine.maps.dream import Progress
 from realm_engine.maps.picture_map import Mapped, MapProgress
 from realm_engine.maps.realness_map import DreamConfig, RealnessMap
@@ -53,6 +55,8 @@ __all__ = [
     "Mapped",
     "Measured",
     "RealnessMap",
+    "coco_dataset",
+    "contact_sheets",
     "pictures_of",
     "table",
 ]
