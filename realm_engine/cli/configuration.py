@@ -11,6 +11,7 @@ from click.core import ParameterSource
 from realm_engine.cli.progress import TERMINAL
 from realm_engine.verbs.settings import (
     OTHER_VARIABLES,
+    SECRET,
     SETTINGS,
     VERBS,
     Config,
@@ -86,7 +87,7 @@ def settings_facts(context: click.Context) -> dict[str, Any]:
             facts[name] = f"{os.environ[variable]} ({variable})"
     for variable in OTHER_VARIABLES:
         if os.environ.get(variable):
-            facts[variable] = os.environ[variable]
+            facts[variable] = "set" if variable == SECRET else os.environ[variable]
     for variable, hint in unknown_variables().items():
         facts[variable] = f"no setting of ours{hint and '; '}{hint}"
     return facts

@@ -213,6 +213,56 @@ def output_option(**how: Any) -> Callable[[Command], Command]:
     return click.option("-o", "--output", **how)
 
 
+def pick_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--below, --above, --by, --list, --null and --copy-to, handed on as `pick: Pick`."""
+
+    @functools.wraps(command)
+    def collected(
+        *args: Any,
+        below: float | None,
+        above: float | None,
+        by: str | None,
+        listed: bool,
+        null: bool,
+        copy_to: Path | None,
+        **others: Any,
+    ) -> Any:
+        from realm_engine.verbs.picked import Pick
+
+        return command(*args, pick=Pick(below, above, by, listed, null, copy_to), **others)
+
+    decorated: Callable[..., Any] = collected
+    for option in (
+        click.option(
+            "--copy-to",
+            type=GivenPath(path_type=Path),
+            metavar="DIR",
+            help="Copy the pictures there under their names; what lies there is never replaced.",
+        ),
+        click.option(
+            "-0", "--null", is_flag=True, help="--list: a NUL after each path, as xargs -0 wants it."
+        ),
+        click.option(
+            "--list", "listed", is_flag=True, help="Their paths alone on stdout, instead of a table."
+        ),
+        click.option(
+            "--by",
+            metavar="COLUMN",
+            help="Which number is compared. [default: realness, else what stands for the first measure]",
+        ),
+        click.option("--above", type=float, metavar="X", help="Pick pictures with more than X."),
+        click.option(
+            "--below",
+            type=float,
+            metavar="X",
+            help="Pick pictures with less than X (realness, unless --by says otherwise): stdout holds them alone, "
+            "--output all.",
+        ),
+    ):
+        decorated = option(decorated)
+    return decorated
+
+
 def _stay_offline(context: click.Context, parameter: click.Parameter, given: bool) -> None:
     if given:
         from realm_engine.verbs.models import stay_offline

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from realm_engine.cli.command import Verb
 from realm_engine.cli.options import engine_options
 from realm_engine.cli.progress import TERMINAL
 from realm_engine.verbs.paths import GivenPath
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _SECONDS = click.FloatRange(min=0.1)
 
 
-@click.command()
+@click.command(cls=Verb)
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address to listen on; this machine's own."
 )

@@ -50,6 +50,8 @@ VERBS = {
     "serve": _ALL,
 }
 """The settings that each verb heeds. `verify`, `build` and what goes elsewhere are told each time."""
+SECRET = "REALM_SERVE_TOKEN"
+"""What is never shown."""
 OTHER_VARIABLES = {
     "REALM_CACHE_DIR": "folder of what can be fetched or built again",
     "REALM_OFFLINE": "nothing is fetched",
@@ -57,6 +59,7 @@ OTHER_VARIABLES = {
     "REALM_ENGINE_CACHE_SIZE": "engines of TensorRT that are kept",
     "REALM_TENSORRT_MEMORY": "memory of a TensorRT builder",
     "REALM_CUDA_GRAPHS": "CUDA graphs of TensorRT",
+    SECRET: "the token that requests to serve must bear",
 }
 
 Value: TypeAlias = "str | int | float | bool | list[str]"

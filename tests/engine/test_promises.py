@@ -169,7 +169,10 @@ PROMISES = [
     ),
     # pictures
     Promise(
-        TRAINING, "Images may be PNG, JPEG, WebP, BMP or TIFF", ["PNG", "JPEG", "WebP", "BMP", "TIFF"], readable
+        TRAINING,
+        "Images may be PNG, JPEG, WebP, BMP or TIFF",
+        ["PNG", "JPEG", "WebP", "BMP", "TIFF"],
+        readable,
     ),
     Promise(
         EMBEDDING, "(formats: PNG, JPEG, WebP, BMP, TIFF)", ["PNG", "JPEG", "WebP", "BMP", "TIFF"], readable
