@@ -112,6 +112,10 @@ class AttributionMap(PictureMap):
         )
         return ", ".join(shown)
 
+    def notes(self) -> list[str]:
+        """What such a map does not say."""
+        return ["where the number comes from, not where the picture is false", *super().notes()]
+
     def value_of(self, region: Contributor) -> float:
         """What a region adds to the logit."""
         return region.contribution

@@ -53,7 +53,9 @@ class MapScores:
         text = texts if texts is None or isinstance(texts, str) else ". ".join(texts)
         (row,) = self._engine.look([image], [text], self._measure.name)
         if row.error is not None:
-            self._console.warn(f"{name}: no score stands beside the map: {row.error}")
+            self._console.warn(
+                f"{name}: no score stands beside the map: {row.error}; --no-score leaves scores and their memory out"
+            )
             return None
         return rounded(row, self._measure.columns)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 from bundles import PHRASES, build_bundle, read_manifest, write_manifest
+from PIL import Image
 
 from realm_engine import DreamConfig, Engine
 from realm_engine.errors import BundleError, ImageError, TextError, UsageError, WindowError
@@ -107,3 +110,24 @@ def test_pictures_with_too_many_windows_are_refused(engine, photo):
     assert few.error is None and few.map.windows == 88
     assert many.map is None
     assert many.error.startswith("a picture of 104 x 72 has 96 windows, and at most 88 are taken here")
+
+
+def test_a_map_holds_what_draws_it(engine, photo, tmp_path):
+    """Also where the picture is a file, and of many; the values that it shows are untouched."""
+    image = photo(72, 96)
+    path = tmp_path / "seam é.png"
+    Image.fromarray(image).save(path)
+    of_array = engine.map(image, "a seam")
+    assert of_array.image is image and of_array.name == ""
+    before = of_array.values.copy()
+    of_file = engine.map(path, "a seam")
+    (of_many,) = (each.map for each in engine.iter_maps([path], "a seam", names=[path.name]))
+    for found in (of_file, of_many, *engine.map_texts(path, ["a seam", "melted"])):
+        np.testing.assert_array_equal(found.image, image)
+        assert found.name == path.name and repr(found).startswith(
+            "<RealnessMap 'seam é.png', 96 x 72 px, realness "
+        )
+    assert of_array.overlay(path.name).tobytes() == of_file.overlay().tobytes() == of_many.overlay().tobytes()
+    np.testing.assert_array_equal(of_array.values, before)
+    copied = pickle.loads(pickle.dumps(of_file))
+    assert copied.panel().tobytes() == of_file.panel().tobytes()
