@@ -442,6 +442,7 @@ class Engine:
         recommended preset. `progress(done, total)` is called while working, in windows that are encoded.
         `metric`: not how real each pixel looks, but what it adds to the number of this measure, one that
         `with_map` knows; such a map takes none of the others.
+        The map holds the picture, an array as it was given, and draws itself: `overlay`, `panel`, `save`.
         Raises ImageError, WindowError, TextError, DeviceError, AnswerError where the model's answer is not a
         number, BundleError where the bundle makes no maps, and UsageError for a measure without one.
         """

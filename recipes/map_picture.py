@@ -16,10 +16,8 @@ from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "samples"
-PICTURES = {
-    ROOT / "docs" / "map.jpg": ("coffee-melted", "temple-repeated"),
-    ROOT / "docs" / "map-missed.jpg": ("cat-doubled",),
-}
+DOCS = ROOT / "docs"
+PICTURES = {"map.jpg": ("coffee-melted", "temple-repeated"), "map-missed.jpg": ("cat-doubled",)}
 GAP_PX = 8
 QUALITY = 82  # with whole colours: halved ones make a fringe round magenta
 
@@ -45,15 +43,15 @@ def rows(names: Sequence[str], maps: Path) -> Image.Image:
     return picture
 
 
-def main() -> None:
-    """Map the photographs and write the pictures."""
+def main(output: Path = DOCS) -> None:
+    """Map the photographs and write the pictures into a folder."""
     with tempfile.TemporaryDirectory() as folder:
         photos = [str(SAMPLES / f"{name}.png") for names in PICTURES.values() for name in names]
         texts = ["--descriptions", str(SAMPLES / "image_descriptions.csv")]
         command = [sys.executable, "-m", "realm_engine", "map", *photos, *texts]
         subprocess.run([*command, "--format", "overlay", "--output", folder], check=True)
-        for path, names in PICTURES.items():
-            rows(names, Path(folder)).save(path, quality=QUALITY, optimize=True, subsampling=0)
+        for file, names in PICTURES.items():
+            rows(names, Path(folder)).save(output / file, quality=QUALITY, optimize=True, subsampling=0)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from PIL import Image
 
 from realm_engine.arrays import UInt8
-from realm_engine.maps.figure import Caption, draw
+from realm_engine.maps.figure import Caption, draw, paste_outlined
 from realm_engine.maps.picture_map import NOTHING, Mapped, PictureMap
 from realm_engine.maps.render import PAPER, Limits, colour_limits
 from realm_engine.maps.words import Words
@@ -105,8 +105,8 @@ def _words(title: str, score: str) -> Words:
 def _cell(picture: Image.Image, words: Words) -> Image.Image:
     """A picture of at most `PICTURE_PX` above its words: as high as it needs, all of one width."""
     canvas = Image.new("RGB", (words.width_px, _GAP + picture.height + _WORDS_PX), PAPER)
-    canvas.paste(picture, (_GAP + (PICTURE_PX - picture.width) // 2, _GAP))
     canvas.paste(words.drawn(), (0, _GAP + picture.height))
+    paste_outlined(canvas, picture, (_GAP + (PICTURE_PX - picture.width) // 2, _GAP))
     return canvas
 
 

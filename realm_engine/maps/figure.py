@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from realm_engine.arrays import Bool, Float32, UInt8
 from realm_engine.maps import render
@@ -27,6 +27,7 @@ _LEAST_WIDTH = 360  # of an overlay with words
 _WORDS_WIDTH = 230  # in a panel
 _PANEL_HEIGHT = 300  # at least
 _GAP = 8
+_EDGE = (210, 210, 210)
 _LINES = 3  # of a text under an overlay
 _LINES_OF_PANEL = 30
 
@@ -131,9 +132,9 @@ def overlay(drawing: Drawing, result: PictureMap, limits: render.Limits, caption
     block = words.drawn()
     top = picture.shape[0]
     canvas = Image.new("RGB", (width, max(bar.shape[0], top + block.height)), render.PAPER)
-    canvas.paste(Image.fromarray(picture), (0, 0))
     canvas.paste(Image.fromarray(bar), (width - bar.shape[1], 0))
     canvas.paste(block, (0, top))
+    paste_outlined(canvas, Image.fromarray(picture), (0, 0), unit)
     return canvas
 
 
@@ -158,4 +159,17 @@ def panel(drawing: Drawing, result: PictureMap, limits: render.Limits, caption: 
     for left, block in zip(lefts, blocks, strict=True):
         canvas.paste(block, (left, 0))
     canvas.paste(rest.drawn(), (lefts[-1], words.height_px))
+    for left, block in list(zip(lefts, blocks, strict=True))[:2]:
+        paste_outlined(canvas, block, (left, 0), unit)
     return canvas
+
+
+def paste_outlined(
+    canvas: Image.Image, picture: Image.Image, corner: tuple[int, int], unit: float = 1.0
+) -> None:
+    """Paste a picture with a faint line round it, outside: a light one would have no edge on paper."""
+    line = max(1, round(unit / 2))
+    left, top = corner
+    around = (left - line, top - line, left + picture.width + line - 1, top + picture.height + line - 1)
+    ImageDraw.Draw(canvas).rectangle(around, outline=_EDGE, width=line)
+    canvas.paste(picture, corner)

@@ -112,7 +112,8 @@ class MapRun:
         """Remember what became of a picture, and say what there is to say."""
         if mapped.map is None:
             self.failed += 1
-            self._errors[entry.name] = mapped.error or ""
+            # Its name stands above it already, where it lies is nothing for a picture.
+            self._errors[entry.name] = (mapped.error or "").split(f"{entry.name}: ", 1)[-1]
             console.error(f"error: {mapped.error}")
             return
         stands_out, note = self._kind.stands_out(mapped.map), self._kind.note(mapped.map)

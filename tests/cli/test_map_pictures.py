@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -131,3 +132,15 @@ def test_what_is_drawn_beside_the_pictures_is_no_picture_of_the_next_run(cli, pi
     first, second = cli(*arguments), cli(*arguments, "--strict")
     assert first.exit_code == second.exit_code == 0, second.stderr
     assert f"4 of 4 maps in {pictures}" in second.stderr
+
+
+def test_the_pictures_of_the_documentation_are_what_the_recipe_draws(tmp_path):
+    """But for the last digits, which are another processor's."""
+    recipe = runpy.run_path(str(ROOT / "recipes" / "map_picture.py"))
+    recipe["main"](tmp_path)
+    assert recipe["PICTURES"]
+    for name in recipe["PICTURES"]:
+        drawn, kept = (Image.open(folder / name) for folder in (tmp_path, ROOT / "docs"))
+        assert drawn.size == kept.size and (ROOT / "docs" / name).stat().st_size < 300_000
+        off = np.abs(np.asarray(drawn).astype(int) - np.asarray(kept))
+        assert off.mean() < 0.5, f"docs/{name}: run python recipes/map_picture.py"

@@ -106,7 +106,7 @@ def test_a_killed_run_is_finished_to_the_same_bytes(bundle_path, many, tmp_path,
         "--bundle",
         str(bundle_path),
     ]
-    command += ["--threads", "1"]
+    command += ["--threads", "1", "--format", "overlay,npy,json,contact,coco"]
     assert (
         subprocess.run([*command, "--output", str(whole)], capture_output=True, timeout=120).returncode == 0
     )

@@ -111,7 +111,7 @@ def test_words_of_a_row_stand_on_one_line() -> None:
     for left, each, size in ((8, wide, (192, 256)), (272 + 8 + 32, tall, (256, 192))):
         shown = pixels[8 + 256 - size[0] : 8 + 256, left : left + size[1]]
         assert (shown[-1, -1] == each.image[0, 0]).all() and (shown[-1, 0] == each.image[0, 0]).all()
-        assert (pixels[8 + 256, left : left + size[1]] == 255).all()
+        assert (pixels[8 + 257, left : left + size[1]] == 255).all()  # under the line round it
 
 
 def test_a_picture_that_failed_keeps_its_place() -> None:
