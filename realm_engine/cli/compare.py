@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Resumable)
-@click.argument("folders", nargs=-1, metavar="[NAME=]DIR...")
+@click.argument("folders", nargs=-1, metavar="[NAME=]DIR|PATTERN...")
 @click.option(
     "--table",
     type=GivenPath(path_type=Path),

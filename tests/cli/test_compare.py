@@ -57,6 +57,24 @@ def table(path: Path) -> list[dict[str, str]]:
 # ------------------------------------------------------------------ the page
 
 
+def test_patterns_stand_for_generators(cli, folders):
+    """One folder of several generators' pictures, told apart by their names."""
+    mixed = folders / "mixed"
+    mixed.mkdir()
+    for name in "ab":
+        for path in (folders / name).iterdir():
+            (mixed / f"{path.stem}-{name}.png").write_bytes(path.read_bytes())
+    done = cli(
+        "compare", f"one={mixed}/*-a.png", f"two={mixed}/*-b.png", "--output", folders / "out", "--maps", 0
+    )
+    assert done.exit_code == 0, done.stderr
+    rows = table(folders / "out" / "scores.csv")
+    assert [row["generator"] for row in rows] == ["one"] * 22 + ["two"] * 22
+    assert rows[0]["filename"] == "00-a.png" and rows[-1]["filename"] == "21-b.png"
+    done = cli("compare", f"one={mixed}/*-a.png", f"two={mixed}/*-c.png", "--output", folders / "out2")
+    assert done.exit_code == 2 and "-c.png: nothing is called so" in done.stderr
+
+
 def test_folders_to_a_page_that_needs_nothing(cli, guests, folders):
     out = folders / "out"
     done = cli(
@@ -204,7 +222,10 @@ def test_a_broken_picture_fails_alone(cli, folders):
         (["a", "a"], "two generators are called 'a' (a and a); name them: NAME=FOLDER"),
         (["a", "x=a"], "x and a are the same folder (a); a comparison needs two"),
         (["a", "nowhere"], "nowhere: no such file or directory"),
-        (["a", "b/01.png"], "b/01.png: is a file; a generator is a folder of pictures, or give --table CSV"),
+        (
+            ["a", "b/01.png"],
+            "b/01.png: is a file; a generator is a folder or a pattern ('a/*.png'), or give --table CSV",
+        ),
         (["a", "x="], "'x=': give a folder, or NAME=FOLDER"),
         (["a", "=b"], "'=b': give a folder, or NAME=FOLDER"),
         ([], "give folders, or --table CSV, or --scores CSV: one of the three"),

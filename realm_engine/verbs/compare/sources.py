@@ -12,6 +12,7 @@ from realm_engine.errors import TextError, UsageError
 from realm_engine.machine.files import sha256_of
 from realm_engine.pictures.descriptions import Descriptions
 from realm_engine.pictures.find import Found, look_for_images
+from realm_engine.pictures.given import given_pictures
 from realm_engine.pictures.inputs import Entry, described
 from realm_engine.verbs.compare.scores import FILENAME, GENERATOR, PROMPT, normalised, read_cells
 
@@ -77,7 +78,9 @@ def parse_folders(arguments: Sequence[str]) -> dict[str, Path]:
 
 
 def of_folders(folders: Mapping[str, Path], prompts: Descriptions | None = None) -> Sources:
-    """The pictures in folders; names are relative to each. `prompts`: by file name, or by generator and file name.
+    """The pictures in folders, or those that a pattern or @LIST means; names are relative to each.
+
+    `prompts` are by file name, or by generator and file name.
 
     Raises UsageError with fewer than two folders, ImageError for one that is missing or holds no picture, and
     TextError where the prompts of a picture are ambiguous.
@@ -91,8 +94,11 @@ def of_folders(folders: Mapping[str, Path], prompts: Descriptions | None = None)
     found: list[Found] = []
     for generator, folder in folders.items():
         if folder.is_file():
-            raise UsageError(f"{folder}: is a file; a generator is a folder of pictures, or give --table CSV")
-        seen = look_for_images([folder])
+            raise UsageError(
+                f"{folder}: is a file; a generator is a folder or a pattern ('a/*.png'), or give --table CSV"
+            )
+        given = given_pictures([folder])
+        seen = look_for_images(given.paths, given.listed)
         found.append(seen)
         pictures += [Picture(generator, file.name, file.path) for file in seen.files]
     if prompts is not None:
