@@ -55,12 +55,13 @@ demo: $(LEAN)
 	@mkdir -p out/demo
 	$(BIN)/realm-engine score samples --output out/demo/scores.csv
 	@cat out/demo/scores.csv
-	$(BIN)/realm-engine map samples --descriptions samples/image_descriptions.csv --output out/demo
+	$(BIN)/realm-engine map samples --descriptions samples/image_descriptions.csv --output out/demo \
+		--format overlay,heatmap,npy,json,contact
 	$(BIN)/realm-engine report samples --output out/demo/report
 	@echo
 	@echo 'Scores: out/demo/scores.csv (realness 0-100, high = real).'
 	@echo 'Maps:   out/demo/*.overlay.png (magenta = unreal); .heatmap.png, .npy and .json lie beside them.'
-	@echo 'Look at out/demo/coffee-melted.overlay.png and out/demo/temple-repeated.overlay.png first: they have a flaw.'
+	@echo 'Look at out/demo/map.contact-1.png first: all of them on one sheet. Two of the three that have a flaw show it.'
 	@echo 'Report: out/demo/report/report.html, all of it on one page: open it in a browser, send it to anybody.'
 
 # All three always run, so that one report says everything; pytest last, so that its summary ends the output.

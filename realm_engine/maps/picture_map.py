@@ -176,7 +176,8 @@ class PictureMap(ABC):
             longest_px: The longer side of the picture at most; None: its own.
 
         Raises:
-            UsageError: there is no picture, or one of another size, or the limits are not two increasing numbers.
+            UsageError: there is no picture, or one of another size, the limits are not two increasing numbers, or
+                another number is too small.
         """
         return self._figure("overlay", title, score, image, limits, regions, longest_px)
 
@@ -235,10 +236,15 @@ class PictureMap(ABC):
         image = self.image if image is None else image
         if image is None:
             raise UsageError("this map does not hold its picture; give it as image=")
+        image = np.asarray(image)  # a Pillow image is as good
         if image.shape != (*self.values.shape, 3) or image.dtype != np.uint8:
             height, width = self.values.shape
             raise UsageError(
                 f"image is {image.dtype} {image.shape}; the map needs uint8 RGB ({height}, {width}, 3), its picture"
+            )
+        if (longest_px is not None and longest_px < 1) or (regions is not None and regions < 0):
+            raise UsageError(
+                f"longest_px is {longest_px}, regions {regions}; give at least 1, and at least 0"
             )
         if limits is not None and not limits[0] < limits[1]:
             raise UsageError(f"limits are {limits}; give the lower value first, then the higher")

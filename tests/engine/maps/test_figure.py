@@ -127,6 +127,11 @@ def test_pictures_need_a_picture_of_the_map() -> None:
     for wrong in (found.image[:-1], found.image[..., 0], found.image.astype(float)):
         with pytest.raises(UsageError, match="the map needs uint8 RGB"):
             found.panel(image=wrong)
+    pillow = Image.fromarray(found.image)
+    assert bare.overlay(image=pillow).tobytes() == bare.overlay(image=found.image).tobytes()  # type: ignore[arg-type]
+    for wrong_number in ({"longest_px": 0}, {"regions": -1}):
+        with pytest.raises(UsageError, match="give at least 1, and at least 0"):
+            found.overlay(**wrong_number)
     with pytest.raises(UsageError, match="lower value first"):
         found.overlay(limits=(0.8, 0.3))
 
