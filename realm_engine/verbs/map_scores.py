@@ -30,9 +30,13 @@ class MapScores:
 
     @classmethod
     def of(cls, engine: Engine, console: Console) -> MapScores | None:
-        """The scores of an engine; None where it measures nothing in the precision that it has."""
+        """The scores of an engine; None where its bundle has no measure, or, which is said, not in this precision."""
         measures = engine.contents.measures.all
-        if not measures or not engine.can(measures[0].part.name):
+        if not measures:
+            return None
+        if not engine.can(measures[0].part.name):
+            precision = engine.describe()["precision"]
+            console.say(f"no scores stand beside the maps: {measures[0].name} is not there as {precision}")
             return None
         return cls(engine, measures[0], console)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bundles import build_bundle
+from bundles import build_bundle, read_manifest, write_manifest
 from PIL import Image
 from pycocotools.coco import COCO
 from repository import ROOT
@@ -67,6 +67,20 @@ def test_a_bundle_that_scores_nothing(cli, pictures, tmp_path):
     mute = build_bundle(tmp_path / "mute", core=False)
     result = cli("map", pictures / "a.png", *TEXT, "--output", tmp_path / "m", bundle=mute)
     assert result.exit_code == 0 and "scores" not in record(tmp_path / "m" / "a.json")
+
+
+def test_a_measure_that_the_precision_lacks_is_named(cli, pictures, tmp_path):
+    bundle = build_bundle(tmp_path / "half", fp16=True)
+    manifest = read_manifest(bundle)
+    for graph in ("core", "core_text"):
+        del manifest["graphs"][graph]["variants"]["fp16"]
+    write_manifest(bundle, manifest)
+    arguments = ("map", pictures / "a.png", *TEXT, "--output", tmp_path / "m", "--precision", "fp16")
+    result = cli(*arguments, bundle=bundle)
+    assert (
+        result.exit_code == 0
+        and "no scores stand beside the maps: core is not there as fp16" in result.stderr
+    )
 
 
 def test_regions_of_a_single_picture_are_printed(cli, pictures, tmp_path):
