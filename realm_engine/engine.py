@@ -5,10 +5,9 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NoReturn, TypeVar, overload
 
@@ -16,8 +15,8 @@ import numpy as np
 
 from realm_engine.arrays import Float32, UInt8
 from realm_engine.bundle.bundle import Bundle
-from realm_engine.errors import AnswerError, ImageError, UsageError
-from realm_engine.machine.memory import MemoryLimit, format_bytes, parse_bytes, resident_bytes
+from realm_engine.errors import UsageError
+from realm_engine.machine.memory import MemoryLimit, parse_bytes
 from realm_engine.maps.attribution import Attributed, AttributionMap, AttributionStream
 from realm_engine.maps.coco import coco_dataset
 from realm_engine.maps.contact import contact_sheets
@@ -35,10 +34,10 @@ from realm_engine.measures.profiles import DEFAULT
 from realm_engine.measures.stream import Group, MeasureStream
 from realm_engine.measures.table import Chosen, choose_measures
 from realm_engine.opened import Contents, Opened
-from realm_engine.pictures.decode import Admit, load_image
 from realm_engine.pictures.descriptions import Descriptions
 from realm_engine.pictures.inputs import Entry, Texts, entries
-from realm_engine.pictures.pipeline import BUDGET_BYTES, Pipeline, Watch
+from realm_engine.pictures.intake import Intake, answers_for, name_of
+from realm_engine.pictures.pipeline import Watch
 from realm_engine.pictures.sources import ImageSource, Layout, pictures_of
 from realm_engine.runtimes.choose import PREFER_FP16, PartPlan, choose_plans
 from realm_engine.runtimes.measured import load_tuned
@@ -65,10 +64,6 @@ log = logging.getLogger("realm_engine")
 
 DEFAULT_BUNDLE = "realm-tiny"
 MISSING_TEXT = ("allow", "error")
-# An image that takes less to decode is never refused: what a call takes is bounded where calls are made.
-SMALL_BYTES = 16 << 20
-_MAX_DECODERS = 4
-_MAX_DECODERS_ALONE = 16
 
 T = TypeVar("T")
 
@@ -114,6 +109,7 @@ class Engine:
         self._opened = tuple(opened)
         self._main = self._opened[0]
         self._memory = memory
+        self._intake = Intake(memory)
 
     @classmethod
     def open(
@@ -339,7 +335,7 @@ class Engine:
         threads = min(plan.backend.threads for plan in plans)
         if gather is None:
             gather = all(plan.backend.resident for plan in plans)
-        pipeline = self._pipeline(
+        pipeline = self._intake.pipeline(
             stream.run, stream.fail, stream.per_call, wanted, threads, gather, stream.key, watch
         )
         return self._while_open(pipeline.stream(iter(todo)))
@@ -357,7 +353,7 @@ class Engine:
         stream = FeatureStream(
             Group(self._main, (measure,), memory, self._main.many_sizes([plan])), graph, wanted
         )
-        return self._pipeline(
+        return self._intake.pipeline(
             stream.run,
             stream.fail,
             stream.per_call,
@@ -451,9 +447,9 @@ class Engine:
         if any(given is not None for given in (text, config, progress)):
             raise UsageError(f"the map of {metric} takes an image alone: no text, configuration or progress")
         stream = self._attributions(metric, None)[0]
-        with _named(image):
-            pixels = self._load(image)
-            (found,) = stream.run([pixels], [Entry(0, _name(image), pixels)])
+        with answers_for(image):
+            pixels = self._intake.load(image)
+            (found,) = stream.run([pixels], [Entry(0, name_of(image), pixels)])
         assert found.map is not None
         return found.map
 
@@ -536,7 +532,7 @@ class Engine:
         stream = MapStream(mapper, config or mapper.recommended, progress, most_windows)
         threads = int(self.describe(self.map_part)["threads"])
         most = mapper.dream.encoder.per_call
-        pipeline = self._pipeline(stream.run, stream.fail, stream.per_call, most, threads, watch=watch)
+        pipeline = self._intake.pipeline(stream.run, stream.fail, stream.per_call, most, threads, watch=watch)
         return self._while_open(pipeline.stream(iter(todo)))
 
     def with_map(self, metric: str) -> Measure:
@@ -564,7 +560,7 @@ class Engine:
         stream, plan, most = self._attributions(metric, progress)
         # A limit below the models' own need fails now.
         stream.per_call(np.empty((1, 1, 3), dtype=np.uint8))
-        pipeline = self._pipeline(
+        pipeline = self._intake.pipeline(
             stream.run,
             stream.fail,
             stream.per_call,
@@ -603,7 +599,7 @@ class Engine:
         with `embed_texts` is what a map is made of. Raises ImageError, WindowError, DeviceError, BundleError.
         """
         maps = self.maps
-        pixels = self._load(image)
+        pixels = self._intake.load(image)
         grid = WindowGrid(pixels.shape[0], pixels.shape[1], window_px, stride_px)
         return maps.dream.embeddings(pixels, grid)
 
@@ -638,12 +634,12 @@ class Engine:
     ) -> list[RealnessMap]:
         mapper = self.maps
         config = config or mapper.recommended
-        pixels = self._load(image)
+        pixels = self._intake.load(image)
         config.grids(*pixels.shape[:2])  # a window that does not fit is found before any work
         each = [texts_of_map(text) for text in texts]
-        with _named(image):
+        with answers_for(image):
             maps = mapper.map_together([pixels] * len(texts), each, config, progress)
-        return [replace(found, image=pixels, name=_name(image)) for found in maps]
+        return [replace(found, image=pixels, name=name_of(image)) for found in maps]
 
     def _while_open(self, answers: Generator[T, None, None]) -> Iterator[T]:
         """The answers, of which none is given once the engine is closed, not even one that is made already."""
@@ -651,59 +647,3 @@ class Engine:
             for answer in answers:
                 self._main.sessions.check_open()
                 yield answer
-
-    def _pipeline(
-        self,
-        run: Callable[[list[UInt8], list[Entry]], Sequence[T]],
-        fail: Callable[[Entry, str], T],
-        per_call: Callable[[UInt8], int],
-        batch_size: int,
-        threads: int,
-        gather: bool = False,
-        key: Callable[[UInt8], Hashable] | None = None,
-        watch: Watch | None = None,
-    ) -> Pipeline[T]:
-        waiting = min(BUDGET_BYTES, self._memory.limit_bytes // 8)
-        # Beside a device that computes, the processor has nothing to do but decode.
-        decoders = min(_MAX_DECODERS_ALONE if gather else _MAX_DECODERS, threads)
-        room = self._room if self._memory.strict else None
-        return Pipeline(
-            self._load, run, fail, batch_size, decoders, per_call, waiting, gather, key, room, watch
-        )
-
-    def _room(self) -> int:
-        """Bytes that the process may still take."""
-        return self._memory.limit_bytes - resident_bytes()
-
-    def _load(self, source: ImageSource, admit: Admit | None = None) -> UInt8:
-        """The image, unless a strict limit of memory would not hold it while it is decoded. Raises ImageError."""
-
-        def check(needs: int) -> None:
-            if admit is not None:
-                admit(needs)
-            room = self._room() if self._memory.strict else needs
-            if needs > max(room, SMALL_BYTES):
-                name = os.fspath(source) if isinstance(source, str | os.PathLike) else "image"
-                limit = self._memory.limit_bytes
-                raise ImageError(
-                    f"{name}: decoding it takes {format_bytes(needs)} beside the {format_bytes(limit - room)} that are "
-                    f"held, and --max-memory is {format_bytes(limit)}; give more, or scale it down"
-                )
-
-        return load_image(source, check)
-
-
-def _name(image: ImageSource) -> str:
-    """The file's name, "" where there is no file."""
-    return Path(image).name if isinstance(image, str | os.PathLike) else ""
-
-
-@contextmanager
-def _named(image: ImageSource) -> Iterator[None]:
-    """Within the block an answer that is no number is an error that names the file."""
-    try:
-        yield
-    except AnswerError as error:
-        if isinstance(image, str | os.PathLike):
-            raise AnswerError(f"{os.fspath(image)}: {error}") from error
-        raise

@@ -121,7 +121,7 @@ def test_a_pipeline_that_gathers_fills_its_batches_and_never_waits_for_the_budge
 )
 def test_decoded_images_that_wait_take_an_eighth_of_the_memory_limit(bundle_path, limit, bytes_waiting):
     with Engine.open(bundle_path, device="cpu", threads=1, max_memory=limit) as engine:
-        pipeline = engine._pipeline(lambda *_: [], lambda *_: None, lambda image: 1, 8, 1)
+        pipeline = engine._intake.pipeline(lambda *_: [], lambda *_: None, lambda image: 1, 8, 1)
     assert pipeline._budget_bytes == bytes_waiting
 
 
@@ -130,7 +130,7 @@ def test_an_engine_stops_decoding_where_its_memory_limit_says(bundle_path, monke
     monkeypatch.setattr("realm_engine.engine.load_image", held.load)
     with Engine.open(bundle_path, device="cpu", threads=1) as engine:
         engine._memory = MemoryLimit(8 * 3 * 300, strict=True)
-        pipeline = engine._pipeline(held.run, lambda entry, message: message, lambda image: 8, 8, 2)
+        pipeline = engine._intake.pipeline(held.run, lambda entry, message: message, lambda image: 8, 8, 2)
         assert list(pipeline.stream(entries(60))) == list(range(60))
     assert held.most <= 3
 
