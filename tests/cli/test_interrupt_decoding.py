@@ -16,14 +16,14 @@ from realm_engine.machine.files import PARTIAL
 SLOW = """
 import sys, time
 from pathlib import Path
-from realm_engine import engine
-decode = engine.load_image
+from realm_engine.pictures import intake
+decode = intake.load_image
 def load(source, admit=None):
     if Path(source).name.startswith("slow"):
         Path(sys.argv[1]).touch()
         time.sleep(60)
     return decode(source, admit)
-engine.load_image = load
+intake.load_image = load
 from realm_engine.cli.main import main
 main(sys.argv[2:])
 """

@@ -32,11 +32,11 @@ def test_the_score_beside_a_map_is_that_of_score(cli, pictures, tmp_path):
 
 
 def test_nothing_is_decoded_twice_for_it(cli, pictures, tmp_path, monkeypatch):
-    from realm_engine import engine
+    from realm_engine.pictures import intake
 
-    decoded, load = [], engine.load_image
+    decoded, load = [], intake.load_image
     monkeypatch.setattr(
-        engine, "load_image", lambda source, *rest: decoded.append(str(source)) or load(source, *rest)
+        intake, "load_image", lambda source, *rest: decoded.append(str(source)) or load(source, *rest)
     )
     assert cli("map", pictures, *TEXT, "--output", tmp_path / "m").exit_code == 0
     assert len(decoded) == len(set(decoded)) == 4

@@ -77,7 +77,7 @@ def test_several_measures_of_one_picture_share_one_decode(opened, images, tmp_pa
     decoded = []
     original = decode.load_image
     monkeypatch.setattr(
-        "realm_engine.engine.load_image",
+        "realm_engine.pictures.intake.load_image",
         lambda source, admit: decoded.append(source) or original(source, admit),
     )
     rows = opened.score(paths, metrics=["core", "brightness", "sums"])

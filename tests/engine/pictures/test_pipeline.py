@@ -15,6 +15,7 @@ from realm_engine import Engine
 from realm_engine.errors import DeviceError, ImageError
 from realm_engine.machine.memory import MemoryLimit
 from realm_engine.pictures.inputs import Entry
+from realm_engine.pictures.intake import Intake
 from realm_engine.pictures.pipeline import Pipeline
 
 
@@ -127,9 +128,9 @@ def test_decoded_images_that_wait_take_an_eighth_of_the_memory_limit(bundle_path
 
 def test_an_engine_stops_decoding_where_its_memory_limit_says(bundle_path, monkeypatch):
     held = Held()
-    monkeypatch.setattr("realm_engine.engine.load_image", held.load)
+    monkeypatch.setattr("realm_engine.pictures.intake.load_image", held.load)
     with Engine.open(bundle_path, device="cpu", threads=1) as engine:
-        engine._memory = MemoryLimit(8 * 3 * 300, strict=True)
+        engine._intake = Intake(MemoryLimit(8 * 3 * 300, strict=True))
         pipeline = engine._intake.pipeline(held.run, lambda entry, message: message, lambda image: 8, 8, 2)
         assert list(pipeline.stream(entries(60))) == list(range(60))
     assert held.most <= 3
