@@ -22,6 +22,7 @@ from benchmarks.settings import CACHE, ROOT, SAMPLES, Settings, use_threads
 from realm_engine.errors import heeding_interrupts
 from realm_engine.machine.packages import MissingPackageError, needs
 from realm_engine.machine.processor import busy_load, system_load
+from realm_engine.verbs.usage import in_one_line
 
 SUITES = ("dream", "core", "fast", "startup", "sizes", "measures", "auto", "hosts")
 BY_NAME = ("gpu",)  # suites that run where they are asked for
@@ -247,13 +248,13 @@ def _say(line: str) -> None:
 def main() -> None:
     """Run the command; an error of the user's is one line on stderr and exit status 2."""
     try:
-        with heeding_interrupts(), needs("python -m benchmarks", "all"):
+        with in_one_line(), heeding_interrupts(), needs("python -m benchmarks", "all"):
             command.main(prog_name="python -m benchmarks", standalone_mode=False)
     except MissingPackageError as error:
         _say(f"error: {error}")
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        _say(f"error: {error.format_message()}")
+        error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _say("interrupted")

@@ -16,6 +16,7 @@ from realm_engine.machine.packages import needs
 from realm_engine.runtimes.words import Precision
 from realm_engine.verbs.paths import GivenPath
 from realm_engine.verbs.strict import strictly, with_strict
+from realm_engine.verbs.usage import in_one_line
 from realm_train.cli.main import say
 from realm_train.cli.offline import offline_option
 
@@ -157,7 +158,7 @@ class _Command(click.Command):
     metavar="FILE",
     help="JSON to write: every node of fp16 and bf16 files that stays float32, and why.",
 )
-@click.option("--output", required=True, type=GivenPath(path_type=Path), help="Folder of the bundle.")
+@click.option("-o", "--output", required=True, type=GivenPath(path_type=Path), help="Folder of the bundle.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing bundle.")
 @click.option("--name", help="Name of the bundle [default: name of the output folder].")
 @click.option("--description", help="One line about the bundle.")
@@ -363,8 +364,9 @@ def _three(option: str, text: str) -> tuple[float, float, float]:
 def main() -> None:
     """Run the command; an error of the user's is one line on stderr and exit status 2."""
     try:
-        with heeding_interrupts(), needs("python -m export", "export"):
-            sys.exit(export.main(standalone_mode=False))  # nothing, or the code that it asked for
+        with in_one_line(), heeding_interrupts(), needs("python -m export", "export"):
+            code = export.main(prog_name="python -m export", standalone_mode=False)
+            sys.exit(code)  # nothing, or the code that it asked for
     except RealmError as error:
         say(f"error: {error}")
         sys.exit(error.exit_code)

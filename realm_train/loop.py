@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 from realm_train.errors import RunError
 from realm_train.optimise import MovingAverage, training_mode
-from realm_train.runs import RunFolder, epoch_seed, progress, set_seed
+from realm_train.runs import RunFolder, epoch_seed, set_seed
+from realm_train.said import phase, progress
 from realm_train.towers import load_strictly
 
 _STATE = ("epoch", "best", "model", "optimizer", "schedule", "average", "scaler")
@@ -217,7 +218,7 @@ class _Loop(Generic[Batch]):
                 means = self._descend(batches, tick)
             row = {"epoch": epoch + 1, "loss": means.pop("loss"), "lr": rate, **means}
             row |= self.training.observe()
-            with self._averaged():
+            with self._averaged(), phase("evaluating", self.show):
                 row |= self.training.evaluate()
             value = -math.inf if self.training.select is None else self.training.select(row)
             better = value > self.best.value or self.best.epoch == 0

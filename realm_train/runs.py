@@ -17,7 +17,7 @@ import random
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -269,25 +269,6 @@ def set_seed(seed: int) -> None:
 def epoch_seed(seed: int, epoch: int) -> int:
     """An independent seed for each epoch, so that a resumed epoch draws what an uninterrupted one would."""
     return int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0])
-
-
-@contextmanager
-def progress(description: str, total: int, show: bool = True) -> Iterator[Callable[[str], None]]:
-    """A progress bar on stderr; call the yielded function after each step with a short status text."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[status]}"),
-    )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not (show and console.is_terminal)) as bar:
-        task = bar.add_task(description, total=total, status="")
-        yield lambda status: bar.update(task, advance=1, status=status)
 
 
 def _cell(key: str, value: Any) -> str:

@@ -14,7 +14,7 @@ from realm_train.core.model import build_core
 from realm_train.core.presets import core_preset
 from realm_train.errors import DataError
 from realm_train.raise_td import pictures_alone
-from realm_train.runs import progress
+from realm_train.said import progress
 
 
 def main() -> None:

@@ -102,12 +102,19 @@ def _missing(error: click.MissingParameter) -> str:
     if parameter is None:
         return _plain(error.format_message())
     if isinstance(parameter, click.Argument):
-        name = parameter.make_metavar(error.ctx) if error.ctx is not None else parameter.name or ""
-        return f"{name.strip('[]')} is missing"
+        choices = (
+            f" ({', '.join(parameter.type.choices)})" if isinstance(parameter.type, click.Choice) else ""
+        )
+        return f"{_argument(parameter)} is missing{choices}"
     choices = (
         f" (one of {', '.join(parameter.type.choices)})" if isinstance(parameter.type, click.Choice) else ""
     )
     return f"{_long(parameter)} is missing{choices}"
+
+
+def _argument(parameter: click.Argument) -> str:
+    """What an argument is called in help, without the signs for optional and several."""
+    return (parameter.metavar or (parameter.name or "").upper()).strip("[].")
 
 
 def _long(parameter: click.Parameter) -> str:
@@ -122,7 +129,7 @@ def _bad(error: click.BadParameter, context: click.Context) -> str:
         return _plain(error.format_message())
     what = _long(parameter)
     if isinstance(parameter, click.Argument):
-        what = parameter.make_metavar(context).strip("[]")
+        what = _argument(parameter)
     source = context.get_parameter_source(parameter.name or "")
     if source is ParameterSource.ENVIRONMENT:
         what = f"{parameter.envvar} ({what})"

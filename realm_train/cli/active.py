@@ -12,7 +12,11 @@ from realm_engine.verbs.paths import GivenPath
 
 _RUN = GivenPath(path_type=Path, exists=True, file_okay=False)
 _OUTPUT = click.option(
-    "--output", type=GivenPath(path_type=Path, file_okay=False), required=True, help="Run folder to write."
+    "-o",
+    "--output",
+    type=GivenPath(path_type=Path, file_okay=False),
+    required=True,
+    help="Run folder to write.",
 )
 _BUNDLE = click.option(
     "--bundle", default=DEFAULT_BUNDLE, show_default=True, metavar="NAME|DIR", help="Whose trunk sees them."
@@ -21,7 +25,7 @@ _SETTINGS = click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting; repeatable."
 )
 _RESUME = click.option("--resume", is_flag=True, help="Go on with a killed run.")
-_QUIET = click.option("--quiet", is_flag=True, help="No progress on stderr.")
+_QUIET = click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
 
 
 @click.group()
@@ -74,7 +78,7 @@ def start(
 @click.argument("run", type=_RUN)
 @click.option("--count", type=click.IntRange(1), default=50, show_default=True, help="How many pictures.")
 @click.option(
-    "--output", "table", type=GivenPath(path_type=Path, dir_okay=False), required=True,
+    "-o", "--output", "table", type=GivenPath(path_type=Path, dir_okay=False), required=True,
     help="CSV to fill in; a picture of all of them lies beside it.",
 )  # fmt: skip
 def query(run: Path, count: int, table: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from realm_train.features import Progress
-from realm_train.runs import progress
+from realm_train.said import progress
 
 
 @contextmanager

@@ -13,7 +13,7 @@ _FOLDER = GivenPath(path_type=Path, file_okay=False)
 
 @click.command()
 @click.option("--data", "root", type=_FOLDER, required=True, help="Folder with train/image_descriptions.csv.")
-@click.option("--output", type=_FOLDER, required=True, help="Run folder to write.")
+@click.option("-o", "--output", type=_FOLDER, required=True, help="Run folder to write.")
 @click.option(
     "--model",
     default="realm-tiny",
@@ -33,7 +33,7 @@ _FOLDER = GivenPath(path_type=Path, file_okay=False)
 )  # fmt: skip
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting; repeatable.")
 @click.option("--resume", is_flag=True, help="Go on with a killed run.")
-@click.option("--quiet", is_flag=True, help="No progress on stderr.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
 def clip(
     root: Path,
     output: Path,

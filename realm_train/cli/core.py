@@ -16,7 +16,7 @@ _FOLDER = GivenPath(path_type=Path, file_okay=False)
 
 @click.command()
 @click.option("--data", "root", type=_FOLDER, required=True, help="Folder with train/image_descriptions.csv.")
-@click.option("--output", type=_FOLDER, required=True, help="Run folder to write.")
+@click.option("-o", "--output", type=_FOLDER, required=True, help="Run folder to write.")
 @click.option("--preset", type=click.Choice(list(CORE_PRESETS)), default="small", show_default=True)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting; repeatable.")
 @click.option("--image-weights", metavar="PATH|pretrained|none", help="Where the image tower starts.")
@@ -39,7 +39,7 @@ _FOLDER = GivenPath(path_type=Path, file_okay=False)
     "--limit", type=click.IntRange(2), metavar="N", help="Only the first N rows, to try things out."
 )
 @click.option("--device", type=click.Choice(["auto", "cpu"]), default="auto", show_default=True)
-@click.option("--quiet", is_flag=True, help="No progress on stderr.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
 def core(
     root: Path,
     output: Path,
@@ -122,7 +122,7 @@ def core(
 
 @click.command("import-core")
 @click.argument("checkpoint", type=GivenPath(path_type=Path))
-@click.option("--output", type=_FOLDER, required=True, help="Run folder to write.")
+@click.option("-o", "--output", type=_FOLDER, required=True, help="Run folder to write.")
 def import_core(checkpoint: Path, output: Path) -> None:
     """Turn an upstream REALM best_model.pth into a run folder, to evaluate or to export.
 

@@ -35,12 +35,13 @@ def evaluate() -> None:
 )
 @click.option("--folds", is_flag=True, help="RUN is a cross-validation: every fold's model takes part.")
 @click.option(
+    "-o",
     "--output",
     type=GivenPath(path_type=Path, file_okay=False),
     help="Folder for metrics.json, predictions.csv and scatter.png  [default: RUN/evaluation-SPLIT]",
 )
 @click.option("--device", type=click.Choice(["auto", "cpu"]), default="auto", show_default=True)
-@click.option("--quiet", is_flag=True, help="No progress on stderr.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
 def evaluate_core(
     run: Path, root: Path, split: str, folds: bool, output: Path | None, device: str, quiet: bool
 ) -> None:

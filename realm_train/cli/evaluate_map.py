@@ -45,7 +45,9 @@ from realm_train.errors import ConfigError
 )
 @click.option("--per-photograph", type=click.IntRange(1), default=4, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=2025, show_default=True)
-@click.option("--output", type=GivenPath(path_type=Path, dir_okay=False), help="JSON file for the result.")
+@click.option(
+    "-o", "--output", type=GivenPath(path_type=Path, dir_okay=False), help="JSON file for the result."
+)
 @click.pass_context
 def evaluate_map(
     context: click.Context,
@@ -78,6 +80,7 @@ def evaluate_map(
     from realm_train.defects import HELD_OUT_KINDS, KINDS, TRAINING_KINDS
     from realm_train.defects.planted import planted_defects
     from realm_train.runs import RunFolder
+    from realm_train.said import phase
 
     if output is not None and not output.parent.is_dir():
         raise ConfigError(f"{output.parent}: no such folder; make it, or give another --output")
@@ -108,11 +111,15 @@ def evaluate_map(
         mapper = bundle_maps(run, preset) if metric is None else attribution_maps(run, metric)
     quality: Agreement
     if exam is not None:
-        quality = judge_drawn(load_exam(exam, root, seed), mapper, seed)
+        with phase("mapping"):
+            quality = judge_drawn(load_exam(exam, root, seed), mapper, seed)
     else:
         chosen = {"training": TRAINING_KINDS, "held-out": HELD_OUT_KINDS, "all": tuple(KINDS)}[kinds]
         images = load_photographs(root, config, photographs or "r*", only=split)
-        quality = judge_maps(planted_defects(getattr(images, split), seed, per_photograph, chosen), mapper)
+        with phase("mapping"):
+            quality = judge_maps(
+                planted_defects(getattr(images, split), seed, per_photograph, chosen), mapper
+            )
     values = {
         name: value for name, value in quality.to_json().items() if not metric or name not in ABOUT_TEXTS
     }

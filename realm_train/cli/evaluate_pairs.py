@@ -21,7 +21,9 @@ from realm_train.errors import ConfigError
 )  # fmt: skip
 @click.option("--per-photograph", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=2025, show_default=True)
-@click.option("--output", type=GivenPath(path_type=Path, dir_okay=False), help="JSON file for the result.")
+@click.option(
+    "-o", "--output", type=GivenPath(path_type=Path, dir_okay=False), help="JSON file for the result."
+)
 def evaluate_pairs(
     bundle: str, root: Path, photographs: str, per_photograph: int, seed: int, output: Path | None
 ) -> None:

@@ -33,6 +33,7 @@ class Into:
         """
         command = [sys.executable, "-m", "export", "--into", self.bundle, option, str(run)]
         command += [
+            "-o",
             "--output",
             str(self.output),
             "--licence",

@@ -11,6 +11,7 @@ import click
 from realm_engine.errors import RealmError, heeding_interrupts, printable
 from realm_engine.machine.packages import needs
 from realm_engine.verbs.strict import strictly, with_strict
+from realm_engine.verbs.usage import in_one_line
 from realm_train.cli.offline import offline_option
 
 INTERRUPTED = 130
@@ -54,10 +55,15 @@ class LazyGroup(click.Group):
 class TrainGroup(LazyGroup):
     """A user's errors become one line on stderr and an exit code; any other exception is a bug and shows."""
 
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        """See `click.Command.make_context`."""
+        with in_one_line():
+            return super().make_context(*args, **options)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
-            with heeding_interrupts(), needs("realm-train", "train"), strictly(ctx, say):
+            with in_one_line(), heeding_interrupts(), needs("realm-train", "train"), strictly(ctx, say):
                 return super().invoke(ctx)
         except RealmError as error:
             say(f"error: {error}")

@@ -27,7 +27,7 @@ _OF_PUBLISHED = ("test", "select", "resume")
     multiple=True,
     help="linear: further photographs, of another source: fitted to, and reported apart; may be repeated.",
 )
-@click.option("--output", type=_FOLDER, required=True, help="Run folder to write.")
+@click.option("-o", "--output", type=_FOLDER, required=True, help="Run folder to write.")
 @click.option(
     "--recipe",
     type=click.Choice((LINEAR, PUBLISHED)),
@@ -61,7 +61,7 @@ _OF_PUBLISHED = ("test", "select", "resume")
 @click.option("--resume", is_flag=True, help="published: go on with a killed run; linear always does.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting; repeatable.")
 @click.option("--no-validation", is_flag=True, help="linear: fit alone, without measuring what it is worth.")
-@click.option("--quiet", is_flag=True, help="No progress on stderr.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
 def probe(
     root: Path,
     photographs: tuple[Path, ...],
@@ -197,7 +197,7 @@ def _published(
 @click.argument("checkpoint", type=GivenPath(path_type=Path, dir_okay=False))
 @click.option("--arch", required=True, help="The backbone that it was trained on, as of realm-train probe.")
 @click.option("--weights", default="pretrained", show_default=True, help=f"A bare head: {_WEIGHTS}")
-@click.option("--output", type=_FOLDER, required=True, help="Run folder to write.")
+@click.option("-o", "--output", type=_FOLDER, required=True, help="Run folder to write.")
 def import_probe(checkpoint: Path, arch: str, weights: str, output: Path) -> None:
     """Turn a checkpoint of the published probe code into a run folder, without running anything in it."""
     from realm_train.probe import imported

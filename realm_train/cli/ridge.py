@@ -28,7 +28,11 @@ _FILE = GivenPath(path_type=Path, exists=True, dir_okay=False)
 )  # fmt: skip
 @click.option("--name", required=True, help="What the measure is called, as in score --metric NAME.")
 @click.option(
-    "--output", type=GivenPath(path_type=Path, file_okay=False), required=True, help="Run folder to write."
+    "-o",
+    "--output",
+    type=GivenPath(path_type=Path, file_okay=False),
+    required=True,
+    help="Run folder to write.",
 )
 @click.option(
     "--features", default="trunk", show_default=True, metavar="trunk|nss|FILE.npy",
@@ -51,7 +55,7 @@ _FILE = GivenPath(path_type=Path, exists=True, dir_okay=False)
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="seed, or alphas=0.1,1,10,100; repeatable."
 )
 @into_options
-@click.option("--quiet", is_flag=True, help="No progress on stderr.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
 def ridge(
     table: Path,
     folder: Path | None,
@@ -75,7 +79,7 @@ def ridge(
     from realm_train.ridge.examples import STATISTICS, TRUNK
     from realm_train.ridge.run import FEW, RidgeConfig, train_ridge
     from realm_train.ridge.words import lines
-    from realm_train.runs import progress
+    from realm_train.said import progress
 
     if into is not None and features != TRUNK:
         raise ConfigError(f"--into: no bundle has a graph that gives the features {features}; leave them out")

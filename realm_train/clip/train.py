@@ -39,6 +39,7 @@ from realm_train.loop import Batches, LoopConfig, Step, Training, new_accelerato
 from realm_train.optimise import adamw, learning_rate_factor
 from realm_train.raise_td import pictures_alone, read_split
 from realm_train.runs import open_run, set_seed
+from realm_train.said import phase
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,8 @@ def train_clip(
     accelerator = new_accelerator("bf16" if config.precision == "bf16" else "no")
     set_seed(config.seed)
     run = open_run(output, config, resume, photographs=photographs)
-    images = load_photographs(data, config, photographs)
+    with phase("reading the pictures", show_progress and accelerator.is_main_process):
+        images = load_photographs(data, config, photographs)
     clip = new_clip(config, run.path)
     clip.model.to(accelerator.device, memory_format=torch.channels_last)
     _lock(clip.model, config)

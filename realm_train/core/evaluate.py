@@ -22,7 +22,8 @@ from realm_train.core.train import make_split, train_core
 from realm_train.core.trainee import SPLIT
 from realm_train.errors import DataError, RunError
 from realm_train.raise_td import Row, load_pixels, read_split
-from realm_train.runs import RunFolder, open_run, progress
+from realm_train.runs import RunFolder, open_run
+from realm_train.said import progress
 
 SCALE = "scale.json"
 PHOTOGRAPHS = "r*"

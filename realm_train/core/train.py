@@ -16,6 +16,7 @@ from realm_train.errors import ConfigError
 from realm_train.loop import new_accelerator
 from realm_train.raise_td import Row
 from realm_train.runs import RunFolder, open_run
+from realm_train.said import phase
 from realm_train.splits import Split
 
 __all__ = ["Trained", "make_split", "resolve_precision", "train_core"]
@@ -69,7 +70,8 @@ def train_core(
         return finished(run)
     trainee = Trainee(accelerator, run, rows, config, split, data, show_progress)
     if config.model.head == "kernel":
-        return fit_kernel(trainee)
+        with phase("fitting", trainee.show):
+            return fit_kernel(trainee)
     return train_by_gradient(trainee)
 
 

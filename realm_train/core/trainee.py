@@ -20,7 +20,8 @@ from realm_train.core.predict import Predictions, predict
 from realm_train.core.report import validation_metrics, write_predictions
 from realm_train.errors import ConfigError
 from realm_train.raise_td import Row
-from realm_train.runs import RunFolder, progress, set_seed
+from realm_train.runs import RunFolder, set_seed
+from realm_train.said import progress
 from realm_train.splits import Split
 from realm_train.towers import TextTower, load_strictly
 

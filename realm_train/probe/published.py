@@ -26,7 +26,8 @@ from realm_train.probe.checkpoint import SUMMARY, about, backbone_of, save_probe
 from realm_train.probe.data import Labelled, folds, labels
 from realm_train.probe.stopping import progress_after
 from realm_train.probe.views import published_training_view, published_validation_view
-from realm_train.runs import RunFolder, epoch_seed, open_run, progress, set_seed
+from realm_train.runs import RunFolder, epoch_seed, open_run, set_seed
+from realm_train.said import progress
 
 T = TypeVar("T")
 
