@@ -21,11 +21,11 @@ from export.into import add_parts
 from export.manifest import BundleInfo
 from export.parts.nss import Brisque, Niqe
 from realm_engine import Engine
-from realm_engine import engine as engine_module
 from realm_engine.bundle.bundle import Bundle
 from realm_engine.errors import BundleError, UsageError
 from realm_engine.machine.memory import resident_bytes
 from realm_engine.opened import Contents
+from realm_engine.pictures import intake
 from realm_engine.pictures.decode import load_image
 from realm_engine.pictures.inputs import entries
 from realm_engine.runtimes.base import CheckedSession
@@ -272,13 +272,13 @@ def test_the_embedded_default_decodes_once_and_runs_each_graph_once(tmp_path, ph
     for seed, path in enumerate(paths):
         Image.fromarray(photo(200, 264, seed=seed)).save(path)
     decoded, ran = [], []
-    load, run = engine_module.load_image, CheckedSession.run
+    load, run = intake.load_image, CheckedSession.run
 
     def counted(session: CheckedSession, inputs, outputs):
         ran.append(session._graph.name)
         return run(session, inputs, outputs)
 
-    monkeypatch.setattr(engine_module, "load_image", lambda *given: decoded.append(given[0]) or load(*given))
+    monkeypatch.setattr(intake, "load_image", lambda *given: decoded.append(given[0]) or load(*given))
     monkeypatch.setattr(CheckedSession, "run", counted)
     with Engine.open("realm-tiny", device="cpu", threads=1) as engine:
         names = [measure.name for measure in engine.measures]
