@@ -312,6 +312,8 @@ def measure_options(command: Callable[..., Any]) -> Callable[..., Any]:
         from realm_engine.verbs.asked import Asked, parse_weights
 
         names = tuple(filter(None, (name.strip() for given in metrics for name in given.split(","))))
+        if metrics and not names:
+            raise click.UsageError("--metric names nothing; realm-engine measures lists what there is")
         asked = Asked(names or None, profile, parse_weights(weights))
         return command(*args, asked=asked, options=replace(options, more=more), **others)
 

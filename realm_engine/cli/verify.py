@@ -28,5 +28,5 @@ def verify(bundle: str, as_json: bool, device: str, threads: int | None) -> None
             continue
         show(f"{'ok    ' if check.ok else 'FAILED'}  {check.name}: {check.detail}")
     if failed:
-        TERMINAL.error(f"error: {bundle}: {failed} checks failed; do not use this bundle")
+        TERMINAL.error(f"error: {bundle}: {failed} check{'s' * (failed > 1)} failed; do not use this bundle")
         click.get_current_context().exit(2)

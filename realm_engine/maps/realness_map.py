@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from realm_engine.arrays import Array, Bool, Float32, UInt8
-from realm_engine.errors import UsageError, WindowError
+from realm_engine.errors import UsageError, WindowError, did_you_mean
 from realm_engine.maps.adaptive import FAST_FRACTION, fast_fraction
 from realm_engine.maps.photographs import HIGH_PERCENTILE, REAL_END, UNREAL_END, Photographs
 from realm_engine.maps.picture_map import NOTHING, Box, Legend, PictureMap, patches
@@ -124,7 +124,9 @@ def choose_config(
         WindowError: window or stride are not positive.
     """
     if preset is not None and preset not in presets:
-        raise UsageError(f"--preset {preset}: this bundle has {', '.join(presets)}")
+        raise UsageError(
+            f"--preset {preset}: this bundle has {', '.join(presets)}{did_you_mean(preset, presets)}"
+        )
     config = presets[preset or next(iter(presets))].with_quantity(quantity)
     if windows_px:
         config = replace(config, windows_px=tuple(windows_px))

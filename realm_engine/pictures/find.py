@@ -6,13 +6,14 @@ told by its first bytes. Links are followed, wherever they lead, but never round
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from realm_engine.errors import ImageError
+from realm_engine.errors import ImageError, did_you_mean
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"})
 """A file in a folder that is called so is a picture, and an error where it turns out to be none."""
@@ -21,6 +22,7 @@ STDIN = "-"
 _STDIN_FILE = Path("/dev/stdin")
 _NAMED = 3  # files that are named of those left out
 _HEAD_BYTES = 96
+_BESIDE = 1000  # names that are looked at for what a misspelt one may mean
 # What a camera wrote looks like a TIFF, and holds a thumbnail in its place.
 _RAW = frozenset({".dng", ".nef", ".cr2", ".arw", ".orf", ".rw2", ".pef", ".srw", ".nrw"})
 _DRAWN = (".overlay.png", ".heatmap.png", ".panel.png")  # what `map` draws
@@ -165,6 +167,17 @@ def _common(roots: Sequence[Path]) -> str | None:
         return None
 
 
+def _hint(path: Path) -> str:
+    """What was probably meant by a path that does not exist."""
+    if re.match(r"[a-z][a-z0-9+]+:/", str(path)):
+        return "; nothing is fetched here: save the picture and give its file"
+    try:
+        beside = [entry.name for entry in itertools.islice(os.scandir(path.parent), _BESIDE)]
+    except OSError:
+        return ""
+    return did_you_mean(path.name, beside)
+
+
 def _exists(path: Path) -> bool:
     """Path.exists raises where a name is longer than any can be."""
     return os.path.exists(path)  # noqa: PTH110
@@ -212,7 +225,7 @@ def _under(start: Path) -> tuple[list[Path], list[LeftOut]]:
         left_out.sort(key=lambda each: each.path.as_posix())
         return files, left_out
     if not _exists(start):
-        raise ImageError(f"{start}: no such file or directory")
+        raise ImageError(f"{start}: no such file or directory{_hint(start)}")
     return [start], []
 
 

@@ -138,9 +138,11 @@ def _bad(error: click.BadParameter, context: click.Context) -> str:
     message = " ".join(error.message.split()).rstrip(".")
     if message.endswith((" is not a valid integer", " is not a valid integer range")):
         message = f"{message.partition(' is not ')[0]} is no whole number"
+    if message.endswith(" is not a valid float"):
+        message = f"{message.partition(' is not ')[0]} is no number"
     if isinstance(parameter.type, click.Choice) and message.startswith("'"):
         given = message[1:].partition("' is not one of ")[0]
         choices = [str(choice) for choice in parameter.type.choices]
         meant = _ALSO_CALLED.get(given.lower())
-        message += f"; did you mean {meant}?" if meant in choices else did_you_mean(given, choices)
+        message += f"; did you mean {meant}?" if meant in choices else did_you_mean(given.lower(), choices)
     return f"{what}: {message}"

@@ -54,6 +54,8 @@ def evaluate_core(
         RunError, DataError, TowerError, ImageError: See the parts.
     """
     path = Path(path)
+    if not path.exists():
+        raise RunError(f"{path}: no such run folder or checkpoint")
     if output is None and not path.is_dir():
         raise RunError(f"{path}: evaluating a single checkpoint file needs --output")
     if folds and split == "train":

@@ -81,6 +81,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (desk / "pictures.csv").write_text("\n".join(["filename,generator", *rows]) + "\n")
     rows = [f"{n},{generator},{index}" for index, generator in enumerate("ab") for n in names]
     (desk / "finished.csv").write_text("\n".join(["filename,generator,taste", *rows]) + "\n")
+    (desk / "list.txt").write_text("samples/cat.jpg\nout/a/0.png\n")
     onnx.save(parsed(MEAN_LEVEL), desk / "brightness.onnx")
     run(desk, "realm-engine score samples --output out/scores.csv")
     yield desk

@@ -142,6 +142,10 @@ def subjects_of_table(
     for name, direction in better.items():
         found[name] = Subject(name, name, _direction(direction), f"the column {name}")
     if wanted is None:
+        if not found and not columns:
+            raise UsageError(
+                "the table has no column of numbers; give one that realm-engine score has written"
+            )
         if not found:
             raise UsageError(
                 f"no bundle here knows one of the columns {_listed(columns)}; give --with BUNDLE, or say which way "
