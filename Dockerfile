@@ -1,10 +1,12 @@
 # syntax=docker/dockerfile:1
-# The engine and its embedded bundle, for scores, maps, reports and comparisons of what is mounted at /data:
+# The engine and its embedded bundle, for scores, maps, reports and comparisons of what is mounted at /data, and for `serve`:
 #
 #   docker build -t realm-engine .
 #   docker run --rm -v "$PWD/samples:/data:ro" realm-engine score .
 #   docker build -t realm-engine:cuda --build-arg DEVICE=cuda .
 #   docker run --rm --gpus all -v "$PWD/samples:/data:ro" realm-engine:cuda score . --device cuda
+#
+#   docker run --rm -p 127.0.0.1:8000:8000 -e REALM_SERVE_TOKEN realm-engine serve --host 0.0.0.0
 #
 # CUDA and cuDNN come from NVIDIA's packages for pip, so both images stand on the same base; the driver is the host's.
 ARG PYTHON=3.12
@@ -21,11 +23,11 @@ RUN python -m venv /opt/realm
 
 FROM source AS cpu
 RUN --mount=type=cache,target=/var/cache/pip \
-    /opt/realm/bin/python -m pip install -c constraints.txt '.[cpu,compare,parquet]'
+    /opt/realm/bin/python -m pip install -c constraints.txt '.[cpu,compare,parquet,serve]'
 
 FROM source AS cuda
 RUN --mount=type=cache,target=/var/cache/pip \
-    /opt/realm/bin/python -m pip install -c constraints.txt '.[gpu,compare,parquet]' \
+    /opt/realm/bin/python -m pip install -c constraints.txt '.[gpu,compare,parquet,serve]' \
     'onnxruntime-gpu[cuda,cudnn]>=1.20'
 
 # hadolint ignore=DL3006

@@ -38,7 +38,7 @@ from realm_engine.pictures.descriptions import Descriptions
 from realm_engine.pictures.inputs import Entry, Texts, entries
 from realm_engine.pictures.intake import Intake, answers_for, name_of
 from realm_engine.pictures.pipeline import Watch
-from realm_engine.pictures.sources import ImageSource, Layout, pictures_of
+from realm_engine.pictures.sources import ImageSource, Layout, check_decoded, pictures_of
 from realm_engine.runtimes.choose import PREFER_FP16, PartPlan, choose_plans
 from realm_engine.runtimes.measured import load_tuned
 from realm_engine.tables.frame import table
@@ -371,8 +371,10 @@ class Engine:
     ) -> list[Measured]:
         """Measure decoded images of one size, uint8 RGB H x W x 3, in one call. See `iter_scores`.
 
-        Raises what goes wrong where there are several images; for one it is the `error` of its row.
+        Raises what goes wrong where there are several images; for one it is the `error` of its row. ImageTypeError
+        and ImageValueError: something is no such array, or of another size than the first.
         """
+        check_decoded(images)
         todo = [
             Entry(index, f"image-{index + 1}", image, text)
             for index, (image, text) in enumerate(zip(images, texts or [None] * len(images), strict=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePath
 from typing import IO, Any, Literal, TypeAlias, cast, get_args
 
@@ -53,6 +53,22 @@ def _check_array(array: Array) -> None:
         raise ImageValueError(f"image array: dtype {array.dtype}, expected uint8 with values 0..255")
     if array.size == 0:
         raise ImageValueError(f"image array: empty, shape {array.shape}")
+
+
+def check_decoded(images: Sequence[object]) -> None:
+    """Raise ImageTypeError and ImageValueError where images are not uint8 H x W x 3 arrays of one size."""
+    shape: tuple[int, ...] | None = None
+    for index, image in enumerate(images):
+        if not isinstance(image, np.ndarray):
+            raise ImageTypeError(
+                f"image {index + 1}: expected a decoded image, a uint8 array, not {type(image).__name__}"
+            )
+        _check_array(image)
+        shape = shape or image.shape
+        if image.shape != shape:
+            raise ImageValueError(
+                f"image {index + 1}: shape {image.shape}, the first has another; look takes one size"
+            )
 
 
 def is_empty_path(source: object) -> bool:

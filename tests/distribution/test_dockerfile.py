@@ -55,7 +55,7 @@ def test_one_image_for_each_device():
     extras = {
         name: re.findall(r"'\.\[([\w,]+)\]'", " ".join(rest for _, rest in found[name])) for name in found
     }
-    assert extras["cpu"] == ["cpu,compare,parquet"] and extras["cuda"] == ["gpu,compare,parquet"]
+    assert extras["cpu"] == ["cpu,compare,parquet,serve"] and extras["cuda"] == ["gpu,compare,parquet,serve"]
 
 
 def test_the_image_runs_as_nobody_that_may_do_harm():

@@ -154,6 +154,16 @@ def test_a_shape_that_the_layout_does_not_fit(engine, shape, layout, said):
         engine.score(torch.zeros(shape, dtype=torch.uint8), layout=layout)
 
 
+def test_look_takes_decoded_pictures_of_one_size(engine, photo):
+    assert engine.look([photo(), photo()])[1].error is None
+    for bad in (["a.png", photo()], [5], [None]):
+        with pytest.raises(ImageTypeError, match="image 1: expected a decoded image"):
+            engine.look(bad)
+    for bad in ([photo().astype(np.float32)], [photo(), photo(8, 8)], photo()):
+        with pytest.raises(ImageValueError):
+            engine.look(bad)
+
+
 def test_a_layout_must_be_said_exist_and_be_of_tensors(engine, batch):
     with pytest.raises(ImageTypeError, match='say which axis is which, layout="NCHW"'):
         engine.score(torch.from_numpy(batch))
