@@ -32,6 +32,7 @@ UPLOADS_SHARE = 8
 """Bodies hold this part of the memory limit at most: the rest is the engine's."""
 _GRACE_S = 5.0  # for threads and connections, after all that was asked has been answered or given up
 _BETWEEN_WARNINGS_S = 10.0
+_OTHERS = ("uvicorn", "python_multipart", "asyncio", "realm_engine.verbs.serve")
 
 
 @dataclass(frozen=True)
@@ -168,12 +169,15 @@ class _Bugs(logging.Handler):
 @contextmanager
 def _logs(service: Service, console: Console) -> Iterator[None]:
     """Within the block loggers speak through the console. Bodies, tokens and addresses beyond paths are in none."""
-    ours, theirs, serving = map(logging.getLogger, ("realm_engine", "uvicorn", "realm_engine.verbs.serve"))
-    before = [(each, each.handlers, each.propagate, each.level) for each in (ours, theirs, serving)]
+    ours = logging.getLogger("realm_engine")
+    others = [logging.getLogger(name) for name in _OTHERS]
+    before = [(each, each.handlers, each.propagate, each.level) for each in (ours, *others)]
     ours.handlers, ours.propagate = [_Warnings(service, console)], False
-    for each in (theirs, serving):
+    for each in others:
         each.handlers, each.propagate = [_Bugs(console)], False
-        each.setLevel(logging.ERROR)  # below it uvicorn says every request that is no HTTP
+        each.setLevel(
+            logging.ERROR
+        )  # below it they say what is wrong with requests, which is for who sent them
     try:
         yield
     finally:

@@ -1,7 +1,7 @@
-"""Connections of clients that are too slow: what uvicorn has no limit for.
+"""Connections of clients that are too slow, or send half a request and noise: what uvicorn has no answer to.
 
-uvicorn waits without end for the rest of a header, and for a client that reads no answer. Its HTTP/1.1 protocol is
-where both can be seen.
+uvicorn waits without end for the rest of a header, and for a client that reads no answer; and it answers a body that
+is no HTTP while the application is still answering. Its HTTP/1.1 protocol is where all of that can be seen.
 """
 
 from __future__ import annotations
@@ -56,6 +56,16 @@ class PatientProtocol(H11Protocol):
         if self._stall_timer is not None:
             self._stall_timer.cancel()
             self._stall_timer = None
+
+    def send_400_response(self, msg: str) -> None:
+        """See `H11Protocol`. What comes after a damaged body is for nobody: the application must not answer it, too."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
 
     def _await_header(self) -> None:
         """Keep a timer running exactly while a header has yet to come, or to be finished."""
