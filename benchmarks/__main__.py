@@ -25,7 +25,7 @@ from realm_engine.machine.processor import busy_load, system_load
 from realm_engine.verbs.usage import in_one_line
 
 SUITES = ("dream", "core", "fast", "startup", "sizes", "measures", "auto", "hosts")
-BY_NAME = ("gpu",)  # suites that run where they are asked for
+BY_NAME = ("gpu", "serve")  # suites that run where they are asked for
 MODELS = ("tiny", "vitb32", "vitb16", "vitl14", "resnet-bert")
 QUICK_MODELS = ("tiny", "vitb32", "resnet-bert")
 WINDOWS = (15, 48, 165, 2337, 26227)
@@ -45,6 +45,7 @@ Suites:
   hosts    the C++ host against the Python engine: cold start, scores, maps
   gpu      asked for by name: what a GPU does with the engine beside its CPU and
            PyTorch, in six minutes
+  serve    asked for by name: a server on loopback beside score of the same files
 \b
 Examples:
   python -m benchmarks --quick            all suites, less of each

@@ -290,6 +290,36 @@ def _gpu(book: Book) -> list[str]:
     return markdown(header, rows) if rows else []
 
 
+def _serve(book: Book) -> list[str]:
+    rows = [
+        [
+            record["load"],
+            f"{record['per_second']:.1f}",
+            f"{record['share']:.0%} ({record['share_low']:.0%} .. {record['share_high']:.0%})",
+            duration(record["p50_s"]) if math.isfinite(record["p50_s"]) else NOTHING,
+            duration(record["p99_s"]) if math.isfinite(record["p99_s"]) else NOTHING,
+            duration(record["processor_s"]),
+            str(record["rounds"]),
+        ]
+        for record in book.records(names.SERVE)
+    ]
+    if not rows:
+        return []
+    memory = ", ".join(
+        f"{record['megabytes']:.0f} MB {record['when']}" for record in book.records(names.SERVE_MEMORY)
+    )
+    header = [
+        "",
+        "pictures a second",
+        "of `score`",
+        "a request, median",
+        "99th percentile",
+        "processor time a picture",
+        "rounds",
+    ]
+    return [*markdown(header, rows), "", f"The server's process holds {memory}."]
+
+
 QUESTIONS: tuple[tuple[str, Callable[[Book], list[str]]], ...] = (
     *((work.question, partial(_contenders, work)) for work in WORKS.values()),
     ("What does a larger picture cost? (64 px windows, stride 32)", _sizes),
@@ -300,6 +330,7 @@ QUESTIONS: tuple[tuple[str, Callable[[Book], list[str]]], ...] = (
     ("How much of what `tune` finds does `auto` take by itself?", _auto),
     ("How fast is the C++ host?", _hosts),
     ("What does a GPU make of it?", _gpu),
+    ("How fast is a server on loopback, beside `score` of the same files?", _serve),
 )
 
 
