@@ -32,7 +32,8 @@ CLOSED = "closed"
 
 @dataclass(frozen=True)
 class Left:
-    """What a run found. `codes`: how often each was answered; by the second half: bytes, files and threads more."""
+    """What a run found. `codes`: how often each was answered; by the second half: bytes, files and threads more;
+    `megabytes`: what the server held after each tenth."""
 
     codes: dict[str, int]
     kinds: int
@@ -41,6 +42,7 @@ class Left:
     threads_more: int
     tracebacks: int
     same_answer: bool
+    megabytes: tuple[int, ...]
 
 
 class Bad:
@@ -360,11 +362,13 @@ def run(bundle: object, count: int, seed: int = 0) -> Left:
                 time.sleep(0.05)
             return process.memory_info().rss, process.num_fds(), process.num_threads()
 
+        states = []
         with ThreadPoolExecutor(CLIENTS) as clients:
-            codes.update(clients.map(lambda content: codes_of(server, content), requests[: count // 2]))
-            middle = state()
-            codes.update(clients.map(lambda content: codes_of(server, content), requests[count // 2 :]))
-            last = state()
+            for tenth in range(10):
+                some = requests[tenth * count // 10 : (tenth + 1) * count // 10]
+                codes.update(clients.map(lambda content: codes_of(server, content), some))
+                states.append(state())
+        middle, last = states[4], states[9]
         same = server.post("/v1/score", *good).json == before
         assert server.end() == 0, "\n".join(server.lines[-20:])
         return Left(
@@ -373,6 +377,7 @@ def run(bundle: object, count: int, seed: int = 0) -> Left:
             *(later - earlier for later, earlier in zip(last, middle, strict=True)),
             tracebacks=sum("Traceback" in line for line in server.lines),
             same_answer=same,
+            megabytes=tuple(rss >> 20 for rss, *_ in states),
         )
 
 
