@@ -33,6 +33,7 @@ NOT_RUN = {
     r"realm-engine map samples --bundle bundles/realm ": "the same",
     r"realm-engine models (pull|push|remove) ": "other machines: test_models.py, with a server of its own",
     r"realm-engine tune ": "a minute of every core: tests/cli/test_tune.py",
+    r"realm-engine serve ": "ends when it is told to: tests/cli/test_serve_documented.py",
     r"realm-engine build ": "minutes of TensorRT: tests/cli/test_build.py",
 }
 
