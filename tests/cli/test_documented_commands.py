@@ -116,7 +116,7 @@ def test_the_commands_of_a_page_work_in_their_order(page: str, desk: Path) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["README.md", "docs/compare.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/compare.md", "docs/pictures.md"])
 def test_the_programs_of_a_page_work_in_their_order(page: str, desk: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
     assert blocks

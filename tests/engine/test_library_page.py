@@ -17,7 +17,7 @@ def test_the_program_of_the_page_runs(monkeypatch, capsys):
     for block in BLOCKS:
         exec(compile(block, "docs/library.md", "exec"), program)
     said = capsys.readouterr().out
-    assert len(BLOCKS) == 4
+    assert len(BLOCKS) >= 4
     assert said.startswith("<Engine realm-tiny on cpu (ONNX Runtime")
     assert "samples/coffee.jpg" in said and '"percentile_generated"' in said
     assert re.search(r"tensor\(\d+\.\d+\)", said)
