@@ -16,6 +16,7 @@ from export.__main__ import export
 from realm_engine.errors import RealmError
 from realm_engine.verbs.build import DEVICES, build_all, plan_builds
 from realm_engine.verbs.paths import GivenPath
+from realm_engine.verbs.usage import in_one_line
 
 
 @click.command(
@@ -65,7 +66,8 @@ def tensorrt(
 def main() -> None:
     """Run the command; an error of the user's is one line on stderr and exit status 2."""
     try:
-        tensorrt(standalone_mode=False)
+        with in_one_line():
+            tensorrt.main(prog_name="python -m export.tensorrt", standalone_mode=False)
     except RealmError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)

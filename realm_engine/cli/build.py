@@ -56,7 +56,7 @@ def build(bundle: str, device: str, precision: str, architectures: str | None, o
         done = list(build_all(work, output, advance))
     for built in done:
         if built.error is not None:
-            say(f"failed: {built.model} {built.precision} {built.arch}: {built.error}")
+            TERMINAL.error(f"failed: {built.model} {built.precision} {built.arch}: {built.error}")
             continue
         state = f"built in {built.seconds:.1f} s" if built.new else "in the cache"
         say(f"{built.model} {built.precision} {built.arch}: {built.size_bytes / 1e6:.1f} MB, {state}")

@@ -62,6 +62,20 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "Running": ("quiet", "verbose", "strict", "offline", "_click_default_help"),
 }
+# Verb -> what a newcomer types, and what it is for.
+EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
+    "score": (
+        ("realm-engine score pictures", "a folder, to the terminal"),
+        ("realm-engine score pictures -o scores.csv", "into a table"),
+        ("realm-engine score pictures --below 60 --list", "the paths of those that look least real"),
+    ),
+    "map": (
+        ("realm-engine map cat.png --text 'a doubled eye'", "where that is, into out/maps"),
+        ("realm-engine map pictures -o maps", "all of a folder, by their descriptions"),
+    ),
+    "report": (("realm-engine report pictures -o report", "then open report/report.html"),),
+    "compare": (("realm-engine compare sdxl=a flux=b -o comparison", "then open comparison/report.html"),),
+}
 _OTHER = "Options"
 _FEW = 6  # options that need no sections
 
@@ -84,6 +98,13 @@ class Verb(click.Command):
             if records:
                 with formatter.section(name):
                     formatter.write_dl(records)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Examples, where there are some (`EXAMPLES`)."""
+        lines = EXAMPLES.get(self.name or "", ())
+        if lines:
+            with formatter.section("Examples"):
+                formatter.write_dl([(command, what) for command, what in lines], col_max=60)
 
     def invoke(self, ctx: click.Context) -> Any:
         """See `click.Command.invoke`."""

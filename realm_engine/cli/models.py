@@ -84,7 +84,8 @@ def _progress(what: str, total: int, stack: ExitStack) -> Callable[[int], None]:
 
 @models.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-def verify(names: tuple[str, ...]) -> None:
+@json_option("One JSON object per bundle, a line each.")
+def verify(names: tuple[str, ...], as_json: bool) -> None:
     """Read every file of the named bundles, or of all, and compare it with its checksum. One line each.
 
     Exit code 1 when some are damaged, 2 when all are. `realm-engine verify NAME` also runs a bundle's graphs.
@@ -96,10 +97,17 @@ def verify(names: tuple[str, ...]) -> None:
     chosen = names or tuple(each.name for each in stored_bundles())
     for name in chosen:
         try:
-            show(f"ok      {name}: {check_stored(name)}")
+            found = check_stored(name)
         except RealmError as error:
             failed += 1
-            say(f"error: {name}: {error}")
+            TERMINAL.error(f"error: {name}: {error}")
+            if as_json:
+                show_json({"name": name, "ok": False, "detail": str(error)}, indent=None)
+            continue
+        if as_json:
+            show_json({"name": name, "ok": True, "detail": found}, indent=None)
+        else:
+            show(f"ok      {name}: {found}")
     if failed:
         click.get_current_context().exit(2 if failed == len(chosen) else 1)
 

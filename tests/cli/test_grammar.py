@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,7 @@ def test_help_is_whole_and_in_sections(verb):
     for name in options(COMMANDS[verb]):
         assert name in shown.stdout, name
     heads = re.findall(r"^([A-Z][a-z ]+):$", shown.stdout, re.M)
+    heads = [head for head in heads if head != "Examples"]
     assert heads[-1] == "Running" and set(heads) <= {"Options", *SECTIONS}
 
 
@@ -154,3 +156,46 @@ def test_bash_completes_commands_options_and_values():
     assert [line.split() for line in done.stdout.splitlines()] == [
         ["score"], ["--device"], ["cuda"], ["realm-tiny"]
     ], done.stderr  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("command", "per_line"),
+    [
+        ("info", False),
+        ("measures", False),
+        ("doctor", False),
+        ("models list", False),
+        ("models verify realm-tiny", True),
+        ("cache list", False),
+        ("verify BUNDLE", True),
+    ],
+)
+def test_what_people_read_programs_can_read(command, per_line, bundle_path, tmp_path, monkeypatch):
+    monkeypatch.setenv("REALM_CACHE_DIR", str(tmp_path))
+    words = command.replace("BUNDLE", str(bundle_path)).split()
+    done = CliRunner().invoke(main, [*words, "--json", "-q"])
+    assert done.exit_code == 0 and done.stderr == ""
+    texts = done.stdout.splitlines() if per_line else [done.stdout]
+    assert texts and all(isinstance(json.loads(text), dict | list) for text in texts)
+    if per_line:
+        assert all(json.loads(text)["ok"] for text in texts)
+
+
+def test_a_damaged_bundle_is_a_line_for_programs_and_an_error_for_people(tmp_path, monkeypatch, bundle_path):
+    monkeypatch.setenv("REALM_CACHE_DIR", str(tmp_path))
+    shutil.copytree(bundle_path, tmp_path / "bundles" / "mine")
+    (tmp_path / "bundles" / "mine" / "core.onnx").write_bytes(b"x")
+    done = CliRunner().invoke(main, ["models", "verify", "mine", "realm-tiny", "--json"])
+    assert done.exit_code == 1 and done.stderr.startswith("error: mine: ")
+    assert [json.loads(line)["ok"] for line in done.stdout.splitlines()] == [False, True]
+
+
+def test_a_report_takes_a_list_as_well(cli, pictures, tmp_path):
+    (tmp_path / "list.txt").write_text(f"{pictures / 'a.png'}\n{pictures / 'd.bmp'}\n")
+    out = tmp_path / "report"
+    done = cli(
+        "report", f"@{tmp_path / 'list.txt'}", "--output", out, "--text", "a melted hand", "--no-gallery"
+    )
+    assert done.exit_code == 0, done.stderr
+    rows = list(csv.DictReader((out / "scores.csv").open(newline="")))
+    assert [row["filename"] for row in rows] == ["a.png", "d.bmp"]
