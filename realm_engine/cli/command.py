@@ -38,7 +38,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
         "regions",
         "maps",
     ),
-    "Photographs as a measure": ("reference", "sets"),
+    "Against photographs": ("reference", "sets"),
     "Picking": ("below", "above", "by", "listed", "null", "copy_to"),
     "Server": ("host", "port", "token_file", "origins", "access_log"),
     "Limits of a server": (

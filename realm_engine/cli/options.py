@@ -35,7 +35,7 @@ BUNDLE = click.option(
     show_default=True,
     metavar="NAME|DIR",
     shell_complete=_bundles,
-    help="The models to use: a name of realm-engine info, or a folder as a path (./NAME).",
+    help="The models to use: a name of realm-engine models list, or a folder as a path (./NAME).",
 )
 
 
