@@ -12,6 +12,7 @@ BIN := $(VENV)/bin
 # One environment, two stages; a stamp is newer than what it was installed from.
 LEAN := $(VENV)/.lean
 FULL := $(VENV)/.full
+DOCS := $(VENV)/.docs
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
 
 COMMA := ,
@@ -128,7 +129,13 @@ $(LEAN): pyproject.toml constraints.txt | $(BIN)/python
 $(FULL): pyproject.toml constraints.txt | $(BIN)/python
 	@echo 'installing everything, torch included (about 6 GB) into $(VENV) ...'
 	$(call install,all)
-	@touch $(LEAN) $@
+	@touch $(LEAN) $(DOCS) $@
+
+# The reference is read from the sources, which nothing imports: no torch.
+$(DOCS): pyproject.toml constraints.txt | $(BIN)/python
+	@echo 'installing mkdocs (about 100 MB) into $(VENV) ...'
+	$(PIP_INSTALL) '.[docs]'
+	@touch $@
 
 $(TOOLS)/.stamp: | $(BIN)/python
 	$(PYTHON) -m venv $(TOOLS)
@@ -143,7 +150,7 @@ lock: $(TOOLS)/.stamp
 audit: $(TOOLS)/.stamp
 	$(TOOLS)/bin/python recipes/audit.py --pip-audit $(TOOLS)/bin/pip-audit
 
-docs: $(FULL)
+docs: $(DOCS)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean
 
 # Apart from $(TOOLS), whose packages want other versions of the same libraries.

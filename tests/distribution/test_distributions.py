@@ -107,7 +107,7 @@ def test_the_wheel_holds_all_of_the_two_packages_and_nothing_else(built):
 def test_the_sdist_holds_what_a_clone_has(built):
     with tarfile.open(built["sdist"]) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
-    assert {name for name in tracked() if not name.startswith((".github/", ".ci/"))} <= names
+    assert tracked() <= names
     assert not [name for name in names if name.startswith(("out/", "runs/", ".venv/", "shared/"))]
 
 
