@@ -25,10 +25,11 @@ class MeanRealness(Metric):
     updated, computed, reset and synchronised as every metric. The engine runs beside the model, by default on the
     processor; each process opens its own at the first update, and no checkpoint or copy holds it: its options are.
 
-    Example:
-        metric = MeanRealness()
-        metric.update(images)     # uint8 [N, 3, H, W]
-        metric.compute()          # float32 []
+    ```python
+    metric = MeanRealness()
+    metric.update(images)  # uint8 [N, 3, H, W]
+    metric.compute()  # float32 []
+    ```
     """
 
     is_differentiable = False
