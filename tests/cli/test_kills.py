@@ -29,4 +29,5 @@ def test_what_was_killed_ends_as_in_one_go(verb, tmp_path):
     assert done.returncode == 0, done.stderr
     kills = re.search(rf"{verb}: (\d+) kills in \d+ outputs", done.stdout)
     assert kills is not None and int(kills[1]) >= 4, done.stdout
-    assert not list(tmp_path.iterdir())
+    # Torch makes a folder of its own for compiled code, sometimes.
+    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith("torchinductor")] == []
