@@ -276,7 +276,7 @@ def compare(engine: Engine, case: Case, answer: dict[str, Any], folder: Path) ->
     saved = load_image(folder / f"{case.name}.overlay.png")
     height, width = image.shape[:2]
     difference = np.abs(saved[:height, :width].astype(int) - drawn[:height, :width].astype(int))
-    assert difference.max() <= 4, case.name  # one level of the table of colours
+    assert difference.max() <= 7, case.name  # what one level of the table of colours can change
 
 
 def test_pages_of_compare_and_report_in_a_browser(npm: Npm, tmp_path: Path) -> None:

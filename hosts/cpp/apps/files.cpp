@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 
 #include "colours.hpp"
+#include "system.hpp"
 
 namespace host {
 namespace {
@@ -45,13 +46,13 @@ std::vector<std::vector<std::string>> parse_csv(const std::string& text, const s
 
 void write_file(const std::string& path, const std::string& content) {
     const std::string temporary = path + ".part";
-    std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
+    std::ofstream file(path_of(temporary), std::ios::binary | std::ios::trunc);
     file.write(content.data(), static_cast<std::streamsize>(content.size()));
     file.close();
     std::error_code failed;
-    if (file) std::filesystem::rename(temporary, path, failed);
+    if (file) std::filesystem::rename(path_of(temporary), path_of(path), failed);
     if (!file || failed) {
-        std::filesystem::remove(temporary, failed);
+        std::filesystem::remove(path_of(temporary), failed);
         throw realm::OutputError(path + ": cannot be written; choose another --output");
     }
 }
@@ -101,6 +102,7 @@ Json record(const realm::RealnessMap& map, Limits limits) {
             {"aggregate", map.aggregate == realm::Aggregate::max ? "max" : "mean"},
             {"encoder", map.encoder},
             {"window_count", map.windows},
+            {"windows_of_grid", map.windows_of_grid},
             {"uncovered_pixels", std::count(map.covered.begin(), map.covered.end(), 0)},
             {"texts", map.texts}, {"phrases", phrases},
             {"photographs", photographs(map)},
@@ -157,7 +159,7 @@ std::string encode_png(const realm::Image& image) {
 }  // namespace
 
 std::map<std::string, std::string> read_descriptions(const std::filesystem::path& path) {
-    const std::string where = path.string();
+    const std::string where = text_of(path);
     std::error_code unknown;
     if (fs::exists(path, unknown) && !fs::is_regular_file(path, unknown))  // a pipe may have no writer
         throw realm::TextError(where + ": no regular file; give a CSV file");

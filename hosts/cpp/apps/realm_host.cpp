@@ -1,24 +1,18 @@
 // An example of a host: measures pictures to CSV on stdout, and maps them to files. Everything else is in the library.
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <cmath>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <future>
 #include <map>
 #include <optional>
 #include <set>
-#include <thread>
-
-#include <unistd.h>
 
 #include <CLI11/CLI11.hpp>
 
 #include "files.hpp"
 #include "realm/realm.hpp"
+#include "system.hpp"
 
 namespace {
 
@@ -62,20 +56,20 @@ std::vector<std::string> pictures(const std::vector<std::string>& paths) {
     std::vector<std::string> found;
     for (const std::string& path : paths) {
         std::error_code failed;
-        if (!fs::exists(path, failed)) throw realm::ImageError(path + ": no such file or folder");
-        if (!fs::is_directory(path, failed)) {
+        if (!fs::exists(host::path_of(path), failed)) throw realm::ImageError(path + ": no such file or folder");
+        if (!fs::is_directory(host::path_of(path), failed)) {
             found.push_back(path);
             continue;
         }
         std::vector<std::string> inside, left_out;
-        for (fs::directory_iterator at(path, failed), end; !failed && at != end; at.increment(failed)) {
-            std::string extension = at->path().extension().string();
+        for (fs::directory_iterator at(host::path_of(path), failed), end; !failed && at != end; at.increment(failed)) {
+            std::string extension = host::text_of(at->path().extension());
             for (char& each : extension) each = static_cast<char>(std::tolower(static_cast<unsigned char>(each)));
             if (extension != ".jpg" && extension != ".jpeg" && extension != ".png") continue;
             // A link that leads nowhere is a picture that cannot be read; a pipe would be waited for.
             std::error_code unknown;
             const bool other = fs::is_other(at->status(unknown)) || fs::is_directory(at->status(unknown));
-            (other ? left_out : inside).push_back(at->path().string());
+            (other ? left_out : inside).push_back(host::text_of(at->path()));
         }
         if (failed) throw realm::ImageError(path + ": cannot be listed (" + failed.message() + ")");
         std::sort(left_out.begin(), left_out.end());
@@ -93,7 +87,7 @@ std::vector<std::string> descriptions(const std::vector<std::string>& paths, con
     if (csv.empty()) return texts;
     const auto known = host::read_descriptions(csv);
     for (std::size_t at = 0; at < paths.size(); ++at)
-        for (const std::string& name : {fs::path(paths[at]).filename().string(), paths[at]})
+        for (const std::string& name : {host::text_of(host::path_of(paths[at]).filename()), paths[at]})
             if (const auto found = known.find(name); found != known.end()) texts[at] = found->second;
     return texts;
 }
@@ -108,31 +102,20 @@ void hold_within(const Settings& settings) {
     if (bytes == 0) {
         bytes = kUsual;
         std::error_code unknown;
-        for (const auto& entry : fs::directory_iterator(settings.bundle, unknown)) {
+        for (const auto& entry : fs::directory_iterator(host::path_of(settings.bundle), unknown)) {
             std::error_code ignored;
             const std::uintmax_t size = fs::file_size(entry.path(), ignored);
             if (!ignored) bytes += kFilesTimes * size;
         }
     }
-    // What is mapped counts, used or not: the limit is on what comes on top of what there is.
-    std::uint64_t pages = 0, resident = 0, shared = 0, text = 0, library = 0, data = 0;
-    std::ifstream statm("/proc/self/statm");
-    if (!(statm >> pages >> resident >> shared >> text >> library >> data)) return;
-    const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-    bytes = std::max(bytes, kLeast);
-    bytes -= std::min(bytes, resident * page);
-    rlimit limit{};
-    if (::getrlimit(RLIMIT_DATA, &limit) != 0) return;
-    const std::uint64_t threads = std::max(1U, std::thread::hardware_concurrency()) + 4;
-    limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, static_cast<rlim_t>(data * page + bytes + threads * kStack));
-    ::setrlimit(RLIMIT_DATA, &limit);
+    host::hold_within(std::max(bytes, kLeast), kStack);
 }
 
 realm::Engine open_engine(Settings& settings) {
     if (settings.bundle.empty()) throw realm::UsageError("no bundle; give --bundle DIR, a folder that holds bundle.json");
     hold_within(settings);
     settings.engine.on_warning = [](const std::string& warning) { say("warning: " + warning); };
-    return realm::Engine(settings.bundle, settings.engine);
+    return realm::Engine(host::path_of(settings.bundle), settings.engine);
 }
 
 // What an action threw, in one line; empty where it threw nothing. Bugs go on.
@@ -193,11 +176,11 @@ int score(Settings& settings) {
     for (const realm::Column& column : columns) header += host::csv_field(column.name) + ",";
     std::printf("%sdescription,error\n", header.c_str());
     const auto decode = [&](std::size_t at) {
-        return std::async(std::launch::async, [&paths, at] { return realm::load_image(paths[at]); });
+        return std::async(std::launch::async, [&paths, at] { return realm::load_image(host::path_of(paths[at])); });
     };
     std::future<realm::Image> next = decode(0);
     // Into a file or pipe goes what a name is; a terminal would obey what is in it.
-    const bool seen = ::isatty(STDOUT_FILENO) == 1;
+    const bool seen = host::is_seen();
     const auto cell = [&](const std::string& text) { return host::csv_field(seen ? host::printable(text) : text); };
     std::size_t failed = 0;
     Profiles profiles;
@@ -241,15 +224,15 @@ int map(Settings& settings) {
     const std::vector<std::string> paths = pictures(settings.paths);
     const std::vector<std::string> texts = descriptions(paths, settings.descriptions);
     std::vector<std::string> stems;
-    for (const std::string& path : paths) stems.push_back((fs::path(settings.output) / fs::path(path).stem()).string());
+    for (const std::string& path : paths) stems.push_back(host::text_of(host::path_of(settings.output) / host::path_of(path).stem()));
     if (std::set<std::string>(stems.begin(), stems.end()).size() != stems.size())
         throw realm::UsageError("two images have the same name without extension; map them into different --output");
     if (!settings.aggregate.empty())
         settings.map.aggregate = settings.aggregate == "max" ? realm::Aggregate::max : realm::Aggregate::mean;
     settings.map.quantity = settings.quantity == "similarity" ? realm::Quantity::similarity : realm::Quantity::realness;
     std::error_code failed_folder;
-    fs::create_directories(settings.output, failed_folder);
-    if (!fs::is_directory(settings.output, failed_folder))
+    fs::create_directories(host::path_of(settings.output), failed_folder);
+    if (!fs::is_directory(host::path_of(settings.output), failed_folder))
         throw realm::OutputError(settings.output + ": is no folder and cannot be made; choose another --output");
     const realm::Engine engine = open_engine(settings);
     engine.prepare_map(settings.map);
@@ -257,7 +240,7 @@ int map(Settings& settings) {
     Profiles profiles;
     for (std::size_t at = 0; at < paths.size(); ++at) {
         const std::string problem = problem_of([&] {
-            const realm::Image image = realm::load_image(paths[at]);
+            const realm::Image image = realm::load_image(host::path_of(paths[at]));
             profiles.add(paths[at], image);
             std::vector<std::string> own = settings.texts;
             if (own.empty() && !texts[at].empty()) own = {texts[at]};
@@ -316,12 +299,14 @@ void describe(CLI::App& app, Settings& settings) {
 }  // namespace
 
 int main(int count, char** words) {
-    std::signal(SIGPIPE, SIG_DFL);
+    host::prepare_streams();
     CLI::App app("Measures and maps of how real pictures look.");
     Settings settings;
     try {
         describe(app, settings);
-        app.parse(count, words);
+        std::vector<std::string> arguments = host::arguments(count, words);
+        std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
+        app.parse(std::move(arguments));
         if (app.got_subcommand("measures")) return list_measures(settings);
         return app.got_subcommand("score") ? score(settings) : map(settings);
     } catch (const CLI::ParseError& error) {

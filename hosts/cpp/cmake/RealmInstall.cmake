@@ -11,7 +11,14 @@ if(REALM_BUILD_PROGRAMS)
     INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}" INSTALL_RPATH_USE_LINK_PATH ON)
   install(TARGETS realm_host RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
-if(REALM_ONNXRUNTIME_LIBRARY)
+if(REALM_ONNXRUNTIME_LIBRARY AND WIN32)
+  # Windows looks for it beside the programs.
+  get_filename_component(folder "${REALM_ONNXRUNTIME_LIBRARY}" DIRECTORY)
+  file(GLOB providers "${folder}/onnxruntime*.dll")
+  install(FILES ${providers} DESTINATION ${CMAKE_INSTALL_BINDIR})
+  file(GLOB import "${folder}/onnxruntime.lib")
+  install(FILES ${import} DESTINATION ${CMAKE_INSTALL_LIBDIR})
+elseif(REALM_ONNXRUNTIME_LIBRARY)
   # ONNX Runtime goes along, with the providers that it loads from its own folder: a wheel or archive may vanish.
   install(FILES "${REALM_ONNXRUNTIME_LIBRARY}" DESTINATION ${CMAKE_INSTALL_LIBDIR} RENAME libonnxruntime.so.1
     PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)

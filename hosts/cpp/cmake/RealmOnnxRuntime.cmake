@@ -9,6 +9,24 @@ set(ONNXRUNTIME_LIBRARY "" CACHE FILEPATH "libonnxruntime.so itself, used with t
 
 function(realm_import_onnxruntime library include)
   get_filename_component(library "${library}" REALPATH)
+  if(WIN32)
+    # `library` is onnxruntime.dll or onnxruntime.lib, both in one folder but for the wheel, which has no .lib: MinGW links
+    # the .dll itself.
+    get_filename_component(home "${library}" DIRECTORY)
+    add_library(onnxruntime::onnxruntime SHARED IMPORTED GLOBAL)
+    set(linked "${home}/onnxruntime.lib")
+    if(NOT EXISTS "${linked}")
+      set(linked "${home}/onnxruntime.dll")
+    endif()
+    set_target_properties(onnxruntime::onnxruntime PROPERTIES
+      IMPORTED_LOCATION "${home}/onnxruntime.dll" IMPORTED_IMPLIB "${linked}")
+    if(EXISTS "${include}")
+      set_target_properties(onnxruntime::onnxruntime PROPERTIES
+        INTERFACE_INCLUDE_DIRECTORIES "${include}" INTERFACE_SYSTEM_INCLUDE_DIRECTORIES "${include}")
+    endif()
+    set(REALM_ONNXRUNTIME_LIBRARY "${home}/onnxruntime.dll" PARENT_SCOPE)
+    return()
+  endif()
   # The library is linked by the name it gives itself, libonnxruntime.so.1, which a wheel has no file of.
   set(folder "${PROJECT_BINARY_DIR}/onnxruntime")
   file(MAKE_DIRECTORY "${folder}")

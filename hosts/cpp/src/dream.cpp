@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include "adaptive.hpp"
 #include "json.hpp"
 #include "limits.hpp"
 #include "percentile.hpp"
@@ -65,7 +66,7 @@ RealnessMap Dream::map(const Canvas& canvas, const std::vector<std::string>& tex
     std::size_t total = 0, done = 0;
     for (const int window : options.windows_px) {
         grids.emplace_back(image.height, image.width, window, options.stride_px);
-        total += grids.back().count();
+        total += windows_to_encode(grids.back().count(), options.fraction);
     }
     const TextEmbeddings embeddings = embed(texts);
     std::vector<std::vector<double>> realness;
@@ -74,7 +75,14 @@ RealnessMap Dream::map(const Canvas& canvas, const std::vector<std::string>& tex
             done += windows;
             if (options.progress) options.progress(done, total);
         };
-        const std::vector<float> values = canvas.similarities(grid, embeddings, seen);
+        const auto some = [&](const std::vector<std::size_t>& indices) {
+            return canvas.similarities(grid, embeddings, seen, &indices);
+        };
+        const double overlap = static_cast<double>(grid.window_px) / grid.stride_px;
+        const std::vector<float> values =
+            options.fraction < 1.0
+                ? adaptive_similarities(grid.rows, grid.cols, options.fraction, texts.size(), overlap, some)
+                : canvas.similarities(grid, embeddings, seen);
         std::vector<double>& scale = realness.emplace_back(grid.count());
         for (std::size_t index = 0; index < scale.size(); ++index) {
             const float* first = values.data() + index * texts.size();
@@ -101,6 +109,7 @@ RealnessMap Dream::map(const Canvas& canvas, const std::vector<std::string>& tex
     result.encoder = options.encoder;
     result.texts = texts;
     result.windows = total;
+    for (const WindowGrid& grid : grids) result.windows_of_grid += grid.count();
     result.policy = policy_.regions;
     if (photographs_) result.photographs = photographs_->of(embeddings, options);
     return result;

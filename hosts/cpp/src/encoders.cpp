@@ -16,11 +16,14 @@ class WindowCanvas final : public Canvas {
 public:
     WindowCanvas(const EachWindow& encoder, ImageView image) : Canvas(image), encoder_(encoder) {}
 
-    std::vector<float> similarities(const WindowGrid& grid, const TextEmbeddings& texts, const Seen& seen) const override {
-        std::vector<std::int64_t> top(grid.count()), left(grid.count());
-        for (std::size_t index = 0; index < grid.count(); ++index) {
-            top[index] = grid.top(index);
-            left[index] = grid.left(index);
+    std::vector<float> similarities(const WindowGrid& grid, const TextEmbeddings& texts, const Seen& seen,
+                                    const std::vector<std::size_t>* only) const override {
+        const std::size_t count = only == nullptr ? grid.count() : only->size();
+        std::vector<std::int64_t> top(count), left(count);
+        for (std::size_t at = 0; at < count; ++at) {
+            const std::size_t index = only == nullptr ? at : (*only)[at];
+            top[at] = grid.top(index);
+            left[at] = grid.left(index);
         }
         return encoder_.similarities(image(), grid.window_px, top, left, texts, seen);
     }
@@ -34,8 +37,17 @@ public:
     PassedCanvas(const OnePass& encoder, ImageView image, std::vector<Tensor> stages)
         : Canvas(image), encoder_(encoder), stages_(std::move(stages)) {}
 
-    std::vector<float> similarities(const WindowGrid& grid, const TextEmbeddings& texts, const Seen& seen) const override {
-        return encoder_.pool(stages_, grid, texts, seen);
+    // Pooling all of them is one product, so that nothing is saved by leaving some out.
+    std::vector<float> similarities(const WindowGrid& grid, const TextEmbeddings& texts, const Seen& seen,
+                                    const std::vector<std::size_t>* only) const override {
+        const std::vector<float> all = encoder_.pool(stages_, grid, texts, seen);
+        if (only == nullptr) return all;
+        std::vector<float> some;
+        for (const std::size_t index : *only) {
+            const auto first = all.begin() + static_cast<std::ptrdiff_t>(index) * texts.texts;
+            some.insert(some.end(), first, first + texts.texts);
+        }
+        return some;
     }
 
 private:

@@ -33,9 +33,9 @@ public:
     explicit Canvas(ImageView image) : image_(image) {}
     virtual ~Canvas() = default;
     ImageView image() const { return image_; }
-    // Cosines of the windows with the texts, windows x texts, row by row.
-    virtual std::vector<float> similarities(const WindowGrid& grid, const TextEmbeddings& texts,
-                                            const Seen& seen = {}) const = 0;
+    // Cosines of the windows with the texts, windows x texts, row by row; of the windows `only`, where it is given.
+    virtual std::vector<float> similarities(const WindowGrid& grid, const TextEmbeddings& texts, const Seen& seen = {},
+                                            const std::vector<std::size_t>* only = nullptr) const = 0;
 
 private:
     ImageView image_;

@@ -3,6 +3,7 @@
 #include <set>
 #include <utility>
 
+#include "adaptive.hpp"
 #include "parts.hpp"
 #include "realm/realm.hpp"
 #include "realm_version.hpp"
@@ -13,6 +14,7 @@ namespace realm {
 namespace {
 
 constexpr const char* kAuto = "auto";
+constexpr const char* kFast = "fast";  // every bundle's: the recommended preset with fewer windows
 
 void check_image(ImageView image) {
     const std::string shape = std::to_string(image.width) + " x " + std::to_string(image.height);
@@ -31,8 +33,20 @@ void check_encoder(const std::string& encoder, const Bundle& bundle) {
         throw UsageError(bundle.name() + ": its maps cannot be made by " + encoder + ", only by " + joined(there));
 }
 
-// The preset that says exactly how a map is made; null where there is none.
+bool names(const DreamSpec& spec, const std::string& preset) {
+    return std::any_of(spec.presets.begin(), spec.presets.end(), [&](const PresetSpec& each) { return each.name == preset; });
+}
+
+// The share of windows that "fast" encodes of these.
+double faster(const std::vector<int>& windows_px, int stride_px) {
+    double share = kFastFraction;
+    for (const int window : windows_px) share = std::max(share, fast_fraction(window, stride_px));
+    return std::min(1.0, share);
+}
+
+// The preset that says exactly how a map is made; null where there is none, as of an approximation.
 const PresetSpec* made_as(const MapOptions& full, const DreamSpec& spec) {
+    if (full.fraction < 1.0) return nullptr;
     const auto found = std::find_if(spec.presets.begin(), spec.presets.end(), [&](const PresetSpec& preset) {
         return preset.windows_px == full.windows_px && preset.stride_px == full.stride_px &&
                (preset.aggregate == "max") == (full.aggregate == Aggregate::max) && preset.encoder == full.encoder;
@@ -43,7 +57,9 @@ const PresetSpec* made_as(const MapOptions& full, const DreamSpec& spec) {
 }  // namespace
 
 Engine::Engine(const std::filesystem::path& bundle, const Options& options)
-    : parts_(std::make_unique<Parts>(bundle, options)) {}
+    : Engine(folder_source(bundle), options) {}
+Engine::Engine(std::shared_ptr<const Source> bundle, const Options& options)
+    : parts_(std::make_unique<Parts>(std::move(bundle), options)) {}
 Engine::~Engine() = default;
 Engine::Engine(Engine&&) noexcept = default;
 Engine& Engine::operator=(Engine&&) noexcept = default;
@@ -126,8 +142,9 @@ RealnessMap Engine::map(ImageView image, const std::vector<std::string>& texts, 
 
 MapOptions Engine::resolve(const MapOptions& options) const {
     const DreamSpec& spec = parts_->maps();
+    const bool fast = options.preset == kFast && !names(spec, kFast);
     const auto chosen = std::find_if(spec.presets.begin(), spec.presets.end(), [&](const PresetSpec& preset) {
-        return options.preset.empty() || preset.name == options.preset;
+        return options.preset.empty() || fast || preset.name == options.preset;
     });
     if (chosen == spec.presets.end())
         throw UsageError("--preset " + options.preset + ": this bundle has " + joined(info().presets));
@@ -148,7 +165,21 @@ MapOptions Engine::resolve(const MapOptions& options) const {
     const bool by_preset = options.encoder == kAuto;
     if (by_preset) full.encoder = chosen->encoder;
     else check_encoder(options.encoder, parts_->bundle);
+    if (!(options.fraction >= 0.0 && options.fraction <= 1.0))
+        throw UsageError("fraction is " + std::to_string(options.fraction) +
+                         "; give a share of the windows, above 0, at most 1");
+    // Where a preset leaves no window out, other windows and strides do not either.
+    const bool spares = fast && faster(chosen->windows_px, chosen->stride_px) < 1.0;
+    if (full.fraction == 0.0) full.fraction = spares ? faster(full.windows_px, full.stride_px) : 1.0;
+    if (full.encoder == kOnePass) full.fraction = 1.0;
     full.preset = "custom";
+    if (full.fraction < 1.0) {
+        const PresetSpec& first = spec.presets.front();
+        const bool same = full.windows_px == first.windows_px && full.stride_px == first.stride_px &&
+                          full.aggregate == aggregate_of(first) && (!by_preset || full.encoder == first.encoder);
+        if (same && !names(spec, kFast) && full.fraction == faster(first.windows_px, first.stride_px)) full.preset = kFast;
+        return full;
+    }
     for (const PresetSpec& preset : spec.presets)
         if (preset.windows_px == full.windows_px && preset.stride_px == full.stride_px &&
             aggregate_of(preset) == *full.aggregate && (!by_preset || preset.encoder == full.encoder)) {
@@ -180,6 +211,7 @@ Info Engine::info() const {
     if (const auto& maps = parts_->bundle.dream()) {
         result.map_precision = precision(maps->main_graph());
         for (const PresetSpec& preset : maps->presets) result.presets.push_back(preset.name);
+        if (!names(*maps, kFast)) result.presets.push_back(kFast);
     }
     return result;
 }

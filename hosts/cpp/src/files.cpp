@@ -1,88 +1,16 @@
 #include "files.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
-
 #include "text_format.hpp"
 
 namespace realm {
-namespace {
 
-const char* kind_of(mode_t mode) {
-    if (S_ISDIR(mode)) return "a directory";
-    if (S_ISFIFO(mode)) return "a pipe";
-    if (S_ISSOCK(mode)) return "a socket";
-    return "a device";
-}
+std::string utf8(const std::filesystem::path& path) { return path.u8string(); }
 
-class Opened {
-public:
-    // Not blocking: a pipe that took the file's place since it was looked at must not be waited for.
-    explicit Opened(const std::filesystem::path& path) : number_(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)) {}
-    ~Opened() {
-        if (number_ >= 0) ::close(number_);
-    }
-    Opened(const Opened&) = delete;
-    Opened& operator=(const Opened&) = delete;
-
-    int number() const { return number_; }
-
-private:
-    int number_;
-};
-
-FileContent failed() {
-    FileContent content;
-    content.error_number = errno != 0 ? errno : EIO;
-    return content;
-}
-
-}  // namespace
+std::filesystem::path from_utf8(const std::string& text) { return std::filesystem::u8path(text); }
 
 std::string FileContent::problem() const {
     if (no_file != nullptr) return std::string(no_file) + ", not a file";
     return error_number != 0 ? "cannot be read (" + system_message(error_number) + ")" : std::string{};
-}
-
-FileContent read_file(const std::filesystem::path& path, std::uint64_t limit) {
-    FileContent content;
-    struct stat about {};
-    if (::stat(path.c_str(), &about) != 0) return failed();
-    if (!S_ISREG(about.st_mode)) {  // opening a device may already do something
-        content.no_file = kind_of(about.st_mode);
-        return content;
-    }
-    const Opened file(path);
-    if (file.number() < 0 || ::fstat(file.number(), &about) != 0) return failed();
-    if (!S_ISREG(about.st_mode)) {
-        content.no_file = kind_of(about.st_mode);
-        return content;
-    }
-    if (static_cast<std::uint64_t>(about.st_size) > limit) {
-        content.too_large = true;
-        return content;
-    }
-    // One byte more than the file has, so that a single read meets its end; files of /proc say that they have none.
-    content.bytes.resize(static_cast<std::size_t>(about.st_size) + 1);
-    std::size_t used = 0;
-    for (;;) {
-        const ssize_t got = ::read(file.number(), content.bytes.data() + used, content.bytes.size() - used);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return failed();
-        used += static_cast<std::size_t>(got);
-        if (got == 0) break;
-        if (used > limit) {
-            content.bytes.clear();
-            content.too_large = true;
-            return content;
-        }
-        if (used == content.bytes.size()) content.bytes.resize(2 * used + 4096);
-    }
-    content.bytes.resize(used);
-    return content;
 }
 
 }  // namespace realm

@@ -137,7 +137,7 @@ Image upright(Image image, int orientation) {
 }
 
 Image load_image(const std::filesystem::path& path) {
-    const std::string name = path.string();
+    const std::string name = utf8(path);
     const FileContent content = read_file(path, limits::kPictureBytes);
     if (content.too_large) throw ImageError(name + ": more than 1 GiB is no photograph; scale it down first");
     if (content.no_file != nullptr) throw ImageError(name + ": " + content.no_file + ", not an image");

@@ -25,6 +25,7 @@ std::size_t Looker::per_call(int height, int width) const {
     const std::int64_t pixels = static_cast<std::int64_t>(height) * width;
     const std::size_t wanted = view_.native && pixels > kLargePx ? 1 : batch_;
     if (!bounded_) return wanted;
+    if (thin_) return memory_.inputs_per_call(0, 0, wanted, 0, static_cast<std::uint64_t>(pixels));
     return view_.native ? memory_.inputs_per_call(height, width, wanted, 0, 0)
                         : memory_.inputs_per_call(view_.height_px, view_.width_px, wanted, 0,
                                                   static_cast<std::uint64_t>(pixels));

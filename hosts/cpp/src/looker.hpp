@@ -19,16 +19,17 @@ using TextRows = std::vector<const std::vector<float>*>;
 class Looker {
 public:
     // `matrix_rank`: of the resize matrices that the graph takes. `text_width`: of the rows that it takes as
-    // `text_features`; 0 where it takes none.
+    // `text_features`; 0 where it takes none. `thin`: it holds few numbers for a pixel, where a tower holds many.
     Looker(ViewSpec view, std::shared_ptr<const Session> session, std::size_t matrix_rank, std::size_t text_width,
-           const MemoryLimit& memory, std::size_t batch, bool bounded)
+           const MemoryLimit& memory, std::size_t batch, bool bounded, bool thin = false)
         : view_(std::move(view)),
           session_(std::move(session)),
           matrix_rank_(matrix_rank),
           text_width_(text_width),
           memory_(memory),
           batch_(batch),
-          bounded_(bounded) {}
+          bounded_(bounded),
+          thin_(thin) {}
 
     // Outputs of the graph for pictures of one size, in calls that fit the memory; each output's rows in one piece. The
     // shapes of an output go without their first size, that of the batch.
@@ -47,7 +48,7 @@ private:
     std::size_t text_width_;
     MemoryLimit memory_;
     std::size_t batch_;
-    bool bounded_;
+    bool bounded_, thin_;
 };
 
 }  // namespace realm

@@ -98,6 +98,7 @@ struct ViewSpec {
     bool native = false;
     int height_px = 0, width_px = 0;  // of a whole picture
     std::string interpolation;
+    int least_px = 1;  // native: shorter sides have no answer
 
     std::string key() const;
 };
@@ -140,12 +141,19 @@ struct MeasureSpec {
     std::string head;
     // Kind head: the sha256 of the fp32 files that it was fitted on, by the name of the graph.
     std::vector<std::pair<std::string, std::string>> fitted_on;
+    std::string gaussian;  // kind niqe: the file that says what photographs are like
+    std::string machine;   // kind brisque: the graph that makes a number of features
     std::string problem;
 
+    // Whether it counts moments of contrast, in float32 on the CPU whatever the others run in.
+    bool counts() const { return !gaussian.empty() || !machine.empty(); }
     bool reads_text() const { return told.kind == "core"; }
     // The graph whose outputs are the columns'.
-    const std::string& answers() const { return head.empty() ? graph : head; }
+    const std::string& answers() const { return !machine.empty() ? machine : head.empty() ? graph : head; }
 };
+
+constexpr const char* kMomentsOutput = "moments";    // of the graph of a measure that counts
+constexpr const char* kMachineInput = "features";    // of `machine`
 
 // Policy of maps, the numbers of the format where a manifest says nothing.
 struct PhrasePolicy {

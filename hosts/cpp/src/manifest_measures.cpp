@@ -28,7 +28,10 @@ void parse_look(const Section& section, MeasureSpec& into) {
     into.graph = section.text("graph");
     const Section view = section.section("view");
     const std::string kind = view.text("kind");
-    if (kind == "native") into.view.native = true;
+    if (kind == "native") {
+        into.view.native = true;
+        if (view.has("least_px")) into.view.least_px = view.positive("least_px", limits::kInputPx);
+    }
     else if (kind == "whole") into.view = whole_view(view);
     else into.problem = "looks through a view of the kind " + in_quotes(kind) + ", that this host does not support";
 }
@@ -59,14 +62,22 @@ MeasureSpec parse_measure(const std::string& name, const Section& entry, const S
     spec.told.name = name;
     spec.told.kind = entry.text("kind");
     const std::string& kind = spec.told.kind;
-    if (kind != "core" && kind != "graph" && kind != "head") {
+    const bool counts = kind == "niqe" || kind == "brisque";
+    if (kind != "core" && kind != "graph" && kind != "head" && !counts) {
         spec.problem = "is of a kind that this host does not support (" + in_quotes(kind) + ")";
         return spec;
     }
     spec.told.says = entry.text("says");
     parse_columns(entry, spec);
     parse_licence(entry, spec);
-    if (kind == "graph") parse_look(entry, spec);
+    if (kind == "graph" || counts) parse_look(entry, spec);
+    if (counts) {
+        // Its number is made here and has the name of the kind.
+        for (const ColumnSource& source : spec.sources)
+            if (source.output != kind)
+                refuse(entry.where(), "it gives " + in_quotes(kind) + " alone, not " + in_quotes(source.output));
+        (kind == "niqe" ? spec.gaussian : spec.machine) = entry.text(kind == "niqe" ? "gaussian" : "machine");
+    }
     if (kind == "head") {
         const std::string tower = entry.text("tower");
         const Section towers = manifest.section("towers");
@@ -142,10 +153,21 @@ void check_measures(const std::vector<MeasureSpec>& measures, const std::map<std
             if (graph_of(spec.head).inputs.size() != 1 || graph_of(spec.head).file("fp32") == nullptr)
                 refuse(own, "the graph " + in_quotes(spec.head) + " is no head: one input, a variant fp32");
         }
+        if (spec.counts()) {
+            check_output(spec.graph, kMomentsOutput);
+            if (graph_of(spec.graph).file("fp32") == nullptr)
+                refuse(own, "the graph " + in_quotes(spec.graph) + " has no variant fp32");
+        }
+        if (!spec.machine.empty()) {
+            const GraphSpec& machine = graph_of(spec.machine);
+            if (machine.inputs.size() != 1 || machine.input(kMachineInput) == nullptr || machine.file("fp32") == nullptr)
+                refuse(own, "the graph " + in_quotes(spec.machine) + " does not take features, in a variant fp32");
+        }
         const GraphSpec& looks = graph_of(spec.graph);
         const bool resized = looks.input("resample_rows") != nullptr && looks.input("resample_cols") != nullptr;
         if (looks.input("pixels") == nullptr || resized == spec.view.native)
             refuse(own, "the inputs of the graph " + in_quotes(spec.graph) + " do not suit its view");
+        if (!spec.gaussian.empty()) continue;  // its number comes from no graph
         for (const ColumnSource& source : spec.sources) check_number(source.output);
     }
 }

@@ -12,6 +12,8 @@ namespace {
 
 const std::vector<std::vector<std::int64_t>> kOneNumber{{}, {1}};  // of a picture, without the batch
 const std::vector<std::vector<std::int64_t>> kFeatures{{-1}};
+const std::vector<std::vector<std::int64_t>> kMoments{{nss::kScales, nss::kFields, nss::kMoments}};
+const std::vector<std::vector<std::int64_t>> kMomentsOfBlocks{{-1, nss::kScales, nss::kFields, nss::kMoments}};
 
 // What is asked of one graph through one view, for all the measures that share it.
 struct Request {
@@ -38,7 +40,8 @@ std::map<std::string, Request> requests_of(const std::vector<const MeasureSpec*>
     for (const MeasureSpec* spec : chosen) {
         Request& request = requests.try_emplace(key_of(*spec), Request{spec, {}, false}).first->second;
         request.reads_text = request.reads_text || spec->reads_text();
-        if (!spec->head.empty()) request.add(spec->features, kFeatures);
+        if (spec->counts()) request.add(kMomentsOutput, spec->gaussian.empty() ? kMoments : kMomentsOfBlocks);
+        else if (!spec->head.empty()) request.add(spec->features, kFeatures);
         else for (const ColumnSource& source : spec->sources) request.add(source.output, kOneNumber);
     }
     return requests;
@@ -114,8 +117,33 @@ void Engine::Parts::prepare(const std::vector<const MeasureSpec*>& chosen, bool 
     for (const MeasureSpec* spec : chosen) {
         looker(*spec)->per_call(1, 1);
         if (!spec->head.empty()) head(spec->head);
+        if (!spec->machine.empty()) head(spec->machine);
+        if (!spec->gaussian.empty()) gaussian(spec->gaussian);
     }
     if (text.valid()) text.get();
+}
+
+// The number of a measure that counts, of each picture; NaN, and why, where one has none. `moments`: of all pictures.
+std::vector<float> Engine::Parts::counted(const MeasureSpec& spec, const std::vector<float>& moments,
+                                          std::vector<std::string>& reasons) {
+    const std::size_t each = moments.size() / reasons.size();
+    std::vector<float> numbers(reasons.size(), std::numeric_limits<float>::quiet_NaN());
+    for (std::size_t at = 0; at < reasons.size(); ++at) {
+        const float* own = moments.data() + at * each;
+        try {
+            if (!spec.gaussian.empty()) {
+                numbers[at] = static_cast<float>(nss::niqe(own, each / nss::kPicture, *gaussian(spec.gaussian)));
+                continue;
+            }
+            const nss::Features found = nss::brisque_features(own);
+            const std::vector<float> features(found.begin(), found.end());
+            const std::vector<Feed> feeds{{kMachineInput, Element::float32, features.data(), {1, nss::kFeatures}}};
+            numbers[at] = head(spec.machine)->run(feeds, {Wanted{spec.sources[0].output, {{1}, {1, 1}}}}).at(0).at(0);
+        } catch (const ImageError& error) {
+            reasons[at] = error.what();
+        }
+    }
+    return numbers;
 }
 
 std::vector<Measured> Engine::Parts::measure(const std::vector<const MeasureSpec*>& chosen,
@@ -155,13 +183,22 @@ std::vector<Measured> Engine::Parts::measure(const std::vector<const MeasureSpec
         }
         const TextRows no_rows(views.size(), nullptr);
         std::map<std::string, std::vector<std::vector<float>>> answers;
+        const auto fits = [&](const MeasureSpec& spec) { return std::min(group.first.first, group.first.second) >= spec.view.least_px; };
         for (const auto& [key, request] : requests)
-            answers[key] = looker(*request.first)->look(views, request.reads_text ? own_rows : no_rows, request.outputs);
+            if (fits(*request.first)) answers[key] = looker(*request.first)->look(views, request.reads_text ? own_rows : no_rows, request.outputs);
         for (const MeasureSpec* spec : chosen) {
             const Request& request = requests.at(key_of(*spec));
-            const auto& found = answers.at(key_of(*spec));
+            const auto& found = answers[key_of(*spec)];
             std::vector<std::vector<float>> columns;
-            if (!spec->head.empty()) {
+            std::vector<std::string> reasons(views.size());  // why a picture has no number of this measure
+            if (!fits(*spec)) {
+                const std::string least = std::to_string(spec->view.least_px);
+                reasons.assign(views.size(), "needs at least " + least + " x " + least + " pixels, this image has " +
+                                                 std::to_string(views[0].width) + " x " + std::to_string(views[0].height));
+                columns.assign(spec->sources.size(), std::vector<float>(views.size(), std::numeric_limits<float>::quiet_NaN()));
+            } else if (spec->counts()) {
+                columns.assign(spec->sources.size(), counted(*spec, found[request.place(kMomentsOutput)], reasons));
+            } else if (!spec->head.empty()) {
                 const std::string& input = bundle.graphs().at(spec->head).inputs.at(0).name;
                 columns = run_head(*head(spec->head), input, *spec, found[request.place(spec->features)],
                                    static_cast<std::int64_t>(views.size()));
@@ -179,7 +216,9 @@ std::vector<Measured> Engine::Parts::measure(const std::vector<const MeasureSpec
                     const bool word = !told.words.empty() && !std::isnan(value);
                     into.words.push_back(word ? told.words[static_cast<std::size_t>(value)] : "");
                     if (told.flag_above && value > *told.flag_above) into.flags.push_back(told.name);
-                    if (std::isnan(value) && wrong.empty()) wrong = problem_of(*spec, column, columns[column][at]);
+                    if (std::isnan(value) && wrong.empty()) 
+                        wrong = reasons[at].empty() ? problem_of(*spec, column, columns[column][at])
+                                                    : spec->told.name + ": " + reasons[at];
                 }
                 if (wrong.empty()) continue;
                 into.error += (into.error.empty() ? "" : "; ") + wrong;

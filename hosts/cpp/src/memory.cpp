@@ -1,6 +1,15 @@
 #include "memory.hpp"
 
+#ifdef _WIN32
+#ifndef NOMINMAX
+#define NOMINMAX
+#endif
+#include <windows.h>
+// after windows.h
+#include <psapi.h>
+#else
 #include <unistd.h>
+#endif
 
 #include <algorithm>
 #include <cstdio>
@@ -42,10 +51,16 @@ std::string format_bytes(std::uint64_t count) {
 }
 
 std::uint64_t resident_bytes() {
+#ifdef _WIN32
+    PROCESS_MEMORY_COUNTERS counters{};
+    const bool known = ::K32GetProcessMemoryInfo(::GetCurrentProcess(), &counters, sizeof counters) != 0;
+    return known ? counters.WorkingSetSize : 0;
+#else
     std::ifstream file("/proc/self/statm");
     std::uint64_t all = 0, resident = 0;
     const long page = ::sysconf(_SC_PAGESIZE);
     return file >> all >> resident && page > 0 ? resident * static_cast<std::uint64_t>(page) : 0;
+#endif
 }
 
 }  // namespace realm

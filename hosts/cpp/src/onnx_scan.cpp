@@ -1,10 +1,5 @@
 #include "onnx_scan.hpp"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -161,40 +156,13 @@ private:
     std::set<std::string> found_;
 };
 
-// A file in the address space, so that its weights need not be read.
-class Mapped {
-public:
-    explicit Mapped(const std::filesystem::path& path) {
-        const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-        if (file < 0) throw std::invalid_argument("it cannot be read");
-        struct stat facts {};
-        const bool known = ::fstat(file, &facts) == 0;
-        size_ = known && facts.st_size > 0 ? static_cast<std::size_t>(facts.st_size) : 0;
-        if (size_ > 0) data_ = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file, 0);
-        ::close(file);
-        if (size_ == 0) throw std::invalid_argument("the file is empty");
-        if (data_ == MAP_FAILED) throw std::invalid_argument("it cannot be read");
-    }
-    ~Mapped() { ::munmap(data_, size_); }
-    Mapped(const Mapped&) = delete;
-    Mapped& operator=(const Mapped&) = delete;
-    std::string_view view() const { return {static_cast<const char*>(data_), size_}; }
-
-private:
-    void* data_ = nullptr;
-    std::size_t size_ = 0;
-};
-
 }  // namespace
 
-void refuse_operators(const std::filesystem::path& path) {
-    const Mapped file(path);
-    Walker(file.view()).refuse_operators();
+void refuse_operators(std::string_view onnx) {
+    if (onnx.empty()) throw std::invalid_argument("the file is empty");
+    Walker(onnx).refuse_operators();
 }
 
-std::set<std::string> external_locations(const std::filesystem::path& path) {
-    const Mapped file(path);
-    return Walker(file.view()).locations();
-}
+std::set<std::string> external_locations(std::string_view onnx) { return Walker(onnx).locations(); }
 
 }  // namespace realm

@@ -15,6 +15,7 @@
 #include "dream.hpp"
 #include "limits.hpp"
 #include "looker.hpp"
+#include "nss.hpp"
 #include "realm/realm.hpp"
 #include "session.hpp"
 #include "text_encoder.hpp"
@@ -25,8 +26,8 @@ namespace realm {
 constexpr const char* kNeverRun = "bf16";  // ONNX Runtime has no such convolutions, on the CPU nor on CUDA
 
 struct Engine::Parts {
-    Parts(const std::filesystem::path& folder, const Options& options)
-        : bundle(Bundle::open(folder, options.verify)),
+    Parts(std::shared_ptr<const Source> source, const Options& options)
+        : bundle(Bundle::open(std::move(source), options.verify)),
           runtime(options.device, options.threads),
           heads("cpu", options.threads),
           memory(options.max_memory),
@@ -35,7 +36,7 @@ struct Engine::Parts {
         if (bundle.core()) graphs.insert("core");
         if (bundle.dream()) graphs.insert(bundle.dream()->main_graph());
         for (const MeasureSpec& measure : bundle.measures())
-            if (measure.problem.empty()) graphs.insert(measure.graph);
+            if (measure.problem.empty() && !measure.counts()) graphs.insert(measure.graph);
         std::vector<std::string> files;
         for (const std::string& graph : graphs) {
             const auto has = bundle.precisions(graph);
@@ -73,13 +74,12 @@ struct Engine::Parts {
             throw BundleError(bundle.name() + ": " + graph + " is not there in " + own + "; this bundle has " +
                               joined(names));
         }
-        return once(sessions, *file + "\n" + own, [&] { return runtime.open(bundle.file(*file), own); });
+        return once(sessions, *file + "\n" + own, [&] { return runtime.open(bundle.model(*file), own); });
     }
 
     std::shared_ptr<const Tokenizer> tokenizer(const std::string& relative) {
         return once(tokenizers, relative, [&] {
-            const std::filesystem::path path = bundle.file(relative);
-            return std::make_shared<const Tokenizer>(read_text(path, limits::kTokenizerBytes), path.string());
+            return std::make_shared<const Tokenizer>(bundle.text(relative, limits::kTokenizerBytes), bundle.where(relative));
         });
     }
 
@@ -100,11 +100,21 @@ struct Engine::Parts {
 
     // What looks at pictures through a graph of measures.
     std::shared_ptr<const Looker> looker(const MeasureSpec& measure) {
-        need(measure.graph);
+        if (!measure.counts()) need(measure.graph);
         return once(lookers, measure.graph + "\n" + measure.view.key(), [&] {
-            const SharedSession opened = session(measure.graph, measure.graph);
+            const bool on_cpu = measure.counts() || !runtime.own_memory();
+            const SharedSession opened = measure.counts() ? head(measure.graph) : session(measure.graph, measure.graph);
+            const std::size_t batch = measure.counts() ? heads.image_batch() : runtime.image_batch();
             return std::make_shared<const Looker>(measure.view, opened, matrix_rank(measure.graph), text_width(measure.graph), memory,
-                                                  runtime.image_batch(), !runtime.own_memory());
+                                                  batch, on_cpu, measure.counts());
+        });
+    }
+
+    // What photographs are like to NIQE.
+    std::shared_ptr<const nss::Gaussian> gaussian(const std::string& file) {
+        return once(gaussians, file, [&] {
+            return std::make_shared<const nss::Gaussian>(
+                nss::read_gaussian(bundle.text(file, limits::kManifestBytes), bundle.where(file)));
         });
     }
 
@@ -114,7 +124,7 @@ struct Engine::Parts {
         if (file == nullptr)
             throw BundleError(bundle.name() + ": " + graph + " is not there in fp32; this bundle has " +
                               joined(bundle.precisions(graph)));
-        return once(sessions, *file + "\nhead", [&] { return heads.open(bundle.file(*file), "fp32"); });
+        return once(sessions, *file + "\nhead", [&] { return heads.open(bundle.model(*file), "fp32"); });
     }
 
     // The measure that `score` means. Throws BundleError where there is none.
@@ -123,6 +133,7 @@ struct Engine::Parts {
     std::vector<const MeasureSpec*> choose(const std::vector<std::string>& names) const;
     std::vector<Measured> measure(const std::vector<const MeasureSpec*>& chosen, const std::vector<ImageView>& images,
                                   const std::vector<std::string>& texts);
+    std::vector<float> counted(const MeasureSpec& spec, const std::vector<float>& moments, std::vector<std::string>& reasons);
     // Their graphs are opened side by side: that is most of the time until the first answer.
     void prepare(const std::vector<const MeasureSpec*>& chosen, bool with_text);
 
@@ -189,8 +200,7 @@ struct Engine::Parts {
         const auto& spec = bundle.dream();
         if (!spec || !spec->phrases)
             throw TextError(bundle.name() + ": this bundle has no phrase bank; give a text (--text)");
-        const std::filesystem::path path = bundle.file(*spec->phrases);
-        return read_bank(read_text(path, limits::kPhrasesBytes), path.string());
+        return read_bank(bundle.text(*spec->phrases, limits::kPhrasesBytes), bundle.where(*spec->phrases));
     }
 
     Bundle bundle;
@@ -240,6 +250,7 @@ private:
     Kept<Tokenizer> tokenizers;
     Kept<TextEncoder> encoders;
     Kept<Looker> lookers;
+    Kept<nss::Gaussian> gaussians;
     Kept<Dream> dreams;
 };
 

@@ -1,6 +1,9 @@
 #define ORT_API_MANUAL_INIT  // so that a library that is too old is an error and not a crash
 #include "session.hpp"
 
+#if defined(__MINGW32__) && !defined(_stdcall)
+#define _stdcall __stdcall  // a word of ONNX Runtime's header that MinGW knows only with its own extensions
+#endif
 #include <onnxruntime_cxx_api.h>
 
 #include <algorithm>
@@ -16,7 +19,6 @@
 
 #include "files.hpp"
 #include "limits.hpp"
-#include "onnx_scan.hpp"
 #include "realm/error.hpp"
 #include "realm/realm.hpp"
 #include "text_format.hpp"
@@ -26,31 +28,25 @@ namespace {
 
 constexpr int kMaxThreads = 1024;
 constexpr const char* kCureOfAnswers = "; try --precision fp32, and get the bundle again if that does not help";
-constexpr std::uint64_t kMostWeights = std::uint64_t{16} << 30;
 
-// Weights in other files, for a graph that is a link: in the cache of a model hub everything is, and ONNX Runtime refuses
-// weights behind links, so that it gets them in memory. They were checked when the bundle was opened.
-class LinkedWeights {
-   public:
-    LinkedWeights(const std::filesystem::path& path, Ort::SessionOptions& options) {
-        if (!std::filesystem::is_symlink(path)) return;
-        std::vector<std::basic_string<ORTCHAR_T>> names;
-        std::vector<char*> buffers;
-        std::vector<std::size_t> sizes;
-        for (const std::string& location : external_locations(path)) {
-            files_.push_back(read_file(path.parent_path() / location, kMostWeights));
-            names.push_back(std::filesystem::path(location).native());
-        }
-        for (FileContent& file : files_) {
-            buffers.push_back(reinterpret_cast<char*>(file.bytes.data()));
-            sizes.push_back(file.bytes.size());
-        }
-        if (!names.empty()) options.AddExternalInitializersFromFilesInMemory(names, buffers, sizes);
+// Hands over weights that ONNX Runtime is not to look for itself. They must stay where they are until the session is there.
+void add_weights(const GraphFile& model, Ort::SessionOptions& options) {
+    std::vector<std::basic_string<ORTCHAR_T>> names;
+    std::vector<char*> buffers;
+    std::vector<std::size_t> sizes;
+    for (const auto& [location, bytes] : model.weights) {
+        names.push_back(from_utf8(location).native());
+        // It only reads them, but its signature does not say so.
+        buffers.push_back(const_cast<char*>(static_cast<const char*>(bytes.data)));
+        sizes.push_back(bytes.size);
     }
+    if (!names.empty()) options.AddExternalInitializersFromFilesInMemory(names, buffers, sizes);
+}
 
-   private:
-    std::vector<FileContent> files_;  // until the session is there
-};
+Ort::Session open_session(const GraphFile& model, Ort::Env& env, const Ort::SessionOptions& options) {
+    if (model.path.empty()) return {env, model.bytes.data, model.bytes.size, options};
+    return {env, model.path.c_str(), options};
+}
 
 // Whether ONNX Runtime is to report nothing to its maker, which its official builds do unless told otherwise. A value
 // that the user has set is kept.
@@ -202,8 +198,7 @@ Runtime::Runtime(const std::string& device, int threads) : device_(device), thre
     }
 }
 
-std::shared_ptr<const Session> Runtime::open(const std::filesystem::path& path, const std::string& precision) const {
-    const std::string name = path.filename().string();
+std::shared_ptr<const Session> Runtime::open(const GraphFile& model, const std::string& precision) const {
     try {
         Ort::SessionOptions options;
         options.SetIntraOpNumThreads(threads_);
@@ -213,10 +208,10 @@ std::shared_ptr<const Session> Runtime::open(const std::filesystem::path& path, 
         // Spinning workers would take the cores from the threads that decode the next images.
         options.AddConfigEntry("session.intra_op.allow_spinning", "0");
         if (device_ == "cuda") add_cuda(options, precision);
-        const LinkedWeights weights(path, options);
-        return std::make_shared<OnnxSession>(Ort::Session(environment(), path.c_str(), options), name);
+        add_weights(model, options);
+        return std::make_shared<OnnxSession>(open_session(model, environment(), options), model.name);
     } catch (const Ort::Exception& error) {
-        throw DeviceError(name + ": ONNX Runtime refused it: " + one_line(error.what()));
+        throw DeviceError(model.name + ": ONNX Runtime refused it: " + one_line(error.what()));
     }
 }
 

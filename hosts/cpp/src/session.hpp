@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "realm/source.hpp"
+
 namespace realm {
 
 enum class Element { uint8, int64, float32 };
@@ -51,12 +53,21 @@ std::vector<float> finite(std::vector<float> values, const std::string& output);
 // The same of cosines: an overflow may be finite and still no cosine.
 std::vector<float> cosines(std::vector<float> values, const std::string& output);
 
+// A graph of a bundle: a file on a disk, or its bytes.
+struct GraphFile {
+    std::string name;            // what errors call it
+    std::filesystem::path path;  // empty where it is `bytes`
+    Bytes bytes;
+    // Files that it keeps weights in, by the names that it gives them, as far as the runtime does not read them itself.
+    std::vector<std::pair<std::string, Bytes>> weights;
+};
+
 class Runtime {
 public:
     // Throws DeviceError, with the cure, where the device cannot be had.
     Runtime(const std::string& device, int threads);
 
-    std::shared_ptr<const Session> open(const std::filesystem::path& path, const std::string& precision) const;
+    std::shared_ptr<const Session> open(const GraphFile& model, const std::string& precision) const;
 
     const std::string& device() const { return device_; }
     int threads() const { return threads_; }

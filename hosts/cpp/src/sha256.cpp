@@ -1,6 +1,7 @@
 #include <array>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <memory>
 
 #include "files.hpp"
@@ -164,13 +165,17 @@ std::string sha256_portable(const void* data, std::size_t size) { return digest(
 
 std::string sha256_file(const std::filesystem::path& path) {
     constexpr std::size_t kPiece = std::size_t{1} << 18;
-    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
+    std::ifstream file;
+    file.rdbuf()->pubsetbuf(nullptr, 0);
+    file.open(path, std::ios::binary);
     if (!file) return {};
-    std::setvbuf(file.get(), nullptr, _IONBF, 0);
     const auto piece = std::make_unique<std::uint8_t[]>(kPiece);
     Hasher hasher(fastest());
-    while (const std::size_t got = std::fread(piece.get(), 1, kPiece, file.get())) hasher.add(piece.get(), got);
-    return std::ferror(file.get()) != 0 ? std::string{} : hasher.hex();
+    while (file) {
+        file.read(reinterpret_cast<char*>(piece.get()), kPiece);
+        hasher.add(piece.get(), static_cast<std::size_t>(file.gcount()));
+    }
+    return file.bad() || !file.eof() ? std::string{} : hasher.hex();
 }
 
 }  // namespace realm

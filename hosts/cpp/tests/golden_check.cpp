@@ -253,9 +253,8 @@ TextEncoder encoder(const Bundle& bundle, const Runtime& runtime, const char* gr
     const GraphSpec& own = bundle.graphs().at(graph);
     std::vector<std::string> inputs;
     for (const TensorSpec& input : own.inputs) inputs.push_back(input.name);
-    const std::filesystem::path path = bundle.file(spec.tokenizer);
-    return {spec, std::make_shared<const Tokenizer>(read_text(path, kMaxBytes), path.string()),
-            runtime.open(bundle.file(*own.file("fp32")), "fp32"), inputs, output, nullptr};
+    return {spec, std::make_shared<const Tokenizer>(bundle.text(spec.tokenizer, kMaxBytes), spec.tokenizer),
+            runtime.open(bundle.model(*own.file("fp32")), "fp32"), inputs, output, nullptr};
 }
 
 int run(const std::string& bundle_path, const std::string& golden_path, const std::string& clip_path) {
@@ -270,11 +269,11 @@ int run(const std::string& bundle_path, const std::string& golden_path, const st
         new TextEncoder(encoder(bundle, runtime, "clip_text", bundle.dream().value().text, "text_embedding")));
     const DreamSpec& maps = bundle.dream().value();
     const auto windows = std::make_shared<const EachWindow>(
-        maps.image_size_px, maps.interpolation, runtime.open(bundle.file(*bundle.graphs().at("dream").file("fp32")), "fp32"),
+        maps.image_size_px, maps.interpolation, runtime.open(bundle.model(*bundle.graphs().at("dream").file("fp32")), "fp32"),
         MemoryLimit(), runtime.window_batch(), true);
     const Dream dream(bundle.maps(), clip, windows);
     const Engine engine(bundle_path);
-    const Tokenizer word_piece(read_text(bundle.file(text.tokenizer), kMaxBytes), text.tokenizer);
+    const Tokenizer word_piece(bundle.text(text.tokenizer, kMaxBytes), text.tokenizer);
     const Tokenizer clip_words(read_text(clip_path, kMaxBytes), clip_path);
     const int failed = check_tokens(golden, text, word_piece, clip_words) + check_decoding(golden) +
                        check_preprocessing(golden) + check_embeddings(golden, core, *clip) +

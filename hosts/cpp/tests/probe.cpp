@@ -6,14 +6,19 @@
 //   probe peak FILE                       bytes that this process held at its peak, the file decoded or refused (Linux)
 //   probe sha256 FILE                     both implementations
 //   probe bundles IMAGE DIR...            per bundle what opening, scoring and mapping say: "ok" or the error
+//   probe memory IMAGE DIR...             the same of all files of each folder, held in memory alone
+//   probe sources BUNDLE IMAGE TEXT PRECISION   scores and map of a folder, its files in memory, and a function that reads them
+//   probe adaptive < case                 similarities of a grid from some, and which were asked for, as JSON
 //   probe threads BUNDLE IMAGE TEXT       one engine used from many threads at once; its answers must be equal
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <future>
 #include <iostream>
 #include <iterator>
 
+#include "adaptive.hpp"
 #include "files.hpp"
 #include "json.hpp"
 #include "realm/realm.hpp"
@@ -77,7 +82,59 @@ int digests(const std::string& path) {
     return 0;
 }
 
-int bundles(const std::string& file, const std::vector<std::string>& folders) {
+// Every file of a folder, by its name there.
+std::map<std::string, realm::Bytes> files_of(const std::filesystem::path& folder) {
+    std::map<std::string, realm::Bytes> found;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder))
+        if (entry.is_regular_file())
+            found[realm::utf8(entry.path().lexically_relative(folder))] =
+                realm::owned(realm::read_file(entry.path(), std::uint64_t{1} << 32).bytes);
+    return found;
+}
+
+std::shared_ptr<const realm::Source> in_memory(const std::string& folder) {
+    return realm::memory_source(files_of(folder), folder);
+}
+
+int sources(const std::string& bundle, const std::string& file, const std::string& text, const std::string& precision) {
+    const realm::Image image = realm::load_image(file);
+    std::size_t asked = 0;
+    const auto read = [&](const std::string& name) {
+        ++asked;
+        const auto path = std::filesystem::path(bundle) / realm::from_utf8(name);
+        return std::filesystem::exists(path) ? realm::owned(realm::read_file(path, std::uint64_t{1} << 32).bytes) : realm::Bytes{};
+    };
+    realm::Options options;
+    options.precision = precision;
+    options.threads = 1;
+    for (const auto& source : {realm::folder_source(bundle), in_memory(bundle), realm::callback_source(read, "pack")}) {
+        const realm::Engine engine(source, options);
+        const std::vector<double> values = engine.measure(image, text).values;
+        const realm::RealnessMap map = engine.map(image, text);
+        std::cout << engine.info().score_precision << ' ' << realm::sha256(values.data(), values.size() * sizeof(double)) << ' '
+                  << realm::sha256(map.values.data(), map.values.size() * sizeof(float)) << '\n';
+    }
+    std::cout << asked << '\n';
+    return 0;
+}
+
+int adaptive() {
+    const realm::Json given = realm::Json::parse(all(std::cin));
+    const auto known = given.at("similarities").get<std::vector<std::vector<float>>>();
+    realm::Json asked = realm::Json::array();
+    const auto encode = [&](const std::vector<std::size_t>& indices) {
+        asked.push_back(indices);
+        std::vector<float> values;
+        for (const std::size_t index : indices) values.insert(values.end(), known.at(index).begin(), known.at(index).end());
+        return values;
+    };
+    const auto found = realm::adaptive_similarities(given.at("rows"), given.at("cols"), given.at("fraction"), known[0].size(),
+                                                    given.at("overlap"), encode);
+    std::cout << realm::Json{{"asked", asked}, {"similarities", found}}.dump() << '\n';
+    return 0;
+}
+
+int bundles(const std::string& file, const std::vector<std::string>& folders, bool memory) {
     const realm::Image image = realm::load_image(file);
     for (const std::string& folder : folders) {
         std::string said = "ok";
@@ -91,7 +148,7 @@ int bundles(const std::string& file, const std::vector<std::string>& folders) {
         attempt([&] {
             realm::Options options;
             options.threads = 1;
-            const realm::Engine engine(folder, options);
+            const realm::Engine engine(memory ? in_memory(folder) : realm::folder_source(folder), options);
             attempt([&] { engine.score(image, "Yes, the face is melted"); });
             attempt([&] { engine.score(image); });
             attempt([&] { engine.measure(image, "Yes, the face is melted"); });
@@ -143,13 +200,16 @@ int main(int count, char** words) {
         if (what == "decode" && given.size() > 1) return decode({given.begin() + 1, given.end()});
         if (what == "pixels" && given.size() == 3) return pixels(given[1], given[2]);
         if (what == "peak" && given.size() == 2) return peak(given[1]);
-        if (what == "bundles" && given.size() > 2) return bundles(given[1], {given.begin() + 2, given.end()});
+        if ((what == "bundles" || what == "memory") && given.size() > 2)
+            return bundles(given[1], {given.begin() + 2, given.end()}, what == "memory");
+        if (what == "sources" && given.size() == 5) return sources(given[1], given[2], given[3], given[4]);
+        if (what == "adaptive" && given.size() == 1) return adaptive();
         if (what == "threads" && given.size() == 4) return threads(given[1], given[2], given[3]);
         if (what == "sha256" && given.size() == 2) return digests(given[1]);
     } catch (const realm::Error& error) {
         std::cerr << "error: " << error.what() << '\n';
         return 2;
     }
-    std::cerr << "usage: probe tokens TOKENIZER | decode FILE... | pixels FILE OUT | peak FILE | sha256 FILE | bundles IMAGE DIR... | threads BUNDLE IMAGE TEXT\n";
+    std::cerr << "usage: probe tokens TOKENIZER | decode FILE... | pixels FILE OUT | peak FILE | sha256 FILE | bundles IMAGE DIR... | memory IMAGE DIR... | sources BUNDLE IMAGE TEXT PRECISION | adaptive | threads BUNDLE IMAGE TEXT\n";
     return 2;
 }

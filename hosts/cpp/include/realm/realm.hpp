@@ -24,6 +24,7 @@
 
 #include "realm/error.hpp"
 #include "realm/image.hpp"
+#include "realm/source.hpp"
 
 namespace realm {
 
@@ -98,6 +99,10 @@ struct MapOptions {
     // What encodes windows: "each-window" (every one by itself), "one-pass" (all from one pass over the image), or "auto":
     // as the preset says. Where a bundle has both, they are two functions.
     std::string encoder = "auto";
+    // Share of the windows to encode, at most 1; below 1 the others are interpolated, and the map is an approximation.
+    // 0: as the preset says, which is all of them but for "fast": the recommended one with a fifth, more where windows
+    // hardly overlap. In one pass it is always all of them.
+    double fraction = 0;
     Quantity quantity = Quantity::realness;
     Progress progress;
 };
@@ -148,7 +153,8 @@ struct RealnessMap {
     std::string encoder;  // "each-window" or "one-pass"
     std::vector<std::string> texts;
     std::vector<Phrase> phrases;  // what the engine chose where no text was given
-    std::size_t windows = 0;      // how many were looked at
+    std::size_t windows = 0;      // how many were encoded: where it is less than those of the grid, an approximation
+    std::size_t windows_of_grid = 0;
     RegionPolicy policy;
     std::optional<Photographs> photographs;  // none where the bundle does not know, or not these windows
 
@@ -181,7 +187,7 @@ struct Info {
     std::string bundle, weights, device, runtime;
     std::string score_precision, map_precision;  // empty where the bundle has no measure, or no map
     int threads = 0;
-    std::vector<std::string> presets;  // of maps, the recommended one first
+    std::vector<std::string> presets;  // of maps, the recommended one first, "fast" last
 };
 
 class Engine {
@@ -189,6 +195,8 @@ public:
     // Opens a bundle, a folder with bundle.json, and checks all of it; its graphs are opened on first use.
     // Throws BundleError, DeviceError or UsageError.
     explicit Engine(const std::filesystem::path& bundle, const Options& options = {});
+    // The same of files that need not lie in a folder: `memory_source`, `callback_source`, or a Source of your own.
+    explicit Engine(std::shared_ptr<const Source> bundle, const Options& options = {});
     ~Engine();
     Engine(Engine&&) noexcept;
     Engine& operator=(Engine&&) noexcept;

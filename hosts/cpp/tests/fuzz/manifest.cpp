@@ -6,7 +6,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     try {
-        realm::Bundle::read("fuzzed", std::string(reinterpret_cast<const char*>(data), size));
+        realm::Bundle::read(realm::memory_source({}, "fuzzed"), std::string(reinterpret_cast<const char*>(data), size));
     } catch (const realm::BundleError&) {
     }
     return 0;
