@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,15 +9,20 @@ import pytest
 from bundles import Reference, build_bundle
 
 from realm_engine.machine import telemetry
+from realm_engine.verbs.settings import CONFIG_VARIABLE, SETTINGS, variable_of
 
 telemetry.switch_off()  # tests import runtimes themselves, and start processes that do
 
 
 @pytest.fixture(scope="session", autouse=True)
 def no_records_of_this_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """An empty cache folder: what `realm-engine tune` remembers here must not decide how tests run."""
+    """An empty cache folder and no settings: what `realm-engine tune` remembers here, and what somebody has set for
+    themselves, must not decide how tests run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REALM_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv(CONFIG_VARIABLE, os.devnull)
+        for name in map(variable_of, SETTINGS):
+            patch.delenv(name, raising=False)
         yield
 
 

@@ -70,7 +70,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("realm-engine score pictures --below 60 --list", "the paths of those that look least real"),
     ),
     "map": (
-        ("realm-engine map cat.png --text 'a doubled eye'", "where that is, into out/maps"),
+        ("realm-engine map cat.png --text 'Yes. The eye is doubled.'", "where, into out/maps"),
         ("realm-engine map pictures -o maps", "all of a folder, by their descriptions"),
     ),
     "report": (("realm-engine report pictures -o report", "then open report/report.html"),),

@@ -196,7 +196,8 @@ def text_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "texts",
             multiple=True,
             metavar="TEXT",
-            help="What looks unreal, of all pictures alike. A map takes several: the mean of theirs.",
+            help="What looks unreal, of all pictures alike, best after a verdict: 'Yes. The cup is melted.' A map "
+            "takes several: the mean of theirs.",
         ),
     ):
         decorated = option(decorated)

@@ -19,8 +19,7 @@ def own(monkeypatch, tmp_path) -> Path:
     path.parent.mkdir()
     monkeypatch.setattr(settings, "config_path", lambda: path)
     monkeypatch.setattr("realm_engine.cli.configuration.config_path", lambda: path)
-    for name in settings.SETTINGS:
-        monkeypatch.delenv(settings.variable_of(name), raising=False)
+    monkeypatch.delenv(settings.CONFIG_VARIABLE)
     return path
 
 
