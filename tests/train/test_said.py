@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -31,7 +32,7 @@ class Lines:
 @pytest.fixture
 def stderr(monkeypatch) -> Lines:
     lines = Lines()
-    monkeypatch.setattr("sys.stderr", lines)
+    monkeypatch.setattr(said, "sys", SimpleNamespace(stderr=lines))  # pytest sets its own once fixtures are there
     monkeypatch.setattr(said, "SECONDS_BETWEEN_LINES", 0.01)
     return lines
 
