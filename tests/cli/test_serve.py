@@ -214,6 +214,18 @@ def test_a_body_in_chunks_is_cut_off_where_it_becomes_too_long(server, picture):
     assert server.counted("realm_upload_bytes") == 0
 
 
+def test_fields_that_are_left_empty_are_as_good_as_none(server, picture):
+    """What Swagger UI sends of a form that nobody filled in."""
+    image = ("images", "a.png", picture())
+    names = ("metrics", "text", "texts", "descriptions", "combine")
+    score = server.post("/v1/score", image, *((name, "") for name in names))
+    assert (score.code, score.json) == (200, server.post("/v1/score", image).json)
+    names = ("text", "texts", "descriptions", "preset", "window", "stride", "aggregate", "quantity", "metric")
+    names += ("regions", "range_low", "range_high")
+    found = server.post("/v1/map", image, *((name, "") for name in names))
+    assert (found.code, found.json) == (200, server.post("/v1/map", image).json)
+
+
 def test_names_come_back_in_ascii_and_reach_no_terminal(server, picture):
     name = "b\u202eild\x1b[31m\u00e9.png"
     answer = server.post("/v1/score", ("images", name, b"no picture"))
@@ -248,6 +260,13 @@ def test_the_interface_is_described_whole(server):
     body = document["paths"]["/v1/map"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
     fields = document["components"]["schemas"][body["$ref"].rpartition("/")[2]]["properties"]
     assert all(field.get("description") for field in fields.values())
+    unset = [
+        field.get("default", field.get("examples", [None])[0])
+        for name, field in fields.items()
+        if name != "images"
+    ]
+    assert None not in unset  # Swagger UI would make one up and send it
+    assert fields["images"]["items"] == {"type": "string", "format": "binary"}
     assert set(document["paths"]["/v1/map"]["post"]["responses"]["200"]["content"]) == {
         "application/json", "image/png", "application/x-npy",
     }  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 from click.testing import CliRunner
 from server import serving
@@ -95,3 +97,22 @@ def test_addresses_of_this_machine_alone():
         assert ServeSettings(host).is_local
     assert ServeSettings("::1").url_of(80) == "http://[::1]:80"
     assert TOKEN not in repr(ServeSettings("0.0.0.0", token=TOKEN))
+
+
+def test_nothing_is_reported_to_anybody(bundle_path):
+    """FastAPI would report to OpenTelemetry where its variables say so."""
+    with socket.create_server(("127.0.0.1", 0)) as collector:
+        collector.setblocking(False)
+        variables = {
+            "FASTAPI_OTEL_AUTO_CONFIGURE": "true",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.getsockname()[1]}",
+        }
+        with serving(bundle_path, environment=variables) as server:
+            assert server.post("/v1/score", ("images", "a", b"x")).code == 200
+            assert (
+                "traceparent"
+                not in server.get("/v1/info", {"traceparent": f"00-{'1' * 32}-{'2' * 16}-01"}).headers
+            )
+            assert server.end() == 0
+        with pytest.raises(BlockingIOError):
+            collector.accept()

@@ -41,9 +41,8 @@ def engine_facts(engine: Engine, part: str | None = None) -> dict[str, str]:
 
 def row_facts(row: Measured, columns: Sequence[Column]) -> dict[str, Any]:
     """A row of a table, ready for JSON: values rounded as every format of tables holds them."""
-    values: dict[str, float | str | None] = {
-        column.name: rounded(row, columns)[column.name] for column in columns
-    }
+    shown = rounded(row, columns)
+    values: dict[str, float | str | None] = {column.name: shown[column.name] for column in columns}
     return {
         "name": row.name,
         "values": values,

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.security import HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BeforeValidator
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartParser
 
@@ -45,10 +46,22 @@ _CURES = (
     ("Part exceeded", 413, "{0}; send shorter texts"),
 )
 
+
+def _optional(says: str, **bounds: float) -> Any:
+    """A field that may be left out, or empty; Swagger UI would make a value up and send it."""
+    return Form(description=says, examples=[""], **bounds)  # type: ignore[arg-type]
+
+
+# `format` is what Swagger UI knows files by; FastAPI's `contentMediaType` it takes for text.
 Images = Annotated[
     list[UploadFile],
-    File(description="One or more pictures: PNG, JPEG, WebP, BMP, TIFF or GIF, told by content."),
+    File(
+        description="One or more pictures: PNG, JPEG, WebP, BMP, TIFF or GIF, told by content.",
+        json_schema_extra={"items": {"type": "string", "format": "binary"}},
+    ),
 ]
+# Forms send what is left empty as well; among several values it stands for none.
+Pixels = Annotated[int | None, BeforeValidator(lambda given: None if given == "" else given)]
 Text = Annotated[
     list[str],
     Form(description="What looks unreal, for every image; of a map several: the mean of their maps."),
@@ -57,12 +70,11 @@ Texts = Annotated[
     list[str], Form(description="One text per image, in their order; an empty one where an image has none.")
 ]
 ByName = Annotated[
-    str | None,
-    Form(
-        description="Texts by file name: a JSON object.", examples=['{"cat.jpg": "the left eye is doubled"}']
-    ),
+    str | None, _optional('Texts by file name, a JSON object: {"cat.jpg": "the left eye is doubled"}.')
 ]
-Missing = Annotated[Literal["allow", "error"], Form(description="What becomes of an image without a text.")]
+Missing = Annotated[
+    Literal["allow", "error"], Form(description="error: an image without a text is an error of its own.")
+]
 
 
 def _problems(*codes: int) -> dict[int | str, dict[str, Any]]:
@@ -119,6 +131,7 @@ def _add_posts(app: FastAPI, service: Service) -> None:
 
     @app.post(
         gate.SCORE,
+        tags=["Pictures"],
         response_model=models.Scores,
         responses=_POSTED,
         dependencies=locked,
@@ -140,15 +153,14 @@ def _add_posts(app: FastAPI, service: Service) -> None:
             Form(description="published: the numbers of a measure's original, its defects included."),
         ] = DEFAULT_PROFILE,  # type: ignore[assignment]
         combine: Annotated[
-            list[str],
-            Form(description="Weights of the measure combined.", examples=[["core=2,niqe=1"]]),
+            list[str], Form(description="Weights of the measure combined, as core=2,niqe=1.")
         ] = [],  # noqa: B006
     ) -> Response:
         """How real images look: numbers of one or more measures, higher or lower as /v1/measures says."""
         await _check_fields(request, score)
         if len(text) > 1:
             raise UsageError("a score takes one text; give each image its own with texts")
-        weights = parse_weights(combine)
+        weights = parse_weights([each for each in combine if each])
         names = tuple(filter(None, (name.strip() for given in metrics for name in given.split(","))))
         work = Scoring(names or None, profile, None if weights is None else tuple(weights.items()))
         chosen = engine.chosen(work.metrics, work.profile, work.weights())
@@ -166,6 +178,7 @@ def _add_posts(app: FastAPI, service: Service) -> None:
 
     @app.post(
         gate.MAP,
+        tags=["Pictures"],
         response_model=models.Maps,
         responses={
             **_POSTED,
@@ -189,23 +202,27 @@ def _add_posts(app: FastAPI, service: Service) -> None:
         descriptions: ByName = None,
         missing_text: Missing = "allow",
         preset: Annotated[
-            str | None, Form(description="One of /v1/info; the recommended one by default.")
+            str | None,
+            _optional("One of /v1/info; the recommended one by default."),
         ] = None,
         window: Annotated[
-            list[int], Form(description="Window sizes in pixels, in place of the preset's.")
+            list[Pixels], Form(description="Window sizes in pixels, in place of the preset's.")
         ] = [],  # noqa: B006
-        stride: Annotated[int | None, Form(description="Pixels between windows.", ge=1)] = None,
+        stride: Annotated[int | None, _optional("Pixels between windows.", ge=1)] = None,
         aggregate: Annotated[
-            Literal["mean", "max"] | None, Form(description="How several window sizes are combined.")
+            Literal["mean", "max"] | None,
+            _optional("How several window sizes are combined."),
         ] = None,
         quantity: Annotated[
             Literal["realness", "similarity"] | None,
-            Form(description="realness = 1 - cosine, low = unreal (the default); similarity = cosine."),
+            _optional(
+                "realness = 1 - cosine, low = unreal (the default); similarity = cosine.",
+            ),
         ] = None,
         metric: Annotated[
             str | None,
-            Form(
-                description="Map where the number of this measure comes from; takes no texts and no windows."
+            _optional(
+                "Map where the number of this measure comes from; takes no texts and no windows.",
             ),
         ] = None,
         picture: Annotated[
@@ -213,12 +230,14 @@ def _add_posts(app: FastAPI, service: Service) -> None:
         ] = "overlay",
         regions: Annotated[
             int | None,
-            Form(description="Regions to frame and list; as many as the bundle says.", ge=0, le=100),
+            _optional(
+                "Regions to frame and list; as many as the bundle says.",
+                ge=0,
+                le=100,
+            ),
         ] = None,
-        range_low: Annotated[float | None, Form(description="Value at the lower end of the colours.")] = None,
-        range_high: Annotated[
-            float | None, Form(description="Value at the upper end of the colours.")
-        ] = None,
+        range_low: Annotated[float | None, _optional("Value at the lower end of the colours.")] = None,
+        range_high: Annotated[float | None, _optional("Value at the upper end of the colours.")] = None,
     ) -> Response:
         """Where images look unreal: per image the record of its map, with the most unreal regions.
 
@@ -235,6 +254,7 @@ def _add_posts(app: FastAPI, service: Service) -> None:
         if (range_low is None) != (range_high is None):
             raise UsageError("range_low and range_high belong together; give both, or none")
         limits = None if range_low is None or range_high is None else (range_low, range_high)
+        windows = [each for each in window if each is not None]
         wishes = MapWishes(kind, picture, limits, regions)
         if metric is not None:
             given = {
@@ -242,7 +262,7 @@ def _add_posts(app: FastAPI, service: Service) -> None:
                 "texts": texts,
                 "descriptions": descriptions,
                 "preset": preset,
-                "window": window,
+                "window": windows,
                 "stride": stride,
                 "aggregate": aggregate,
                 "quantity": quantity,
@@ -256,7 +276,7 @@ def _add_posts(app: FastAPI, service: Service) -> None:
             work: Work = AttributionMapping(metric)
         else:
             config = choose_config(
-                service.presets(), preset, window, stride, aggregate, quantity or Quantity.REALNESS
+                service.presets(), preset, windows, stride, aggregate, quantity or Quantity.REALNESS
             )
             part = engine.map_part
             work = RealnessMapping(config, service.settings.max_windows)
@@ -275,6 +295,7 @@ def _add_gets(app: FastAPI, service: Service) -> None:
 
     @app.get(
         gate.MEASURES,
+        tags=["Pictures"],
         response_model=list[models.MeasureInfo],
         responses=_problems(401),
         dependencies=locked,
@@ -286,6 +307,7 @@ def _add_gets(app: FastAPI, service: Service) -> None:
 
     @app.get(
         gate.INFO,
+        tags=["Pictures"],
         response_model=models.Info,
         responses=_problems(401),
         dependencies=locked,
@@ -295,14 +317,18 @@ def _add_gets(app: FastAPI, service: Service) -> None:
         """Engine, measures, presets of maps, licences, limits."""
         return AsciiJson(service.info)
 
-    @app.get(gate.HEALTH, response_model=models.Health, responses=_problems(503), summary="Alive?")
+    @app.get(
+        gate.HEALTH, tags=["Server"], response_model=models.Health, responses=_problems(503), summary="Alive?"
+    )
     async def health() -> Response:
         """200 as long as anything can be computed: where it is not, start the server again."""
         if not service.batcher.is_alive:
             raise HTTPException(503, service.not_ready() or "")
         return AsciiJson({"status": "ok"})
 
-    @app.get(gate.READY, response_model=models.Health, responses=_problems(503), summary="Ready?")
+    @app.get(
+        gate.READY, tags=["Server"], response_model=models.Health, responses=_problems(503), summary="Ready?"
+    )
     async def ready() -> Response:
         """200 while requests are taken, 503 once the server is ending."""
         reason = service.not_ready()
@@ -312,6 +338,7 @@ def _add_gets(app: FastAPI, service: Service) -> None:
 
     @app.get(
         gate.METRICS,
+        tags=["Server"],
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **_problems(401)},
         response_class=Response,
         dependencies=locked,

@@ -40,6 +40,9 @@ def entries_of(
     `text`: for every image, several of a map; `texts`: one per image, an empty one for an image that has none;
     `descriptions`: JSON, an object from file names to texts. At most one of them is given. Raises UsageError.
     """
+    text = [each for each in text if not is_missing(each)]
+    if all(is_missing(each) for each in texts):  # a form that was left empty
+        texts = ()
     given = [
         name for name, value in (("text", text), ("texts", texts), ("descriptions", descriptions)) if value
     ]

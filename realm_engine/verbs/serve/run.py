@@ -104,8 +104,10 @@ class _Run:
         await self._server.serve(sockets=[self._listener])
         idle = self._service.batcher.close(_GRACE_S)  # it may still compute for a client that is gone
         answered = self._given_up == 0
-        left = f"{self._given_up} images that were accepted have no answer"
-        self._console.say(f"ended; {'all that was accepted is answered' if answered else left}")
+        if answered:
+            self._console.say("ended; all that was accepted is answered")
+        else:
+            self._console.error(f"ended; {self._given_up} images that were accepted have no answer")
         return Ended(answered, idle)
 
     def _end(self) -> None:
@@ -163,7 +165,7 @@ class _Bugs(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """See `logging.Handler.emit`."""
         for line in self.format(record).splitlines():
-            self._console.say(line)
+            self._console.error(line)
 
 
 @contextmanager

@@ -45,6 +45,8 @@ def test_texts_by_order_and_by_name():
         ("a.png", None, None),
         ("b.png", "  x", None),
     ]
+    empty = entries_of(files("a.png", "b.png"), [" "], [""], None, False)
+    assert [each.text for each in empty] == [None, None]
     by_name = entries_of(files("in/a.webp", "b.png"), [], [], '{"in/a.png": "x", "b.png": null}', False)
     assert [each.text for each in by_name] == ["x", None]
     both = entries_of(files("a.png", "b.png"), ["x", "y"], [], None, False)
