@@ -65,7 +65,7 @@ def test_what_takes_longer_than_it_may_is_given_up(bundle_path, large, twice):
         until(lambda: server.counted("realm_queue_images") > 64, server.process)
         server.process.send_signal(signal.SIGTERM)
         if twice:
-            until(lambda: any(line.startswith("ending") for line in server.lines), server.process)
+            server.wait_for("ending")
             server.process.send_signal(signal.SIGTERM)
         assert server.wait() == 1
         given_up = 0

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -106,6 +107,13 @@ class Server:
     def post(self, path: str, *parts: Part, headers: Mapping[str, str] | None = None) -> Answer:
         body, own = form(parts)
         return self.ask("POST", path, body, {**own, **(headers or {})})
+
+    def wait_for(self, words: str) -> None:
+        """Wait until a line with these words has been said."""
+        deadline = time.monotonic() + LONGEST_S
+        while not any(words in line for line in self.lines):
+            assert time.monotonic() < deadline and self.process.poll() is None, "\n".join(self.lines)
+            time.sleep(0.01)
 
     def counted(self, name: str) -> float:
         """The value of a line of /metrics, labels and all; 0 where there is none."""
