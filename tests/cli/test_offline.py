@@ -88,6 +88,8 @@ VERBS = {
     "cache list": ["cache", "list"],
     "cache prune": ["cache", "prune"],
     "export-triton": ["export-triton", "BUNDLE", "--output", "OUT"],
+    "serve": ["serve", "--bundle", "BUNDLE", "--host", "0.0.0.0"],  # refused, as it has no token
+    "completion": ["completion", "bash"],
 }
 
 
@@ -123,7 +125,7 @@ def test_no_verb_asks_for_a_connection(verb, environment, home, tmp_path, bundle
     done = subprocess.run(
         [program, *words], env=environment, capture_output=True, text=True, timeout=300, check=False
     )
-    assert "Traceback" not in done.stderr and "Usage:" not in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr and " -h " not in done.stderr, done.stderr  # a mistake in the table
     attempts = Path(environment["ATTEMPTS"])
     assert not attempts.exists(), attempts.read_text(encoding="utf-8")
     assert [str(path.relative_to(home)) for path in home.rglob("*")] == []
