@@ -122,15 +122,54 @@ Limits limits_of(const realm::RealnessMap& map) {
     return {found.min - missing, found.max + missing};
 }
 
+// Sums over `box` around each of `count` values, which lie `step` apart; of an even box half of either end counts.
+void box_sums(double* values, std::size_t count, std::size_t step, std::size_t box) {
+    std::vector<double> before(count + 1);
+    for (std::size_t at = 0; at < count; ++at) before[at + 1] = before[at] + values[at * step];
+    const auto up_to = [&](double place) {  // the sum of what lies left of a place between two values, or beyond the ends
+        const double inside = std::clamp(place, 0.0, static_cast<double>(count));
+        const auto whole = static_cast<std::size_t>(inside);
+        const double next = whole < count ? before[whole + 1] : before[whole];
+        return before[whole] + (inside - static_cast<double>(whole)) * (next - before[whole]);
+    };
+    const double half = static_cast<double>(box) / 2;
+    for (std::size_t at = 0; at < count; ++at) {
+        const double middle = static_cast<double>(at) + 0.5;
+        values[at * step] = up_to(middle + half) - up_to(middle - half);
+    }
+}
+
+// The values of a map for a picture of it, where they come in steps of a stride: means over a square as wide, which join the
+// middles of two steps by a straight line.
+std::vector<float> joined(const realm::RealnessMap& map) {
+    if (map.stride_px < 2) return map.values;
+    const auto height = static_cast<std::size_t>(map.height), width = static_cast<std::size_t>(map.width);
+    const auto box = std::min(static_cast<std::size_t>(map.stride_px), std::max(height, width));
+    std::vector<double> sums(map.values.size()), weights(map.values.size());
+    for (std::size_t at = 0; at < sums.size(); ++at) {
+        weights[at] = map.covered[at] != 0 ? 1.0 : 0.0;
+        sums[at] = map.covered[at] != 0 ? static_cast<double>(map.values[at]) : 0.0;
+    }
+    for (std::vector<double>* field : {&sums, &weights}) {
+        for (std::size_t row = 0; row < height; ++row) box_sums(field->data() + row * width, width, 1, box);
+        for (std::size_t column = 0; column < width; ++column) box_sums(field->data() + column, height, width, box);
+    }
+    std::vector<float> result = map.values;
+    for (std::size_t at = 0; at < result.size(); ++at)
+        if (map.covered[at] != 0) result[at] = static_cast<float>(sums[at] / weights[at]);
+    return result;
+}
+
 // The map over its image: what looks real shows the picture, the less real the more magenta. Integers, rounded to
 // nearest, so that every host draws the same.
 realm::Image overlay(realm::ImageView image, const realm::RealnessMap& map, Limits limits) {
     realm::Image drawn{image.height, image.width, {image.rgb, image.rgb + map.values.size() * 3}};
+    const std::vector<float> values = joined(map);
     const auto low = static_cast<float>(limits.first);
     const auto span = static_cast<float>(std::max(limits.second - limits.first, 1e-12));
     for (std::size_t at = 0; at < map.values.size(); ++at) {
         if (map.covered[at] == 0) continue;
-        const float scaled = std::clamp((map.values[at] - low) / span, 0.0F, 1.0F);
+        const float scaled = std::clamp((values[at] - low) / span, 0.0F, 1.0F);
         const float unreal = map.quantity == realm::Quantity::realness ? 1.0F - scaled : scaled;
         const auto& colour = kColours[static_cast<std::size_t>(std::floor(unreal * 255.0F + 0.5F))];
         for (std::size_t channel = 0; channel < 3; ++channel) {
