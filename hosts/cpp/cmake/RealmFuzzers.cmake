@@ -2,7 +2,7 @@
 # compilers driver.cpp changes the files of a corpus without looking. They hold the decoders and the reader of manifests
 # alone, built once more: nothing here needs ONNX Runtime, or is there for anyone else.
 add_library(realm_fuzzed STATIC EXCLUDE_FROM_ALL
-  src/bundle.cpp src/files.cpp src/image.cpp src/image_jpeg.cpp src/image_png.cpp src/jpeg_scans.cpp src/json.cpp src/manifest.cpp
+  src/bundle.cpp src/files.cpp ${REALM_FILES_SOURCE} src/source.cpp src/image.cpp src/image_jpeg.cpp src/image_png.cpp src/jpeg_scans.cpp src/json.cpp src/manifest.cpp
   src/manifest_columns.cpp src/manifest_measures.cpp src/onnx_scan.cpp src/png_chunks.cpp src/sha256.cpp src/text_format.cpp src/unicode.cpp
   ${REALM_COLOUR_SOURCE})
 target_include_directories(realm_fuzzed PUBLIC include src)
