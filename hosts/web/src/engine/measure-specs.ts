@@ -5,7 +5,7 @@ import { MOST_SIDE_PX } from "./limits";
 import type { CoreSpec, FileEntry, GraphSpec, Interpolation } from "./manifest";
 import { refuse, type Section } from "./section";
 
-const KINDS = ["core", "graph", "head"];
+export const KINDS: readonly string[] = ["core", "graph", "head"];
 const RESERVED = ["filename", "description", "error"];
 const INTERPOLATIONS = ["bilinear", "bicubic"] as const;
 const PRECISION = "fp32"; // the one that the page computes in

@@ -112,13 +112,16 @@ async function openBundle(): Promise<void> {
   const { weightsLicence: whole, mapsLicence: maps } = facts;
   const ofMaps = maps === "" || maps === whole ? "" : `; of maps: ${maps}`;
   const licence = whole === "" ? "" : ` Weights: ${whole.toLowerCase()}${ofMaps}.`;
-  box("about").textContent = `Bundle ${facts.name}, ${megabytes(facts.bytes)} MB, ${kept}.${licence}`;
+  const unknown = facts.leftOut.flatMap(({ name, why }) => (why === null ? [name] : []));
+  const beyond =
+    unknown.length === 0 ? "" : ` Of kinds that this page cannot compute: ${unknown.join(", ")}.`;
+  box("about").textContent =
+    `Bundle ${facts.name}, ${megabytes(facts.bytes)} MB, ${kept}.${licence}${beyond}`;
   settings.offer(facts.presets);
   texts.suggest(facts.phrases);
   if (facts.measures.length === 0) showNote(`${facts.name} has no CORE: it draws maps, but no score.`, true);
-  if (facts.leftOut.length > 0) {
-    showNote(`Left out: ${facts.leftOut.join("; ")}.`, true);
-  }
+  const wrong = facts.leftOut.flatMap(({ name, why }) => (why === null ? [] : [`${name} ${why}`]));
+  if (wrong.length > 0) showNote(`Left out: ${wrong.join("; ")}.`, true);
   if (!facts.canMap) showNote(`${facts.name} has no DREAM: it scores, but draws no map.`, true);
   say("The models are ready.");
   document.body.dataset.ready = "true";

@@ -17,8 +17,8 @@ export interface BundleFacts {
   readonly mapsLicence: string;
   /** Those that the page can compute; the first is the default. */
   readonly measures: readonly MeasureSpec[];
-  /** Those that it cannot, each with why. */
-  readonly leftOut: readonly string[];
+  /** Those that it cannot. `why` goes on after the name; null: it is of a kind that the page does not know. */
+  readonly leftOut: readonly { readonly name: string; readonly why: string | null }[];
   readonly canMap: boolean;
   /** The recommended one first. */
   readonly presets: readonly Preset[];

@@ -5,6 +5,7 @@ import { Bundle } from "../engine/bundle";
 import { Engine } from "../engine/engine";
 import { Cancelled, messageOf, RealmError } from "../engine/errors";
 import type { Picture } from "../engine/looker";
+import { KINDS } from "../engine/measure-specs";
 import { Runtime } from "../engine/runtime";
 import { bundleAddress, HttpSource } from "./download";
 import type { CallName, Calls, Event, Failure, FromWorker, ToWorker } from "./protocol";
@@ -55,9 +56,9 @@ async function open({ page, bundle: given, device, prune }: Calls["open"]["param
     weightsLicence: manifest.weightsLicence,
     mapsLicence: manifest.mapsLicence,
     measures: engine.measures,
-    leftOut: manifest.measures.flatMap(({ name, problem }) =>
-      problem === null ? [] : [`${name} ${problem}`],
-    ),
+    leftOut: manifest.measures
+      .filter(({ problem }) => problem !== null)
+      .map(({ name, kind, problem }) => ({ name, why: KINDS.includes(kind) ? problem : null })),
     canMap: engine.dream !== null,
     presets: manifest.dream?.presets ?? [],
     phrases: engine.bank.map((entry) => entry.text),

@@ -82,8 +82,9 @@ describe.skipIf(folder === undefined)("measures on the page", () => {
       "measure lost: the model's answer is not a number (value of graph broken)",
     );
     expect(await page.textContent("#notes")).toMatch(
-      /^Left out: tiled looks .*; scenes is of a kind that .*\./,
+      /^Left out: tiled looks through a view of the kind .*\./,
     );
+    expect(await page.textContent("#about")).toContain("Of kinds that this page cannot compute: scenes.");
   });
 
   test("the table fits a narrow page and a screen reader", async () => {
