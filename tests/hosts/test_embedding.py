@@ -392,7 +392,7 @@ BAD_INPUT: dict[str, tuple[Callable[[Path], object], list[str]]] = {
         SCORE,
     ),
     "a head of another tower, asked for": (another_tower, [*SCORE, "--metric", "real-fake"]),
-    "no such picture": (no_change, ["score", "none.png"]),
+    "no such picture": (no_change, ["score", "nowhere-at-all.jpeg"]),
     "not a picture": (no_change, ["score", "text.png", "picture.png"]),
     "a picture that is cut off": (no_change, ["map", "cut.png", "--text", "melted", "--output", "maps"]),
     "a window larger than the image": (no_change, [*MAP, "--text", "melted", "--window", "64"]),
