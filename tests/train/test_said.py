@@ -32,7 +32,9 @@ class Lines:
 @pytest.fixture
 def stderr(monkeypatch) -> Lines:
     lines = Lines()
-    monkeypatch.setattr(said, "sys", SimpleNamespace(stderr=lines))  # pytest sets its own once fixtures are there
+    monkeypatch.setattr(
+        said, "sys", SimpleNamespace(stderr=lines)
+    )  # pytest sets its own once fixtures are there
     monkeypatch.setattr(said, "SECONDS_BETWEEN_LINES", 0.01)
     return lines
 
