@@ -32,15 +32,8 @@ class Into:
         Ends the command with the export's exit code where it fails; the run stays.
         """
         command = [sys.executable, "-m", "export", "--into", self.bundle, option, str(run)]
-        command += [
-            "-o",
-            "--output",
-            str(self.output),
-            "--licence",
-            self.licence,
-            "--training-data",
-            self.training_data,
-        ]
+        command += ["--output", str(self.output), "--licence", self.licence]
+        command += ["--training-data", self.training_data]
         command += ["--commercial-use"] if self.commercial_use else []
         done = subprocess.run(command, check=False)
         if done.returncode:
