@@ -26,8 +26,12 @@ std::string name_of(std::string_view icc) {
         if (icc.substr(at, 4) != "desc") continue;
         const std::size_t start = number(icc, at + 4), size = number(icc, at + 8);
         if (size < 12 || start > icc.size() || icc.size() - start < size) break;
+        const std::string_view tag_data = icc.substr(start, size);
+        std::size_t first = 12;
+        // Texts in many languages: a record of 12 bytes for each, the last four of which say where it begins.
+        if (tag_data.substr(0, 4) == "mluc" && size >= 28) first = std::min<std::size_t>(number(tag_data, 24), size);
         std::string name;
-        for (const char each : icc.substr(start + 12, size - 12))
+        for (const char each : tag_data.substr(first))
             if (each >= ' ' && each <= '~') name += each;
             else if (each != '\0' && !name.empty()) break;
         return name.substr(0, kLongestName);
