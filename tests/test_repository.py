@@ -93,6 +93,12 @@ def test_links_lead_somewhere(page):
     assert not missing
 
 
+def test_no_two_files_of_tests_have_one_name():
+    """pytest imports them by that alone, and loses one."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
+
+
 def test_every_dependency_is_pinned_within_its_range():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert all(re.fullmatch(r"[a-z0-9-]+==[\w.]+", pin) for pin in PINS)
