@@ -11,6 +11,7 @@ from benchmarks.report import render
 from benchmarks.results import Book, Table
 from benchmarks.serving import processor_s, server
 from benchmarks.settings import UnavailableError
+from benchmarks.suites.serve import COLUMNS
 
 
 def test_a_server_is_kept_busy_and_watched(bundle_path, photo, tmp_path):
@@ -35,18 +36,7 @@ def test_a_server_that_does_not_start_says_why(tmp_path):
 
 def test_the_table_of_a_server():
     book = Book({}, {})
-    columns = [
-        "load",
-        "rounds",
-        "per_second",
-        "share",
-        "share_low",
-        "share_high",
-        "p50_s",
-        "p99_s",
-        "processor_s",
-    ]
-    table = Table("serve", names.SERVE, columns)
+    table = Table("serve", names.SERVE, list(COLUMNS))
     table.rows += [
         ["score", 3, 40.0, 1.0, 1.0, 1.0, np.nan, np.nan, 0.038],
         ["8 a request, 4 at once", 3, 38.0, 0.95, 0.91, 0.99, 0.25, 0.5, 0.039],

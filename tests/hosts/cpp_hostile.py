@@ -266,3 +266,17 @@ def flipped_graphs(folder: Path, count: int) -> Iterator[tuple[str, Callable[[],
 
         yield f"{number} {name}", damage
         (folder / name).write_bytes(original)
+
+
+def mangled_folders(good: Path, parent: Path) -> list[Path]:
+    """A copy of a bundle for each of `FILES`, and four whose graph keeps weights where none may be."""
+    folders = []
+    for number, (_, mangle) in enumerate(FILES):
+        folders.append(Path(shutil.copytree(good, parent / f"file{number}")))
+        mangle(folders[-1])
+    for number, location in enumerate(["../secret", "/etc/passwd", "unlisted.bin", "a\\b"]):
+        folders.append(Path(shutil.copytree(good, parent / f"external{number}")))
+        external_weights(folders[-1], location)
+    for folder in folders:
+        write_manifest(folder, read_manifest(folder))
+    return folders

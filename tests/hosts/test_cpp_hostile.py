@@ -10,7 +10,7 @@ import cpp_host
 import pytest
 from bundles import build_bundle, read_manifest, write_manifest
 from cpp_host import GOLDEN, golden_check, run
-from cpp_hostile import FILES, MANIFESTS, damaged_images, external_weights, flipped_graphs
+from cpp_hostile import FILES, MANIFESTS, damaged_images, flipped_graphs, mangled_folders
 from measured_bundles import measured_bundle
 from PIL import Image
 
@@ -86,17 +86,7 @@ def test_mangled_manifests(asan, photo, tmp_path) -> None:
 def test_mangled_files(asan, photo, tmp_path) -> None:
     good = build_bundle(tmp_path / "good")
     Image.fromarray(photo(70, 80)).save(tmp_path / "image.png")
-    folders = []
-    for number, (_, mangle) in enumerate(FILES):
-        folder = Path(shutil.copytree(good, tmp_path / str(number)))
-        mangle(folder)
-        write_manifest(folder, read_manifest(folder))
-        folders.append(folder)
-    for number, location in enumerate(["../secret", "/etc/passwd", "unlisted.bin", "a\\b"]):
-        folder = Path(shutil.copytree(good, tmp_path / f"external{number}"))
-        external_weights(folder, location)
-        write_manifest(folder, read_manifest(folder))
-        folders.append(folder)
+    folders = mangled_folders(good, tmp_path)
     done = run(asan / "probe", "bundles", tmp_path / "image.png", *folders)
     answers = done.stdout.splitlines()
     assert done.returncode == 0 and len(answers) == len(folders), done.stderr[-3000:]

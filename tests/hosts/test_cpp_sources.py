@@ -8,9 +8,9 @@ from pathlib import Path
 
 import cpp_host
 import pytest
-from bundles import build_bundle, read_manifest, write_manifest
+from bundles import build_bundle, read_manifest
 from cpp_host import SAMPLES, TINY, run
-from cpp_hostile import FILES, MANIFESTS, external_weights
+from cpp_hostile import MANIFESTS, mangled_folders
 from PIL import Image
 
 from realm_engine.bundle.bundle import Bundle
@@ -48,16 +48,7 @@ def test_what_is_refused_in_a_folder_is_refused_in_memory(asan, photo, tmp_path)
         change(folder, manifest)
         (folder / "bundle.json").write_text(json.dumps(manifest), encoding="utf-8")
         folders.append(folder)
-    for number, (_, mangle) in enumerate(FILES):
-        folder = Path(shutil.copytree(good, tmp_path / f"file{number}"))
-        mangle(folder)
-        write_manifest(folder, read_manifest(folder))
-        folders.append(folder)
-    for number, location in enumerate(["../secret", "/etc/passwd", "unlisted.bin", "a\\b"]):
-        folder = Path(shutil.copytree(good, tmp_path / f"external{number}"))
-        external_weights(folder, location)
-        write_manifest(folder, read_manifest(folder))
-        folders.append(folder)
+    folders += mangled_folders(good, tmp_path)
     plain = [
         folder
         for folder in folders
